@@ -1,0 +1,43 @@
+# `make demo` and `make test` do all their set-up themselves; `make help` lists the rest.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-tests demo test check clean distclean
+
+PYTHON := .venv/bin/python
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.* ## /\1\t/p' Makefile | expand -t 12
+
+setup: ## Tesseract, Java and the locked Python environment; at once when they are there
+	@deployments/setup.sh
+
+setup-tests:
+	@deployments/setup.sh --tests
+
+demo: setup demo/pictures ## count the words of the sample pictures; results and mails in demo/
+	@INKTALLY_STORE=demo/store INKTALLY_NOTIFIER=folder INKTALLY_MAIL_FOLDER=demo/mail \
+		$(PYTHON) -m flows.ocr_flow demo/pictures --to you@example.com
+	@echo
+	@echo "Counts, texts and coordinates: demo/store/output/    The mails: demo/mail/"
+
+demo/pictures: deployments/samples.py | setup
+	@rm -rf $@ $@.part && $(PYTHON) -m deployments.samples $@.part >/dev/null && mv $@.part $@
+
+test: setup-tests ## every test, on real servers and tools
+	@$(PYTHON) -m pytest
+
+check: setup ## style, types, imports and unit tests, in seconds
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports --no-logo
+	@$(PYTHON) -m pytest -q tests/unit
+
+clean: ## remove the demo's files and all caches
+	@rm -rf demo build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find * -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## remove the Python environments too
+	@rm -rf .venv .venv-tools

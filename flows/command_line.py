@@ -1,0 +1,189 @@
+"""The command line of the flows: arguments to uploads, a run, and its outcomes as a table or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO, get_args
+from uuid import uuid4
+
+from prefect import State
+from rich.console import Console
+
+from flows.api_server import api_server
+from flows.picture import Picture
+from inktally import arguments, plugins, steps
+from inktally.arguments import Named
+from inktally.console import print_outcomes, shown_progress
+from inktally.document import After, Options, Outcome, Problem, Upload
+from inktally.errors import BadSettings, InktallyError, NotFound, RecipientRefused
+from inktally.ports import Store
+from inktally.mails import valid_address
+from tasks import wiring
+
+Flow = Callable[..., State[Any]]
+
+
+@dataclass
+class Item:
+    """A picture that was named, the upload it became, and how it ended."""
+
+    label: str
+    upload: Upload | None = None
+    outcome: Outcome | None = None
+
+    @classmethod
+    def failed(cls, label: str, error: InktallyError) -> Item:
+        return cls(label, outcome=Outcome(upload=label, error=Problem.of(error)))
+
+
+def main(flow: Flow, argv: Sequence[str] | None = None) -> int:
+    """Run the flow on the pictures that are named; 0 all done, 1 some picture failed, 2 wrong usage."""
+    parser = _parser()
+    asked = parser.parse_args(argv)
+    with _stdout_kept_clean() as stdout:
+        try:
+            options = _options(asked)
+            with api_server():
+                items = _items(asked)
+                _run(flow, items, options)
+        except BadSettings as error:
+            parser.print_usage(sys.stderr)
+            sys.stderr.write(f"{parser.prog}: error: {error}\n")
+            return error.exit_code
+        outcomes = [item.outcome for item in items if item.outcome is not None]
+        if asked.json:
+            stdout.writelines(outcome.model_dump_json() + "\n" for outcome in outcomes)
+        else:
+            _print_table(stdout, items, outcomes)
+    return int(any(outcome.error for outcome in outcomes))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.ocr_flow",
+        description="Count the words on pictures, and tell their uploaders.",
+        epilog="Settings (INKTALLY_...) are listed in the README. Exit status: 0 all done, 1 some picture failed, "
+        "2 wrong usage.",
+    )
+    add = parser.add_argument
+    add("pictures", nargs="+", metavar="PICTURE", help="a file, a folder, s3://bucket/key, or s3://bucket/prefix/")
+    add("--language", default="", metavar="LANG", help="languages as Tesseract names them, joined by + (eng, eng+deu)")
+    add("--engine", default="", choices=plugins.names("engines"), help="recognition engine")
+    add("--to", default="", metavar="ADDRESS", help="mail the counts to this address, else to the object's `email`")
+    add("--store", metavar="STORE", help="where pictures and results live: a folder, or s3://bucket")
+    add("--after", choices=get_args(After), help="what becomes of the store's copy; a local original is never touched")
+    add("--min-confidence", type=float, metavar="N", help="do not count words recognised less surely (0 to 100)")
+    add("--refresh", action="store_true", help="recognise again what is known already")
+    add("--json", action="store_true", help="one JSON object a picture on stdout, and nothing else")
+    return parser
+
+
+def _options(asked: argparse.Namespace) -> Options:
+    try:
+        if asked.to:
+            valid_address(asked.to)
+        return Options(
+            language=asked.language,
+            engine=asked.engine,
+            after=asked.after,
+            min_confidence=asked.min_confidence,
+            refresh=asked.refresh,
+            wait=wiring.settings().deadline_seconds,
+        )
+    except RecipientRefused as error:
+        raise BadSettings(f"--to: {error}") from error
+    except ValueError as error:
+        raise BadSettings("--min-confidence goes from 0 to 100.") from error
+
+
+@contextmanager
+def _stdout_kept_clean() -> Iterator[TextIO]:
+    """The real stdout; all that anybody else writes there, the JVM included, goes to stderr."""
+    sys.stdout.flush()
+    ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    with ours:
+        yield ours
+
+
+def _items(asked: argparse.Namespace) -> list[Item]:
+    """The pictures that are named, each brought into its store if it does not stand there already."""
+    named = [each for picture in arguments.named_pictures(asked.pictures) for each in _listed(picture)]
+    keys = arguments.input_keys(named)
+    return [_item(picture, keys, asked) for picture in dict.fromkeys(named)]
+
+
+def _listed(picture: Named) -> list[Named]:
+    """The pictures below s3://bucket/prefix/; others as they are."""
+    if not picture.store or (picture.key and not picture.key.endswith("/")):
+        return [picture]
+    try:
+        found = sorted(entry.key for entry in wiring.store(picture.store).list(picture.key))
+    except InktallyError as error:
+        return [Named(picture.label, error=error)]
+    pictures = [
+        Named(f"{picture.store}/{key}", store=picture.store, key=key) for key in found if arguments.is_picture(key)
+    ]
+    return pictures or [Named(picture.label, error=NotFound(f"There are no pictures below {picture.label}."))]
+
+
+def _item(picture: Named, keys: dict[Path, str], asked: argparse.Namespace) -> Item:
+    if picture.error:
+        return Item.failed(picture.label, picture.error)
+    try:
+        return Item(picture.label, upload=_upload(picture, keys, asked))
+    except InktallyError as error:
+        return Item.failed(picture.label, error)
+
+
+def _upload(picture: Named, keys: dict[Path, str], asked: argparse.Namespace) -> Upload:
+    chosen = asked.store or (wiring.settings().store if picture.path or wiring.store_is_chosen() else picture.store)
+    store = wiring.store(chosen)
+    if picture.path is not None:
+        path = picture.path.absolute()
+        if not path.is_relative_to(store.uri):
+            return steps.bring(store, path, keys[path], email=asked.to)
+        return _standing(store, path.relative_to(store.uri).as_posix(), asked)
+    if picture.store != store.uri:
+        return steps.fetch(wiring.store(picture.store), picture.key, store, email=asked.to, settings=wiring.settings())
+    return _standing(store, picture.key, asked)
+
+
+def _standing(store: Store, key: str, asked: argparse.Namespace) -> Upload:
+    """A picture that stands in the store already: a new attempt when it has been answered before."""
+    upload = Upload(key=key, store=store.uri)
+    delivery = steps.look(store, upload)
+    if asked.refresh or steps.answer_of(store, delivery):
+        upload = upload.model_copy(update={"attempt": uuid4().hex})
+    if asked.to:
+        steps.set_recipient(store, steps.look(store, upload), asked.to)
+    return upload
+
+
+def _run(flow: Flow, items: list[Item], options: Options) -> None:
+    at_work = [item for item in items if item.upload is not None]
+    if not at_work:
+        return
+    console = Console(stderr=True)
+    with shown_progress(console, len(at_work)):
+        Picture.prepare([item.upload for item in at_work if item.upload], options)
+        state = flow([item.upload for item in at_work], options, return_state=True)
+    outcomes = state.data if isinstance(state.data, list) else state.result(raise_on_failure=True)
+    for item, outcome in zip(at_work, outcomes, strict=True):
+        item.outcome = outcome
+
+
+def _print_table(stdout: TextIO, items: list[Item], outcomes: list[Outcome]) -> None:
+    console = Console(file=stdout)
+    print_outcomes(console, [item.label for item in items], outcomes)
+    stores = {item.upload.store: wiring.store(item.upload.store) for item in items if item.upload}
+    for store in stores.values():
+        console.print(f"Results: {store.address('output/')}", soft_wrap=True, highlight=False)
+    if any(outcome.notified for outcome in outcomes) and wiring.settings().notifier == "folder":
+        console.print(f"Mails: {Path(wiring.settings().mail_folder).absolute()}", soft_wrap=True, highlight=False)

@@ -1,0 +1,284 @@
+"""One picture on its way through a run: which step comes next, what it gave, and how the picture ended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from prefect.futures import PrefectFuture
+
+from inktally import keys, steps
+from inktally.document import After, Counting, Delivery, Engine, Options, Outcome, Problem, Receipt, Upload
+from inktally.errors import (
+    BadResult,
+    Busy,
+    InktallyError,
+    NotFound,
+    Overwritten,
+    PictureError,
+    RecipientRefused,
+)
+from inktally.lease import Lease
+from inktally.ports import Store
+from inktally.progress import tell
+from tasks import caching, ui, upload_steps, wiring
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Picture:
+    """An upload, what the run has found out about it so far, and in the end its outcome.
+
+    One picture never stops the others: an error of a step is kept as the picture's `problem`, and no further step is
+    taken but those that tell of it.
+    """
+
+    upload: Upload
+    options: Options
+    receipt: Receipt | None = None
+    problem: Exception | None = None
+    outcome: Outcome | None = None
+    outputs: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    recipient: str | None = None
+    _delivery: Delivery | None = None
+    _engine: Engine | None = None
+    _claim: Lease | None = None
+    _overwrite_cache: bool = False
+
+    @classmethod
+    def prepare(cls, uploads: Iterable[Upload], options: Options) -> None:
+        """Let Tesseract and Spark begin to start where a picture is new, before there is a run."""
+        for upload in uploads:
+            picture = cls(upload, options)
+            with picture._step("look"):
+                picture._delivery = steps.look(picture._store, upload)
+                picture._recall()
+            if picture.problem is None and not picture.is_known:
+                picture.warm_up()
+                return
+
+    @classmethod
+    def begin(cls, upload: Upload, options: Options) -> Picture:
+        """Look at the picture, claim it, and look whether it is known. One answered before has its outcome at once."""
+        upload = upload.model_copy(update={"store": upload.store or wiring.settings().store})
+        picture = cls(upload, options)
+        with picture._step("look"):
+            picture._delivery = steps.look(picture._store, upload)
+            picture.outcome = steps.answer_of(picture._store, picture.delivery) or picture._claim_it()
+            if picture.outcome is None:
+                picture._recall()
+        if picture.problem is not None:
+            picture._end()
+        elif picture.outcome is not None:
+            picture.outcome = picture.outcome.model_copy(update={"cached": True})
+            tell(picture.name, "answered before")
+        return picture
+
+    def _claim_it(self) -> Outcome | None:
+        """Make this run the one that answers; if another has done so while we waited, its outcome."""
+        claim = Lease(self._store, keys.marker(self.delivery.id, "claim"), ttl=wiring.settings().lease_seconds)
+        if not claim.acquire(self.options.wait):
+            raise Busy(f"Another run is at work on {self.name}; its result will be there when that has finished.")
+        self._claim = claim
+        return steps.answer_of(self._store, self.delivery)
+
+    def _recall(self) -> None:
+        """Find out who would read the picture, and whether it has been read."""
+        metadata, settings = self.delivery.picture.metadata, wiring.settings()
+        languages = self.options.language or metadata.get("language") or settings.language
+        self._engine = wiring.recogniser(self.options.engine or settings.engine).identify(languages.split("+"))
+        try:
+            self.receipt = None if self.options.refresh else caching.cached_receipt(self.delivery, self._engine)
+        except BadResult as error:
+            logger.warning("%s is recognised again: %s", self.name, error)
+            self._overwrite_cache = True
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has been recognised before."""
+        return self.receipt is not None
+
+    def warm_up(self) -> None:
+        """Let Tesseract and Spark begin to start, while pictures are fetched."""
+        wiring.recogniser(self.engine.name).warm_up()
+        wiring.counter().warm_up()
+
+    def submit(self) -> PrefectFuture[Any]:
+        """Begin to recognise, in a thread of the task runner."""
+        tell(self.name, "recognising")
+        recognise = upload_steps.recognise.with_options(
+            refresh_cache=self.options.refresh or self._overwrite_cache,
+            **caching.recognition_cache(self.upload.store),
+        )
+        return recognise.submit(self.delivery, self.engine, refresh=self.options.refresh)
+
+    def recall(self) -> None:
+        """Take the cached recognition through Prefect, whose UI shows the task as Cached."""
+        with self._step("recognise"):
+            recognise = upload_steps.recognise.with_options(**caching.recognition_cache(self.upload.store))
+            self.receipt = Receipt.model_validate(recognise(self.delivery, self.engine, refresh=False))
+
+    def take(self, future: PrefectFuture[Any]) -> None:
+        """Take what recognition gave."""
+        result = future.result(raise_on_failure=False)
+        if isinstance(result, Exception):
+            self.problem = result
+            return
+        self.receipt = Receipt.model_validate(result)
+        self.seconds["recognise"] = self.receipt.seconds
+
+    @staticmethod
+    def count(pictures: Iterable[Picture]) -> None:
+        """Count the words of pictures, one Spark job for all that have no counts yet."""
+        for (store, counting), group in _by_store_and_counting(pictures).items():
+            for picture in group:
+                tell(picture.name, "counting")
+            begun, problem = monotonic(), None
+            try:
+                upload_steps.count(store, [picture.receipt for picture in group if picture.receipt], counting)
+            except Exception as error:  # noqa: BLE001 - kept as the problem of each
+                problem = error
+            for picture in group:
+                picture.problem = problem
+                picture.seconds["count"] = round(monotonic() - begun, 3)
+
+    def finish(self) -> None:
+        """Publish, announce, dispose and answer, or reject; whatever happens, the picture has an outcome."""
+        if self.problem is None:
+            self._answer()
+        if isinstance(self.problem, PictureError):
+            with self._step("announce"):
+                self.recipient = upload_steps.reject(self.delivery, Problem.of(self.problem))
+        self._end()
+
+    def _answer(self) -> None:
+        assert self.receipt is not None
+        with self._step("publish"):
+            self.outputs = upload_steps.publish(self.delivery, self.receipt, self.counting)
+        if self.problem is None:
+            with self._step("announce"):
+                self.recipient = upload_steps.announce(self.delivery, self.receipt, self.counting)
+        if self.is_final:
+            with self._step("dispose"):
+                upload_steps.dispose(self.delivery, self.outputs, self.after)
+
+    def _end(self) -> None:
+        self.outcome = self._outcome()
+        if self.is_final:
+            with self._step("answer"):
+                upload_steps.answer(self.delivery, self.outcome)
+        tell(self.name, f"failed: {self.problem}" if self.problem else "done")
+        if self.is_our_fault:
+            logger.error("%s was not answered", self.name, exc_info=self.problem)
+            self.tell_it_takes_longer()
+
+    def _outcome(self) -> Outcome:
+        outcome = Outcome(
+            upload=self._store.address(self.upload.key),
+            etag=self._delivery.picture.etag if self._delivery else self.upload.etag,
+            outputs=self.outputs,
+            seconds=self.seconds,
+            notified=self.recipient,
+            error=Problem.of(self.problem) if self.problem else None,
+        )
+        counts = steps.counts_of(self._store, self.receipt, self.counting) if self.receipt else None
+        if self.receipt is None or counts is None:
+            return outcome
+        facts = {
+            "cached": self.receipt.made_for != self.delivery.id,
+            "words": counts.total,
+            "distinct": counts.distinct,
+            "mean_confidence": counts.mean_confidence,
+        }
+        return outcome.model_copy(update=facts)
+
+    def show(self) -> None:
+        """Show the words and the outputs in Prefect's UI; what goes wrong there harms no picture."""
+        counts = steps.counts_of(self._store, self.receipt, self.counting) if self.receipt and self.outputs else None
+        if counts is not None:
+            ui.show(self.name, self.summary, counts, return_state=True)
+
+    def tell_it_takes_longer(self) -> None:
+        """Mail once that the answer comes later, if it has not come yet."""
+        if self._delivery is None or (self.outcome is not None and not self.is_our_fault):
+            return
+        try:
+            steps.announce_delay(self._store, wiring.notifier(), self.delivery, wiring.settings())
+        except InktallyError as error:
+            logger.warning("%s: nobody could be told that it takes longer: %s", self.name, error)
+
+    def let_go(self) -> None:
+        """Give up the claim, so that another run may go on where this one failed."""
+        if self._claim is not None:
+            self._claim.release()
+
+    @property
+    def name(self) -> str:
+        return self.upload.name
+
+    @property
+    def delivery(self) -> Delivery:
+        assert self._delivery is not None, f"nobody has looked at {self.name}"
+        return self._delivery
+
+    @property
+    def engine(self) -> Engine:
+        assert self._engine is not None, f"nobody has chosen an engine for {self.name}"
+        return self._engine
+
+    @property
+    def summary(self) -> Outcome:
+        assert self.outcome is not None, f"{self.name} has not been finished"
+        return self.outcome
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether the picture itself is at fault."""
+        return isinstance(self.problem, PictureError)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a further run could change nothing."""
+        return self.problem is None or isinstance(self.problem, PictureError | RecipientRefused)
+
+    @property
+    def is_our_fault(self) -> bool:
+        return not self.is_final and not isinstance(self.problem, NotFound | Overwritten | Busy)
+
+    @property
+    def counting(self) -> Counting:
+        asked = self.options.min_confidence
+        return Counting(min_confidence=wiring.settings().min_confidence if asked is None else asked)
+
+    @property
+    def after(self) -> After:
+        return self.options.after or wiring.settings().after
+
+    @property
+    def _store(self) -> Store:
+        return wiring.store(self.upload.store)
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        """Time a step, and keep its error as the picture's problem."""
+        begun = monotonic()
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - decided upon by its type
+            self.problem = error
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + monotonic() - begun, 3)
+
+
+def _by_store_and_counting(pictures: Iterable[Picture]) -> dict[tuple[str, Counting], list[Picture]]:
+    groups: dict[tuple[str, Counting], list[Picture]] = {}
+    for picture in pictures:
+        if picture.receipt is not None and picture.problem is None:
+            groups.setdefault((picture.upload.store, picture.counting), []).append(picture)
+    return groups

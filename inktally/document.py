@@ -1,0 +1,292 @@
+"""The values that Inktally passes around. All are frozen; all survive a round trip through JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import PurePosixPath
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+After = Literal["keep", "delete", "archive"]
+
+
+class Value(BaseModel):
+    """A frozen value that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoredObject(Value):
+    """One version of one object, as its store reports it.
+
+    `etag` bears no quotes. `modified` is an ISO 8601 time in UTC by the store's clock, `age` the seconds since
+    then by that same clock when the object was looked at. `version` is empty where the store keeps no versions.
+    """
+
+    key: str
+    etag: str
+    size: int
+    version: str = ""
+    modified: str
+    age: float = 0.0
+    metadata: dict[str, str] = {}
+
+    def same_version(self, other: StoredObject) -> bool:
+        return (self.key, self.version, self.etag, self.size, self.modified) == (
+            other.key,
+            other.version,
+            other.etag,
+            other.size,
+            other.modified,
+        )
+
+
+class Upload(Value):
+    """A picture that stands in a store and wants its words counted."""
+
+    key: str = Field(
+        title="Key",
+        description="The picture's key in the store, for example input/letters/page 1.png",
+        min_length=1,
+        max_length=1024,
+        examples=["input/page.png"],
+    )
+    store: str = Field(
+        default="",
+        title="Store",
+        description="s3://bucket, or a folder of the worker; empty: the store of the worker's settings",
+    )
+    version: str = Field(default="", title="Version", description="Version id; empty: the current version")
+    etag: str = Field(default="", title="ETag", description="The ETag it is expected to have; empty: any")
+    attempt: str = Field(
+        default="", title="Attempt", description="Names a deliberate re-run; empty for the first answer"
+    )
+
+    @property
+    def name(self) -> str:
+        """The key below input/, folders and suffix kept."""
+        return self.key.removeprefix("input/")
+
+    @property
+    def short_name(self) -> str:
+        return PurePosixPath(self.key).name or self.key
+
+
+class Delivery(Value):
+    """One version of a picture that is to be answered once: the upload, and the object that was found for it."""
+
+    upload: Upload
+    picture: StoredObject
+
+    @property
+    def id(self) -> str:
+        """SHA-256 (hex) over store, key and version id (else ETag and time of the last change), and attempt."""
+        picture = self.picture
+        version = picture.version or f"{picture.etag} {picture.modified}"
+        return sha256_of(self.upload.store, picture.key, version, self.upload.attempt)
+
+
+class Box(Value):
+    """A rectangle in pixels of the original picture; the origin is the top left corner."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+class Word(Value):
+    """One recognised word; `confidence` runs from 0 to 100. All numbers of the layout start at 1."""
+
+    text: str
+    confidence: float
+    page: int
+    block: int
+    paragraph: int
+    line: int
+    word: int
+    box: Box
+
+    @property
+    def line_id(self) -> tuple[int, int, int, int]:
+        return self.page, self.block, self.paragraph, self.line
+
+
+class Page(Value):
+    """One page of a picture, its size in pixels."""
+
+    number: int
+    width: int
+    height: int
+
+
+class Engine(Value):
+    """Which engine, with which models and options, read a picture; its fingerprint names it in every cache."""
+
+    name: str
+    version: str
+    languages: tuple[str, ...]
+    models: dict[str, str] = Field(default={}, description="model name -> SHA-256 of its file")
+    options: dict[str, str] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits over all the fields above."""
+        return sha256_of(self.model_dump_json())[:16]
+
+
+class Recognition(Value):
+    """All that an engine read on a picture."""
+
+    engine: Engine
+    pages: tuple[Page, ...]
+    words: tuple[Word, ...]
+    text: str
+
+
+class Receipt(Value):
+    """The small value that stands for a recognition: which one it is and where it lies."""
+
+    content: str = Field(description="SHA-256 of the picture's bytes, in hex", pattern=r"^[0-9a-f]{64}$")
+    fingerprint: str = Field(description="of the engine", pattern=r"^[0-9a-f]{16}$")
+    artefact: str = Field(description="the recognition's key in the store")
+    words: int = Field(ge=0)
+    pages: int = Field(ge=0)
+    seconds: float = Field(default=0.0, description="that recognition took", ge=0)
+    made_for: str = Field(default="", description="id of the delivery it was made for; empty: it was found")
+
+
+class Token(Value):
+    """A word as it will be counted, before lower-casing; `words` are indices into the recognition's words."""
+
+    text: str
+    confidence: float
+    words: tuple[int, ...]
+
+
+class CountedWord(Value):
+    """A lower-cased word, how often it stands in the picture, and the mean confidence (0 to 100) of those."""
+
+    word: str
+    count: int
+    confidence: float
+
+
+class WordCounts(Value):
+    """The counts of one picture, by falling count, then by word in the order of code points."""
+
+    words: tuple[CountedWord, ...]
+
+    @property
+    def total(self) -> int:
+        return sum(entry.count for entry in self.words)
+
+    @property
+    def distinct(self) -> int:
+        return len(self.words)
+
+    @property
+    def mean_confidence(self) -> float | None:
+        """Over all counted words, 0 to 100; None when there is no word."""
+        total = self.total
+        if not total:
+            return None
+        return round(sum(entry.confidence * entry.count for entry in self.words) / total, 2)
+
+
+class Counting(Value):
+    """How words are counted: what distinguishes two counts of one recognition."""
+
+    min_confidence: float = 0.0
+
+
+class Options(Value):
+    """What may be asked for beside the pictures. What is left empty is as the worker's settings say."""
+
+    language: str = Field(
+        default="",
+        title="Languages",
+        description="As Tesseract names them, joined by +, for example eng+deu; empty: the picture's metadata, "
+        "else the settings",
+    )
+    engine: str = Field(default="", title="Engine", description="Recognition engine; empty: the settings")
+    after: After | None = Field(
+        default=None, title="Afterwards", description="What becomes of the picture in the store; empty: the settings"
+    )
+    min_confidence: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        title="Least confidence",
+        description="Words recognised less surely are not counted (0 to 100); empty: the settings",
+    )
+    refresh: bool = Field(
+        default=False, title="Refresh", description="Recognise again, and answer again, what is known already"
+    )
+    wait: float = Field(
+        default=0.0,
+        ge=0,
+        title="Wait",
+        description="Seconds to wait for another run that is at work on the same picture",
+    )
+
+
+class Problem(Value):
+    """An error as it is told to people and programs."""
+
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        return cls(kind=type(error).__name__, message=str(error))
+
+
+class Outcome(Value):
+    """How one delivery ended: the line of the command line's --json, and the body of the `answered` marker."""
+
+    upload: str = Field(description="the picture as s3://bucket/key or as a path")
+    etag: str = ""
+    cached: bool = False
+    words: int = 0
+    distinct: int = 0
+    mean_confidence: float | None = None
+    outputs: dict[str, str] = Field(default={}, description="name of the output -> path or URI")
+    seconds: dict[str, float] = Field(default={}, description="step -> seconds")
+    notified: str | None = Field(default=None, description="who was told; null: nobody")
+    error: Problem | None = None
+
+
+class CountsDocument(Value):
+    """The counts of one picture as they are stored and mailed; it tells nothing of when it was made."""
+
+    model_config = ConfigDict(
+        validate_by_name=True, serialize_by_alias=True, json_schema_serialization_defaults_required=True
+    )
+
+    form: Literal["inktally.word-counts/1"] = Field(
+        default="inktally.word-counts/1", alias="schema", description="the form of this document"
+    )
+    source: str = Field(description="the picture as s3://bucket/key or as a path")
+    etag: str = Field(description="of the picture, without quotes")
+    size: int = Field(description="of the picture, in bytes", ge=0)
+    version: str = Field(description="of the picture; empty where the store keeps no versions")
+    engine: Engine
+    fingerprint: str = Field(description="of the engine", pattern=r"^[0-9a-f]{16}$")
+    tokeniser: str = Field(description="the rules that made words of what was recognised")
+    min_confidence: float = Field(description="words recognised less surely are left out", ge=0, le=100)
+    pages: int = Field(ge=0)
+    total: int = Field(description="the number of counted words", ge=0)
+    distinct: int = Field(description="the number of different words", ge=0)
+    mean_confidence: float | None = Field(description="over all counted words, 0 to 100; null: there is no word")
+    words: tuple[CountedWord, ...] = Field(description="by falling count, then in the order of code points")
+
+
+def sha256_of(*parts: str) -> str:
+    """SHA-256 (hex) of the parts, each preceded by its length, so that no two lists of parts are alike."""
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(f"{len(encoded)}:".encode() + encoded)
+    return digest.hexdigest()

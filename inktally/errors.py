@@ -1,0 +1,131 @@
+"""Every error Inktally raises: what went wrong, in a sentence that says what to do.
+
+Each takes one string, so that it survives pickling and JSON. `kind` is the class's name, `retryable` decides
+retries everywhere, `exit_code` is the command line's, `http_status` the web's. A `PictureError` is the picture's
+own fault: it is an outcome to tell the uploader, not a failure of the service.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class InktallyError(Exception):
+    """The root of all errors of Inktally."""
+
+    retryable: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 1
+    http_status: ClassVar[int] = 500
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+    @property
+    def kind(self) -> str:
+        return type(self).__name__
+
+
+class PictureError(InktallyError):
+    """The picture itself cannot be read; sending it again unchanged would not help."""
+
+    http_status = 422
+
+
+class EmptyPicture(PictureError):
+    """The file has no bytes."""
+
+
+class NotAPicture(PictureError):
+    """The bytes are no picture of any format known here."""
+
+
+class UnsupportedFormat(PictureError):
+    """A picture, but of a format that is not read."""
+
+    http_status = 415
+
+
+class UnreadablePicture(PictureError):
+    """A picture that is truncated, corrupt, or breaks its decoder."""
+
+
+class TooLarge(PictureError):
+    """More bytes, pixels or pages than the settings allow."""
+
+    http_status = 413
+
+
+class RecognitionTimeout(PictureError):
+    """Recognition took longer than the settings allow and was stopped."""
+
+
+class BadSettings(InktallyError):
+    """A setting or an option has a value that cannot work."""
+
+    exit_code = 2
+
+
+class MissingTool(InktallyError):
+    """A program or a model that recognition needs is not installed."""
+
+
+class NotFound(InktallyError):
+    """There is no such object or file."""
+
+    http_status = 404
+
+
+class AccessDenied(InktallyError):
+    """The store or the mail service does not accept our credentials."""
+
+
+class Overwritten(InktallyError):
+    """The object is no longer the version we spoke of, or a conditional write lost its race."""
+
+    http_status = 409
+
+
+class UnsafeDelete(InktallyError):
+    """The store cannot delete one very version, so nothing was deleted."""
+
+
+class RecipientRefused(InktallyError):
+    """The mail service will never take mail for this recipient."""
+
+
+class BadResult(InktallyError):
+    """A stored result does not have the form we write."""
+
+
+class TransientError(InktallyError):
+    """Something that may work when tried again."""
+
+    retryable = True
+    http_status = 503
+
+
+class StoreDown(TransientError):
+    """The store cannot be reached or answers with an error of its own."""
+
+
+class EngineFailed(TransientError):
+    """The recognition engine ended without a result and without blaming the picture."""
+
+
+class CountFailed(TransientError):
+    """The Spark job did not give counts."""
+
+
+class MailRefused(TransientError):
+    """The mail service did not take the mail now."""
+
+
+class Busy(TransientError):
+    """Another run holds the lease on this work."""
+
+    http_status = 409
+
+
+def is_retryable(error: BaseException) -> bool:
+    """The one predicate that decides retries."""
+    return isinstance(error, InktallyError) and error.retryable

@@ -1,0 +1,76 @@
+"""Where everything lives in a store, and under which identity. No key is built anywhere else."""
+
+from __future__ import annotations
+
+from inktally.document import Counting, Delivery, Engine, sha256_of
+from inktally.tokens import RULES
+
+INPUT = "input/"
+FAILED = "failed/"
+ARCHIVE = "archive/"
+
+MAX_KEY_BYTES = 1024
+LONGEST_AROUND_A_NAME = len("output/ocr_plain_text/") + len(".reason.json")
+
+
+def plain_text(name: str) -> str:
+    return f"output/ocr_plain_text/{_fitted(name)}.txt"
+
+
+def coordinates_text(name: str) -> str:
+    return f"output/ocr_coords/{_fitted(name)}.txt"
+
+
+def coordinates_json(name: str) -> str:
+    return f"output/ocr_coords/{_fitted(name)}.json"
+
+
+def word_counts(name: str) -> str:
+    return f"output/word_counts/{_fitted(name)}.json"
+
+
+def failed(name: str) -> str:
+    return FAILED + _fitted(name)
+
+
+def failure_reason(name: str) -> str:
+    return f"{FAILED}{_fitted(name)}.reason.json"
+
+
+def archived(name: str) -> str:
+    return ARCHIVE + _fitted(name)
+
+
+def recognition(content: str, fingerprint: str) -> str:
+    """The artefact of one recognition: `content` is the SHA-256 of the picture, `fingerprint` the engine's."""
+    return f"recognitions/{content}/{fingerprint}.json"
+
+
+def counts(content: str, fingerprint: str, counting: Counting) -> str:
+    """The counts of one recognition under the present token rules."""
+    how = sha256_of(RULES, counting.model_dump_json())[:16]
+    return f"recognitions/{content}/{fingerprint}.counts.{how}.json"
+
+
+def receipt(store: str, delivery: Delivery, engine: Engine) -> str:
+    """The cache key that a picture's ETag and size, and the engine, give; unique over all stores."""
+    picture = delivery.picture
+    return "recognise-" + sha256_of(store, picture.etag, str(picture.size), engine.fingerprint)
+
+
+def lock(name: str) -> str:
+    return f"locks/{sha256_of(name)}"
+
+
+def marker(delivery_id: str, name: str) -> str:
+    return f"state/{delivery_id}/{name}"
+
+
+def _fitted(name: str) -> str:
+    """`name`, cut and made unique by a hash where the longest key around it would be too long for S3."""
+    encoded = name.encode()
+    if len(encoded) + LONGEST_AROUND_A_NAME <= MAX_KEY_BYTES:
+        return name
+    suffix = "~" + sha256_of(name)[:16]
+    room = MAX_KEY_BYTES - LONGEST_AROUND_A_NAME - len(suffix)
+    return encoded[:room].decode(errors="ignore") + suffix

@@ -1,0 +1,111 @@
+"""An exclusive hold on a name, kept in the store, that ends by itself when its holder dies.
+
+A lease is one small object. It is taken by a conditional write, renewed while it is held, and up for taking once
+it has not been renewed for its time to live. Ages are read off the store's clock, so hosts need not agree on theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from uuid import uuid4
+
+from inktally.errors import Busy, InktallyError, NotFound, Overwritten
+from inktally.ports import Store
+
+logger = logging.getLogger(__name__)
+
+RENEWALS_PER_LIFE = 3
+SHORTEST_WAIT, LONGEST_WAIT = 0.02, 1.0
+
+
+class Lease:
+    """One hold, by one holder, on the name `key`; `ttl` is its time to live in seconds."""
+
+    def __init__(self, store: Store, key: str, *, ttl: float) -> None:
+        self.key = key
+        self._store = store
+        self._ttl = ttl
+        self._etag = ""
+        self._renewed = 0.0
+        self._released = Event()
+        self._keeper: Thread | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether nobody else can have taken it yet."""
+        return bool(self._etag) and time.monotonic() - self._renewed < self._ttl
+
+    def acquire(self, timeout: float | None = None) -> bool:
+        """Take it, waiting at most `timeout` seconds (None: for ever); whether it was taken."""
+        give_up = None if timeout is None else time.monotonic() + timeout
+        wait = SHORTEST_WAIT
+        while not self._take():
+            if give_up is not None and time.monotonic() + wait > give_up:
+                return False
+            time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            wait = min(wait * 2, LONGEST_WAIT)
+        self._keeper = Thread(target=self._keep, name=f"lease {self.key}", daemon=True)
+        self._keeper.start()
+        return True
+
+    def release(self) -> None:
+        """Give it up. One that may have been taken by another in the meantime is left alone."""
+        self._released.set()
+        if self._keeper is not None:
+            self._keeper.join()
+        if self.held and time.monotonic() - self._renewed < self._ttl * 0.7:
+            self._store.remove(self.key)
+        self._etag = ""
+
+    def _take(self) -> bool:
+        try:
+            self._write(if_absent=True)
+        except Overwritten:
+            return self._take_over()
+        return True
+
+    def _take_over(self) -> bool:
+        try:
+            found = self._store.stat(self.key)
+            if found.age <= self._ttl:
+                return False
+            self._write(if_match=found.etag)
+        except (NotFound, Overwritten):
+            return False
+        logger.warning("took over %s, whose holder had not renewed it for %.0f s", self.key, found.age)
+        return True
+
+    def _write(self, *, if_absent: bool = False, if_match: str = "") -> None:
+        begun = time.monotonic()
+        content = json.dumps({"holder": uuid4().hex}).encode()
+        self._etag = self._store.put(self.key, content, if_absent=if_absent, if_match=if_match).etag
+        self._renewed = begun
+
+    def _keep(self) -> None:
+        while not self._released.wait(self._ttl / RENEWALS_PER_LIFE):
+            try:
+                self._write(if_match=self._etag)
+            except Overwritten:
+                logger.warning("lost %s to another holder", self.key)
+                self._etag = ""
+                return
+            except InktallyError as error:
+                logger.warning("could not renew %s: %s", self.key, error)
+
+
+@contextmanager
+def leased(store: Store, key: str, *, ttl: float, timeout: float | None = None) -> Iterator[Lease]:
+    """Hold the lease on `key` within the block. Raises `Busy` when it was not to be had within `timeout` seconds."""
+    lease = Lease(store, key, ttl=ttl)
+    if not lease.acquire(timeout):
+        raise Busy(f"Another run is at work on this ({key}); its result will be there when it has finished.")
+    try:
+        yield lease
+    finally:
+        lease.release()

@@ -1,0 +1,124 @@
+"""One mail: its addresses, its headers, its two parts. What stands in it is the report's business."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from inktally.errors import BadSettings, RecipientRefused
+
+LONGEST_NAME = 60
+LONGEST_LOCAL_PART = 64  # bytes; RFC 5321, 4.5.3.1.1
+LONGEST_ADDRESS = 254  # bytes; RFC 5321, 4.5.3.1.3, less the angle brackets
+JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+
+NAMED_ADDRESS = re.compile(r'\s*("[^"<>]*"|[^"<>@,;:]*)\s*<([^<>]*)>\s*')
+LOCAL_PART = re.compile(r"[^\s\"(),.:;<>@\[\\\]]+(?:\.[^\s\"(),.:;<>@\[\\\]]+)*")
+DOMAIN = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(?:\.(?!-)[\w-]{1,63}(?<!-))*")
+
+
+def compose(
+    template: str, subject: str, *, to: str, sender: str, message_id: str, values: dict[str, object]
+) -> EmailMessage:
+    """A mail of plain text and HTML, from the templates of that name.
+
+    Raises `RecipientRefused` when `to` is no address, `BadSettings` when `sender` is none.
+    """
+    addressee, writer = _address(valid_address(to)), author(sender)
+    international = not (addressee.addr_spec + writer.addr_spec).isascii()
+    mail = EmailMessage(policy=SMTP.clone(utf8=international, cte_type="7bit"))
+    mail["From"], mail["To"], mail["Subject"] = writer, addressee, subject
+    mail["Date"], mail["Message-ID"] = datetime.now(UTC), message_id
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no robot shall answer
+    mail["X-Auto-Response-Suppress"] = "All"  # the same, for Exchange
+    mail.set_content(render(f"{template}.txt", values))
+    mail.add_alternative(render(f"{template}.html", values | {"subject": subject}), subtype="html")
+    return mail
+
+
+def render(template: str, values: dict[str, object]) -> str:
+    """The text of a template; what is put into a .html one is escaped."""
+    return _templates().get_template(template).render(values)
+
+
+def valid_address(text: str) -> str:
+    """The one address in `text` ("a@b.c" or "Name <a@b.c>"), its domain in ASCII. Raises `RecipientRefused`."""
+    _, written = _name_and_address(text)
+    local, _, domain = unicodedata.normalize("NFC", written).rpartition("@")
+    domain = _ascii_domain(domain)
+    well_formed = LOCAL_PART.fullmatch(local) and DOMAIN.fullmatch(domain) and not any(map(_is_hidden, text))
+    if not well_formed or _bytes(local) > LONGEST_LOCAL_PART or _bytes(f"{local}@{domain}") > LONGEST_ADDRESS:
+        raise RecipientRefused(f"{shown(text)!r} is not a mail address; one is written like anna@example.org.")
+    return f"{local}@{domain}"
+
+
+def author(sender: str) -> Address:
+    """The name and address of the sender. Raises `BadSettings`."""
+    try:
+        return _address(valid_address(sender), shown(_name_and_address(sender)[0]))
+    except RecipientRefused as error:
+        wanted = "it must read like Inktally <inktally@example.org>"
+        raise BadSettings(f"INKTALLY_MAIL_FROM is {shown(sender)!r}; {wanted}.") from error
+
+
+def shown(text: str, width: int = LONGEST_NAME) -> str:
+    """`text` fit for the eye: what hides or turns text is replaced, and the middle of a long text is cut out."""
+    visible = "".join("\N{REPLACEMENT CHARACTER}" if _is_hidden(character) else character for character in text)
+    if len(visible) <= width:
+        return visible
+    tail = width // 3
+    return f"{visible[: width - tail - 1]}\N{HORIZONTAL ELLIPSIS}{visible[-tail:]}"
+
+
+def file_name(text: str) -> str:
+    """`text` as a file name that every file system takes."""
+    return re.sub(r'[\\/:*?"<>|\N{REPLACEMENT CHARACTER}]', "_", shown(text)).strip(". ") or "picture"
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("inktally"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["shown"] = shown
+    environment.filters["grouped"] = "{:,}".format
+    return environment
+
+
+def _address(address: str, name: str = "") -> Address:
+    local, _, domain = address.rpartition("@")
+    return Address(name, local, domain)
+
+
+def _name_and_address(text: str) -> tuple[str, str]:
+    found = NAMED_ADDRESS.fullmatch(text)
+    return (found[1].strip(' "'), found[2].strip()) if found else ("", text.strip())
+
+
+def _ascii_domain(domain: str) -> str:
+    """In punycode, unless that would name another domain (Python's codec makes ss of a sharp s)."""
+    try:
+        encoded = domain.encode("idna")
+        return encoded.decode("ascii") if encoded.decode("idna").lower() == domain.lower() else domain
+    except UnicodeError:
+        return domain
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _is_hidden(character: str) -> bool:
+    """Whether it is a control, a line end, a surrogate, or invisible without being a joiner, which scripts need."""
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character not in JOINERS

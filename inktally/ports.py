@@ -1,0 +1,108 @@
+"""What the use cases ask of the world outside. Adapters satisfy these; nothing inherits from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Protocol
+
+from inktally.document import Engine, Recognition, StoredObject, Token, WordCounts
+
+
+class Store(Protocol):
+    """Objects under keys, as S3 has them: any UTF-8 key of 1 to 1,024 bytes, user metadata, conditional writes.
+
+    Every method raises `StoreDown` when the store cannot be reached, `AccessDenied` when it does not accept us.
+    """
+
+    @property
+    def uri(self) -> str:
+        """s3://bucket, or the absolute path of the folder."""
+        ...
+
+    def stat(self, key: str, version: str = "") -> StoredObject:
+        """Raises `NotFound`."""
+        ...
+
+    def read(self, key: str) -> bytes:
+        """The whole of a small object. Raises `NotFound`."""
+        ...
+
+    def download(self, source: StoredObject, path: Path) -> str:
+        """Stream this very version into `path`; its SHA-256 (hex). Raises `NotFound`, `Overwritten`."""
+        ...
+
+    def put(
+        self,
+        key: str,
+        content: bytes | Path,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+        if_match: str = "",
+    ) -> StoredObject:
+        """Write atomically. `if_absent`: only when there is none; `if_match`: only over the object with this ETag.
+
+        Raises `Overwritten` when the condition does not hold. The returned object has no age and no metadata.
+        """
+        ...
+
+    def copy(self, source: StoredObject, key: str, *, storage_class: str = "") -> StoredObject:
+        """Copy this very version with its metadata, within the store. Raises `NotFound`, `Overwritten`."""
+        ...
+
+    def delete(self, target: StoredObject) -> None:
+        """Delete this very version; one that has gone already is no error.
+
+        Raises `Overwritten` when a newer one stands there, `UnsafeDelete` when the store cannot tell.
+        """
+        ...
+
+    def remove(self, key: str) -> None:
+        """Delete whatever stands under a key of our own book-keeping; nothing there is no error."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """All objects whose key starts with `prefix`, in no promised order, without their metadata."""
+        ...
+
+    def address(self, key: str) -> str:
+        """Where a person finds the object: a path, or s3://bucket/key."""
+        ...
+
+
+class Recogniser(Protocol):
+    """An OCR engine."""
+
+    def warm_up(self) -> None:
+        """Begin to get ready, without waiting."""
+        ...
+
+    def identify(self, languages: Sequence[str]) -> Engine:
+        """What would read a picture in these languages, without starting it. Raises `MissingTool`."""
+        ...
+
+    def recognise(self, picture: Path, engine: Engine) -> Recognition:
+        """Read a picture. Raises `PictureError` when it is the picture's fault, `EngineFailed` when it is not."""
+        ...
+
+
+class Notifier(Protocol):
+    """Takes mail to people."""
+
+    def send(self, mail: EmailMessage) -> None:
+        """Hand over one mail. Raises `RecipientRefused` (final) or `MailRefused` (try again)."""
+        ...
+
+
+class Counter(Protocol):
+    """Counts word tokens."""
+
+    def warm_up(self) -> None:
+        """Begin to get ready, without waiting."""
+        ...
+
+    def count(self, documents: Mapping[str, Sequence[Token]]) -> dict[str, WordCounts]:
+        """Count the tokens of all documents in one job; same keys out. Raises `CountFailed`."""
+        ...

@@ -1,0 +1,12 @@
+"""What happens to each picture, told through logging: a handler of its own shows it, and Prefect's UI can too."""
+
+from __future__ import annotations
+
+import logging
+
+logger = logging.getLogger("inktally.progress")
+
+
+def tell(picture: str, stage: str) -> None:
+    """Say at which stage a picture is."""
+    logger.info("%s: %s", picture, stage, extra={"picture": picture, "stage": stage})

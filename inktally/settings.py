@@ -1,0 +1,91 @@
+"""The settings of Inktally, and the only reader of its environment. Read once, then passed on."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from inktally.document import After
+from inktally.errors import BadSettings
+
+
+class Settings(BaseSettings):
+    """Each setting is read from the environment (INKTALLY_ and its name in capitals) or from a file .env."""
+
+    model_config = SettingsConfigDict(env_prefix="INKTALLY_", env_file=".env", extra="ignore", frozen=True)
+
+    store: str = Field("inktally-store", description="Where pictures and results live: a folder, or s3://bucket")
+    s3_endpoint: str = Field(
+        "", description="Endpoint of an S3 store that is not AWS, for example http://127.0.0.1:7480"
+    )
+    s3_region: str = Field("", description="Region of the S3 store; empty: as boto3 finds it")
+    archive_class: str = Field("STANDARD_IA", description="S3 storage class of archived pictures")
+    result_storage: str = Field(
+        "", description="Block of Prefect's result storage, for example s3-bucket/inktally; empty: a local folder"
+    )
+
+    engine: str = Field("tesseract", description="Recognition engine")
+    language: str = Field("eng", description="Languages of the text, as Tesseract names them, joined by +")
+    tesseract: str = Field("tesseract", description="The tesseract command, or its path")
+    min_confidence: float = Field(
+        0.0, ge=0, le=100, description="Words recognised less surely are not counted (0 to 100)"
+    )
+    max_bytes: int = Field(50_000_000, gt=0, description="Larger files are refused (bytes)")
+    max_pixels: int = Field(100_000_000, gt=0, description="Pages with more pixels are refused")
+    max_pages: int = Field(200, gt=0, description="Pictures with more pages are refused")
+    recognition_seconds: float = Field(300.0, gt=0, description="Recognition of one picture is stopped after this time")
+    recognition_workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, gt=0, description="Pictures recognised at once; default: the cores"
+    )
+
+    spark_remote: str = Field(
+        "", description="Spark Connect server, for example sc://127.0.0.1:15002; empty: in-process"
+    )
+    spark_memory: str = Field("1g", description="Memory of the in-process Spark")
+    group_seconds: float = Field(
+        2.0, ge=0, description="How long a recognised picture waits for others to be counted with"
+    )
+
+    notifier: Literal["folder", "smtp", "ses"] = Field("folder", description="How mail is sent")
+    mail_from: str = Field("Inktally <inktally@localhost>", description="Sender of the mails")
+    mail_folder: str = Field("inktally-mail", description="Where the notifier `folder` writes its .eml files")
+    smtp_host: str = Field("127.0.0.1", description="SMTP server")
+    smtp_port: int = Field(25, gt=0, le=65535, description="SMTP port")
+    smtp_security: Literal["none", "starttls", "tls"] = Field("none", description="Encryption of the SMTP connection")
+    smtp_user: str = Field("", description="SMTP user; empty: no log-in")
+    smtp_password: SecretStr = Field(SecretStr(""), description="SMTP password")
+    ses_region: str = Field("", description="Region of SES; empty: as boto3 finds it")
+    ses_endpoint: str = Field("", description="Endpoint of SES; empty: AWS's own")
+    deadline_seconds: float = Field(
+        300.0, gt=0, description="After this time the uploader is told that it takes longer"
+    )
+
+    after: After = Field("keep", description="What becomes of the store's copy of an answered picture")
+    lease_seconds: float = Field(30.0, gt=0, description="A claim or lock not renewed for this time is up for taking")
+    scratch: Path = Field(
+        default_factory=lambda: Path(tempfile.gettempdir()),
+        description="Where temporary folders are made; Spark must see it too",
+    )
+    class_data: Path = Field(
+        default_factory=lambda: Path(sys.prefix) / "share" / "inktally",
+        description="Folder of the JVM's class-data archive, which makes Spark start faster",
+    )
+
+
+def read_settings(**overrides: object) -> Settings:
+    """Settings from the environment; `overrides` that are not None win. Raises `BadSettings`."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        faults = "; ".join(
+            f"INKTALLY_{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise BadSettings(f"Settings that cannot work: {faults}. The README lists all settings.") from error

@@ -1,0 +1,330 @@
+"""The steps of one delivery, over the ports. Each may be repeated at will: what is done is found, not redone."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from email.message import EmailMessage
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from inktally import keys, report
+from inktally.document import (
+    After,
+    Counting,
+    CountsDocument,
+    Delivery,
+    Engine,
+    Outcome,
+    Problem,
+    Receipt,
+    Recognition,
+    Upload,
+    WordCounts,
+)
+from inktally.errors import (
+    BadResult,
+    EmptyPicture,
+    NotFound,
+    Overwritten,
+    TooLarge,
+    UnsafeDelete,
+)
+from inktally.lease import leased
+from inktally.ports import Counter, Notifier, Recogniser, Store
+from inktally.scratch import scratch_folder
+from inktally.settings import Settings
+from inktally.tokens import tokenise
+
+logger = logging.getLogger(__name__)
+
+
+def bring(store: Store, picture: Path, key: str, *, email: str = "", language: str = "") -> Upload:
+    """Put a copy of a local picture into the store. Raises `NotFound` when there is no such file."""
+    if not picture.is_file():
+        raise NotFound(f"There is no file {picture}.")
+    metadata = {name: value for name, value in {"email": email, "language": language}.items() if value}
+    put = store.put(key, picture, metadata=metadata)
+    return Upload(key=key, store=store.uri, version=put.version, etag=put.etag)
+
+
+def fetch(source: Store, key: str, store: Store, *, email: str, settings: Settings) -> Upload:
+    """Put a copy of another store's picture, with its metadata, into the store. Raises `NotFound`."""
+    picture = source.stat(key)
+    metadata = {**picture.metadata, **({"email": email} if email else {})}
+    with scratch_folder(settings.scratch) as folder:
+        source.download(picture, folder / "picture")
+        put = store.put(keys.INPUT + key.removeprefix(keys.INPUT), folder / "picture", metadata=metadata)
+    return Upload(key=put.key, store=store.uri, version=put.version, etag=put.etag)
+
+
+def look(store: Store, upload: Upload) -> Delivery:
+    """The delivery that stands there now. Raises `NotFound` when the picture has gone, `Overwritten` when
+    another has taken its place."""
+    picture = store.stat(upload.key, upload.version)
+    if upload.etag and upload.etag != picture.etag:
+        raise Overwritten(f"Another picture has been put in the place of {upload.key}; that one is answered instead.")
+    return Delivery(upload=upload, picture=picture)
+
+
+def answer_of(store: Store, delivery: Delivery) -> Outcome | None:
+    """How this delivery was answered; None when it has not been."""
+    try:
+        return Outcome.model_validate_json(store.read(keys.marker(delivery.id, "answered")))
+    except NotFound:
+        return None
+
+
+def recognise(
+    store: Store, recogniser: Recogniser, delivery: Delivery, engine: Engine, settings: Settings, *, refresh: bool
+) -> Receipt:
+    """Read the words of a picture, unless the same bytes have been read by the same engine before.
+
+    Whoever reads holds the lease on the content, so that the same bytes under two names are read once.
+    """
+    check_size(delivery, settings)
+    with scratch_folder(settings.scratch) as folder:
+        picture = folder / "picture"
+        content = store.download(delivery.picture, picture)
+        key = keys.recognition(content, engine.fingerprint)
+        with leased(store, keys.lock(key), ttl=settings.lease_seconds):
+            recognition = None if refresh else _recognition_or_none(store, key)
+            made_for = "" if recognition else delivery.id
+            begun = time.monotonic()
+            if recognition is None:
+                recognition = recogniser.recognise(picture, engine)
+                store.put(key, recognition.model_dump_json().encode())
+    return Receipt(
+        content=content,
+        fingerprint=engine.fingerprint,
+        artefact=key,
+        words=len(recognition.words),
+        pages=len(recognition.pages),
+        seconds=round(time.monotonic() - begun, 3),
+        made_for=made_for,
+    )
+
+
+def check_size(delivery: Delivery, settings: Settings) -> None:
+    size = delivery.picture.size
+    if size == 0:
+        raise EmptyPicture("The file is empty; send it again, the upload was probably cut off.")
+    if size > settings.max_bytes:
+        raise TooLarge(
+            f"The file has {size:,} bytes and at most {settings.max_bytes:,} are read; scan at 300 dpi, or send parts."
+        )
+
+
+def recognition_of(store: Store, receipt: Receipt) -> Recognition:
+    """Raises `NotFound` when the artefact has gone, `BadResult` when it is not what we write."""
+    try:
+        return Recognition.model_validate_json(store.read(receipt.artefact))
+    except ValidationError as error:
+        raise BadResult(f"{receipt.artefact} is no recognition; recognise the picture again with --refresh.") from error
+
+
+def _recognition_or_none(store: Store, key: str) -> Recognition | None:
+    try:
+        return Recognition.model_validate_json(store.read(key))
+    except (NotFound, ValidationError):
+        return None
+
+
+def count(store: Store, counter: Counter, receipts: Iterable[Receipt], counting: Counting) -> None:
+    """Count the words of those recognitions that have no counts yet, all in one job."""
+    missing = {receipt.artefact: receipt for receipt in receipts if counts_of(store, receipt, counting) is None}
+    if not missing:
+        return
+    documents = {
+        artefact: tokenise(recognition_of(store, receipt).words, counting.min_confidence)
+        for artefact, receipt in missing.items()
+    }
+    for artefact, counts in counter.count(documents).items():
+        store.put(_counts_key(missing[artefact], counting), counts.model_dump_json().encode())
+
+
+def counts_of(store: Store, receipt: Receipt, counting: Counting) -> WordCounts | None:
+    """The counts of a recognition, None when it has not been counted in this way."""
+    try:
+        return WordCounts.model_validate_json(store.read(_counts_key(receipt, counting)))
+    except (NotFound, ValidationError):
+        return None
+
+
+def _counts_key(receipt: Receipt, counting: Counting) -> str:
+    return keys.counts(receipt.content, receipt.fingerprint, counting)
+
+
+def counts_document(store: Store, delivery: Delivery, receipt: Receipt, counting: Counting) -> CountsDocument:
+    """The counts as the uploader gets them. Raises `NotFound` when something they are made of has gone."""
+    counts = counts_of(store, receipt, counting)
+    if counts is None:
+        raise NotFound(f"The counts of {delivery.upload.key} have gone; run it again.")
+    return report.counts_document(
+        source=store.address(delivery.picture.key),
+        picture=delivery.picture,
+        engine=recognition_of(store, receipt).engine,
+        pages=receipt.pages,
+        counting=counting,
+        counts=counts,
+    )
+
+
+def publish(store: Store, delivery: Delivery, receipt: Receipt, counting: Counting) -> dict[str, str]:
+    """Write the outputs; their names and addresses.
+
+    Nothing is written for a picture that a newer one has replaced: its outputs have the same names.
+    """
+    if _replaced(store, delivery):
+        logger.warning("%s has been replaced; its outputs are left to the newer picture", delivery.upload.key)
+        return {}
+    name = delivery.upload.name
+    recognition = recognition_of(store, receipt)
+    tokens = tokenise(recognition.words, counting.min_confidence)
+    document = counts_document(store, delivery, receipt, counting)
+    contents = {
+        "plain_text": (keys.plain_text(name), report.plain_text(recognition)),
+        "coordinates_text": (keys.coordinates_text(name), report.coordinates_tsv(recognition, tokens)),
+        "coordinates_json": (
+            keys.coordinates_json(name),
+            report.coordinates_json(recognition, tokens, source=document.source),
+        ),
+        "word_counts": (keys.word_counts(name), report.counts_json(document)),
+    }
+    for key, content in contents.values():
+        store.put(key, content)
+    return {output: store.address(key) for output, (key, _) in contents.items()}
+
+
+def _replaced(store: Store, delivery: Delivery) -> bool:
+    try:
+        return not store.stat(delivery.picture.key).same_version(delivery.picture)
+    except NotFound:
+        return False
+
+
+def set_recipient(store: Store, delivery: Delivery, address: str) -> None:
+    """Have this delivery answered to another address than its object's."""
+    store.put(keys.marker(delivery.id, "recipient"), address.encode())
+
+
+def recipient_of(store: Store, delivery: Delivery) -> str:
+    """Who is to be told: the address set for this delivery, else the object's; empty: nobody."""
+    try:
+        return store.read(keys.marker(delivery.id, "recipient")).decode()
+    except NotFound:
+        return delivery.picture.metadata.get("email", "")
+
+
+def announce_counts(
+    store: Store, notifier: Notifier, delivery: Delivery, document: CountsDocument, settings: Settings
+) -> str | None:
+    """Mail the counts, once; the recipient, or None when there is nobody to tell."""
+    return _mail_once(
+        store, notifier, delivery, "mailed", settings, lambda **head: report.answer_mail(document=document, **head)
+    )
+
+
+def announce_failure(
+    store: Store, notifier: Notifier, delivery: Delivery, problem: Problem, settings: Settings
+) -> str | None:
+    """Mail what is wrong with the picture, once."""
+    return _mail_once(
+        store, notifier, delivery, "mailed", settings, lambda **head: report.failure_mail(problem=problem, **head)
+    )
+
+
+def announce_delay(store: Store, notifier: Notifier, delivery: Delivery, settings: Settings) -> str | None:
+    """Mail that it takes longer, once, and never after the answer."""
+    if answer_of(store, delivery) is not None or _exists(store, keys.marker(delivery.id, "mailed")):
+        return None
+    return _mail_once(store, notifier, delivery, "delayed", settings, report.delay_mail)
+
+
+def _mail_once(
+    store: Store,
+    notifier: Notifier,
+    delivery: Delivery,
+    kind: str,
+    settings: Settings,
+    compose: Callable[..., EmailMessage],
+) -> str | None:
+    recipient = recipient_of(store, delivery)
+    if not recipient:
+        return None
+    marker = keys.marker(delivery.id, kind)
+    if not _exists(store, marker):
+        message_id = report.message_id(delivery.id, kind, settings.mail_from)
+        notifier.send(compose(to=recipient, sender=settings.mail_from, message_id=message_id, upload=delivery.upload))
+        _mark(store, marker, message_id.encode())
+    return recipient
+
+
+def dispose(store: Store, delivery: Delivery, outputs: Mapping[str, str], after: After, settings: Settings) -> None:
+    """Archive or delete this very version of the picture, once all that was made of it is there.
+
+    Where the store cannot delete one very version, the picture is kept, and a warning says so.
+    """
+    if after == "keep" or not outputs:
+        return
+    name = delivery.upload.name
+    for key in (
+        keys.plain_text(name),
+        keys.coordinates_text(name),
+        keys.coordinates_json(name),
+        keys.word_counts(name),
+    ):
+        store.stat(key)
+    if after == "archive":
+        _move(store, delivery, keys.archived(name), storage_class=settings.archive_class)
+    else:
+        _delete(store, delivery)
+
+
+def reject(store: Store, delivery: Delivery, problem: Problem) -> None:
+    """Move a picture that cannot be read to failed/, with its reason as JSON beside it."""
+    name = delivery.upload.name
+    reason = report.failure_reason(
+        source=store.address(delivery.picture.key), picture=delivery.picture, problem=problem
+    )
+    store.put(keys.failure_reason(name), reason)
+    _move(store, delivery, keys.failed(name))
+
+
+def _move(store: Store, delivery: Delivery, key: str, *, storage_class: str = "") -> None:
+    try:
+        store.copy(delivery.picture, key, storage_class=storage_class)
+    except (NotFound, Overwritten) as error:
+        logger.warning("%s is no longer there to be moved: %s", delivery.upload.key, error)
+        return
+    if delivery.picture.key.startswith(keys.INPUT):
+        _delete(store, delivery)
+
+
+def _delete(store: Store, delivery: Delivery) -> None:
+    try:
+        store.delete(delivery.picture)
+    except (Overwritten, UnsafeDelete) as error:
+        logger.warning("%s is kept: %s", delivery.upload.key, error)
+
+
+def answer(store: Store, delivery: Delivery, outcome: Outcome) -> None:
+    """Write down that this delivery is done."""
+    _mark(store, keys.marker(delivery.id, "answered"), outcome.model_dump_json().encode())
+
+
+def _mark(store: Store, marker: str, content: bytes) -> None:
+    try:
+        store.put(marker, content, if_absent=True)
+    except Overwritten:
+        logger.info("%s stands already", marker)
+
+
+def _exists(store: Store, key: str) -> bool:
+    try:
+        store.stat(key)
+    except NotFound:
+        return False
+    return True

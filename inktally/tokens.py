@@ -1,0 +1,108 @@
+"""Recognised words -> word tokens, by these rules:
+
+1. Text is brought to Unicode's form NFKC (ﬁ -> fi, ſ -> s), without its invisible characters (soft hyphens and so on).
+2. It is divided at Unicode's word boundaries (UAX #29): well-known is two words, 3.14 and don't are one; scripts that
+   are written without spaces (Han, Hiragana, Thai) count sign by sign. A word holds at least one letter or digit.
+3. Apostrophes become ' and stay inside a word (don't), never around it; nor do underscores.
+4. A hyphen at a line's end joins both halves when the next line of the page starts with a lower-case letter, or when
+   both halves are upper case. The joined word points at both, and is as sure as the less sure of them.
+5. Words recognised less surely than `min_confidence` are not counted; a joined word is counted whole or not at all.
+
+Lower-casing is the Spark job's. It agrees with `str.lower` because characters that this Python's Unicode does not know
+yet separate words; so the version of Unicode is a part of the rules' name.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from unicodedata import category, normalize, unidata_version
+
+import regex
+
+from inktally.document import Token, Word
+
+RULES = f"inktally.tokens/1 unicode/{unidata_version}"
+
+BOUNDARY = regex.compile(r"\b", regex.WORD | regex.V1)
+CORE = regex.compile(r"[\p{L}\p{N}](?:.*[\p{L}\p{N}])?(?:[\u200c\u200d]?\p{M})*", regex.DOTALL)
+INVISIBLE = regex.compile(r"[\p{DI}--[\u00ad\u200c\u200d]]|\u00ad(?!\s*\Z)", regex.V1)
+APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\uff07", "'"))
+SOFT_HYPHEN = "\u00ad"
+HYPHENS = frozenset("-\u00ad\u00ac\u2010\u2e17")
+LAST_LETTERS = regex.compile(r"[\p{L}\p{M}']*\p{L}\p{M}*\Z", regex.REVERSE)
+FIRST_LETTERS = regex.compile(r"\p{L}[\p{L}\p{M}']*")
+
+Piece = tuple[int, str]
+"""The index of a word, and its text under rule 1."""
+
+Span = tuple[int, int]
+"""Where a token starts and ends in a text."""
+
+
+def tokenise(words: Sequence[Word], min_confidence: float = 0.0) -> list[Token]:
+    """The tokens in reading order; their `words` are indices into `words`, their confidence is kept to 0..100."""
+    confidences = [min(100.0, max(0.0, word.confidence)) for word in words]
+    tokens = []
+    for run in _joined(words, _normalised(words)):
+        for text, indices in _divided(run):
+            confidence = min([confidences[index] for index in indices])
+            if confidence >= min_confidence:
+                tokens.append(Token(text=text, confidence=confidence, words=indices))
+    return tokens
+
+
+def _normalised(words: Sequence[Word]) -> list[Piece]:
+    """Rule 1 for every word, with one kind of apostrophe; blank words are left out. A last soft hyphen stays."""
+    characters = set().union(*(word.text for word in words))
+    unknown = {ord(character): " " for character in characters if category(character) == "Cn"}
+    pieces = []
+    for index, word in enumerate(words):
+        text = word.text
+        if not text.isascii():
+            text = normalize("NFKC", INVISIBLE.sub("", text.translate(unknown))).translate(APOSTROPHES)
+        text = text.strip()
+        if text:
+            pieces.append((index, text))
+    return pieces
+
+
+def _joined(words: Sequence[Word], pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
+    """Rule 4: runs of pieces that are one text once their hyphens are dropped; most runs are a single piece."""
+    run: list[Piece] = []
+    for (index, text), (next_index, next_text) in pairwise([*pieces, (-1, "")]):
+        if text[-1] in HYPHENS and _continues(words[index], text[:-1], words[next_index], next_text):
+            run.append((index, text[:-1]))
+        else:
+            yield [*run, (index, text.removesuffix(SOFT_HYPHEN))]
+            run = []
+
+
+def _continues(word: Word, text: str, next_word: Word, next_text: str) -> bool:
+    first, second = LAST_LETTERS.search(text), FIRST_LETTERS.match(next_text)
+    if not first or not second or word.page != next_word.page or word.line_id == next_word.line_id:
+        return False
+    return next_text[0].islower() or (first[0].isupper() and second[0].isupper())
+
+
+def _divided(run: Sequence[Piece]) -> list[tuple[str, tuple[int, ...]]]:
+    """The tokens of a run, each with the indices of the pieces that it stands in."""
+    if len(run) == 1:
+        [(index, text)] = run
+        return [(text[start:end], (index,)) for start, end in _spans(text)]
+    whole = "".join([text for _, text in run])
+    begins = [0, *accumulate([len(text) for _, text in run[:-1]])]
+    return [
+        (whole[start:end], tuple([index for index, _ in run[bisect_right(begins, start) - 1 : bisect_left(begins, end)]]))
+        for start, end in _spans(whole)
+    ]
+
+
+@lru_cache(maxsize=10_000)
+def _spans(text: str) -> tuple[Span, ...]:
+    """Rules 2 and 3: where the tokens of a text stand."""
+    bounds = [0, *(boundary.start() for boundary in BOUNDARY.finditer(text)), len(text)]
+    cores = (CORE.search(text, start, end) for start, end in pairwise(bounds))
+    return tuple(core.span() for core in cores if core)

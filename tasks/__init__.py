@@ -1,0 +1,1 @@
+"""One thin Prefect task a step: caching, retries, timeouts, tags. No logic."""

@@ -1,0 +1,40 @@
+"""The one place where adapters are chosen and built; once a process, from the settings."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from inktally import plugins
+from inktally.ports import Counter, Notifier, Recogniser, Store
+from inktally.settings import Settings, read_settings
+
+
+@lru_cache
+def settings() -> Settings:
+    return read_settings()
+
+
+def store_is_chosen() -> bool:
+    """Whether the settings name a store, rather than leave it at the embedded default."""
+    return "store" in settings().model_fields_set
+
+
+@lru_cache
+def store(uri: str) -> Store:
+    """The store at s3://bucket or in a folder."""
+    return plugins.store(uri, settings())
+
+
+@lru_cache
+def recogniser(name: str) -> Recogniser:
+    return plugins.recogniser(name, settings())
+
+
+@lru_cache
+def counter() -> Counter:
+    return plugins.counter(settings())
+
+
+@lru_cache
+def notifier() -> Notifier:
+    return plugins.notifier(settings())

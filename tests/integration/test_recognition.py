@@ -1,0 +1,228 @@
+"""Tesseract in its sandbox, with the real command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from inktally.engines.tesseract import Tesseract, build
+from inktally.errors import (
+    BadSettings,
+    EmptyPicture,
+    MissingTool,
+    NotAPicture,
+    PictureError,
+    RecognitionTimeout,
+    TooLarge,
+    UnreadablePicture,
+    UnsupportedFormat,
+)
+from inktally.settings import read_settings
+
+Wrap = Callable[[str], str]
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def wrap(tmp_path: Path) -> Wrap:
+    """Make a `tesseract` that runs some shell first."""
+
+    def wrapper(shell: str) -> str:
+        command = tmp_path / "bin" / "tesseract"
+        command.parent.mkdir(exist_ok=True)
+        command.write_text(f'#!/bin/sh\n{shell}\nexec /usr/bin/env tesseract "$@"\n')
+        command.chmod(command.stat().st_mode | stat.S_IXUSR)
+        return str(command)
+
+    return wrapper
+
+
+def tesseract(scratch: Path, **settings: object) -> Tesseract:
+    return build(read_settings(scratch=scratch, recognition_workers=1, **settings))
+
+
+def words_on(picture: Path, engine: Tesseract, *languages: str) -> list[str]:
+    identity = engine.identify(languages or ("eng",))
+    return [word.text for word in engine.recognise(picture, identity).words]
+
+
+def page(text: str, mode: str = "L") -> Image.Image:
+    picture = Image.new("L", (900, 200), "white")
+    ImageDraw.Draw(picture).text((40, 60), text, fill="black", font=ImageFont.load_default(60))
+    return picture.convert(mode)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tiff", "bmp", "webp", "gif", "jp2", "ppm"])
+def test_every_format_is_read(suffix: str, tmp_path: Path, scratch: Path) -> None:
+    picture = tmp_path / f"page.{suffix}"
+    page("Hello patient reader", "RGB").save(picture)
+    assert words_on(picture, tesseract(scratch)) == ["Hello", "patient", "reader"]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F", "LAB"])
+def test_every_depth_is_read(mode: str, tmp_path: Path, scratch: Path) -> None:
+    picture = tmp_path / "page.tiff"
+    made = page("Hello patient reader")
+    if mode == "I;16":
+        made = made.convert("I").point(lambda value: value * 100).convert("I;16")
+    elif mode == "LAB":
+        made = Image.merge("LAB", (made, Image.new("L", made.size, 128), Image.new("L", made.size, 128)))
+    else:
+        made = made.convert(mode)
+    made.save(picture)
+    assert words_on(picture, tesseract(scratch)) == ["Hello", "patient", "reader"]
+
+
+def test_transparent_ink_is_read_on_white_paper(tmp_path: Path, scratch: Path) -> None:
+    ink = Image.new("RGBA", (900, 200), (0, 0, 0, 0))
+    ImageDraw.Draw(ink).text((40, 60), "Hello patient reader", fill="black", font=ImageFont.load_default(60))
+    ink.save(tmp_path / "ink.png")
+    assert words_on(tmp_path / "ink.png", tesseract(scratch)) == ["Hello", "patient", "reader"]
+
+
+def test_all_pages_of_a_tiff_are_read_in_one_run(tmp_path: Path, scratch: Path, wrap: Wrap) -> None:
+    page("First page").save(tmp_path / "two.tiff", save_all=True, append_images=[page("Second one")])
+    runs = tmp_path / "runs"
+    engine = tesseract(scratch, tesseract=wrap(f'echo "$@" >> {runs}'))
+    recognition = engine.recognise(tmp_path / "two.tiff", engine.identify(["eng"]))
+    assert [(word.page, word.text) for word in recognition.words] == [
+        (1, "First"), (1, "page"), (2, "Second"), (2, "one"),
+    ]  # fmt: skip
+    assert recognition.text.split() == ["First", "page", "Second", "one"]
+    assert sum(" -l " in line for line in runs.read_text().splitlines()) == 1
+
+
+def test_a_second_process_learns_the_version_without_starting_tesseract(tmp_path: Path, wrap: Wrap) -> None:
+    runs = tmp_path / "runs"
+    command = wrap(f'echo "$@" >> {runs}')
+    program = "from inktally.engines.tesseract import build; from inktally.settings import read_settings; "
+    program += f"print(build(read_settings(tesseract={command!r})).identify(['eng']).fingerprint)"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    first, second = (
+        subprocess.check_output([sys.executable, "-c", program], env=environment, text=True) for _ in range(2)
+    )
+    assert first == second
+    assert len(runs.read_text().splitlines()) == 2  # --version and --list-langs, the first time
+
+
+def test_tesseract_has_one_thread_and_none_of_our_secrets(tmp_path: Path, scratch: Path, wrap: Wrap) -> None:
+    seen = tmp_path / "environment"
+    os.environ["INKTALLY_SMTP_PASSWORD"] = "hidden"
+    try:
+        page("Hello").save(tmp_path / "page.png")
+        words_on(tmp_path / "page.png", tesseract(scratch, tesseract=wrap(f"env > {seen}")))
+    finally:
+        del os.environ["INKTALLY_SMTP_PASSWORD"]
+    assert "OMP_THREAD_LIMIT=1\n" in seen.read_text()
+    assert "hidden" not in seen.read_text()
+
+
+def test_the_time_limit_kills_the_whole_group_and_leaves_no_file(tmp_path: Path, scratch: Path, wrap: Wrap) -> None:
+    page("Hello").save(tmp_path / "page.png")
+    grandchild = tmp_path / "grandchild"
+    engine = tesseract(
+        scratch, tesseract=wrap(f'case "$*" in *" -l "*) sleep 60 & echo $! > {grandchild}; wait;; esac'),
+        recognition_seconds=3,
+    )  # fmt: skip
+    identity = engine.identify(["eng"])
+    begun = time.monotonic()
+    with pytest.raises(RecognitionTimeout, match="3 seconds"):
+        engine.recognise(tmp_path / "page.png", identity)
+    assert time.monotonic() - begun < 10
+    assert not alive(int(grandchild.read_text()))
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_killed_parent_leaves_neither_process_nor_file(tmp_path: Path, scratch: Path, wrap: Wrap) -> None:
+    page("Hello").save(tmp_path / "page.png")
+    grandchild = tmp_path / "grandchild"
+    command = wrap(f'case "$*" in *" -l "*) sleep 60 & echo $! > {grandchild}; wait;; esac')
+    program = (
+        "from pathlib import Path; from inktally.engines.tesseract import build; "
+        "from inktally.settings import read_settings; "
+        f"engine = build(read_settings(tesseract={command!r}, scratch={str(scratch)!r})); "
+        f"engine.recognise(Path({str(tmp_path / 'page.png')!r}), engine.identify(['eng']))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program])
+    eventually(lambda: grandchild.exists() and grandchild.read_text().strip() != "")
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    eventually(lambda: not alive(int(grandchild.read_text())))
+    eventually(lambda: list(scratch.iterdir()) == [])
+
+
+def test_the_next_picture_is_read_after_a_broken_one(tmp_path: Path, scratch: Path) -> None:
+    engine = tesseract(scratch)
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"?" * 100)
+    page("Hello").save(tmp_path / "page.png")
+    with pytest.raises(PictureError):
+        words_on(tmp_path / "broken.png", engine)
+    assert words_on(tmp_path / "page.png", engine) == ["Hello"]
+
+
+def test_each_kind_of_bad_picture_has_an_error_of_its_own(tmp_path: Path, scratch: Path) -> None:
+    whole = tmp_path / "whole.png"
+    page("Hello " * 5).save(whole)
+    bad = {
+        "empty.png": (b"", EmptyPicture),
+        "text.png": (b"no picture, but a note", NotAPicture),
+        "paper.pdf": (b"%PDF-1.7 ...", UnsupportedFormat),
+        "photo.heic": (b"\0\0\0\x18ftypheic" + b"\0" * 50, UnsupportedFormat),
+        "cut.png": (whole.read_bytes()[: whole.stat().st_size // 2], UnreadablePicture),
+        "header.png": (b"\x89PNG\r\n\x1a\n", UnreadablePicture),
+    }
+    engine = tesseract(scratch)
+    for name, (content, error) in bad.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(error):
+            words_on(tmp_path / name, engine)
+
+
+def test_a_bomb_is_refused_from_its_header(tmp_path: Path, scratch: Path) -> None:
+    Image.new("1", (30_000, 30_000)).save(tmp_path / "bomb.png")
+    begun = time.monotonic()
+    with pytest.raises(TooLarge, match="30000 x 30000"):
+        words_on(tmp_path / "bomb.png", tesseract(scratch))
+    assert time.monotonic() - begun < 5
+
+
+def test_too_many_pages_are_refused(tmp_path: Path, scratch: Path) -> None:
+    page("One").save(tmp_path / "many.tiff", save_all=True, append_images=[page("Two"), page("Three")])
+    with pytest.raises(TooLarge, match="more than 2 pages"):
+        words_on(tmp_path / "many.tiff", tesseract(scratch, max_pages=2))
+
+
+def test_a_missing_tesseract_or_language_says_how_to_install_it(scratch: Path) -> None:
+    with pytest.raises(MissingTool, match="apt-get install tesseract-ocr"):
+        tesseract(scratch, tesseract="no-such-tesseract").identify(["eng"])
+    with pytest.raises(MissingTool, match="tesseract-ocr-tlh"):
+        tesseract(scratch).identify(["tlh"])
+    with pytest.raises(BadSettings, match="no name of a language"):
+        tesseract(scratch).identify(["../../etc/passwd"])
+
+
+def alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.05)

@@ -1,0 +1,250 @@
+"""The documents are read by other people's programs: their form is promised, and the same facts give the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from inktally.document import (
+    Box,
+    CountedWord,
+    Counting,
+    CountsDocument,
+    Engine,
+    Page,
+    Problem,
+    Recognition,
+    StoredObject,
+    Token,
+    Word,
+    WordCounts,
+)
+from inktally.report import (
+    coordinates_json,
+    coordinates_tsv,
+    counts_document,
+    counts_json,
+    counts_schema,
+    failure_reason,
+    plain_text,
+)
+from inktally.tokens import RULES
+
+SHIPPED_SCHEMA = files("inktally") / "schemas" / "word_counts.schema.json"
+SOURCE = "s3://pictures/input/Caf\N{LATIN SMALL LETTER E WITH ACUTE} 100% + wine.png"
+PICTURE = StoredObject(key="input/x.png", etag="d41d8", size=12, version="v1", modified="2026-11-20T10:00:00Z", age=5)
+
+
+def a_word(text: str, number: int = 1) -> Word:
+    box = Box(left=10, top=20, width=30, height=40)
+    return Word(text=text, confidence=91.5, page=1, block=2, paragraph=3, line=4, word=number, box=box)
+
+
+def a_recognition(*texts: str) -> Recognition:
+    return Recognition(
+        engine=Engine(name="tesseract", version="5.3.0", languages=("eng", "deu"), models={"eng": "ab"}),
+        pages=(Page(number=1, width=100, height=200),),
+        words=tuple(a_word(text, number) for number, text in enumerate(texts, start=1)),
+        text=" ".join(texts),
+    )
+
+
+def a_document(*words: tuple[str, int], min_confidence: float = 0.0, picture: StoredObject = PICTURE) -> CountsDocument:
+    counts = WordCounts(words=tuple(CountedWord(word=word, count=count, confidence=90.0) for word, count in words))
+    return counts_document(
+        source=SOURCE,
+        picture=picture,
+        engine=a_recognition("any").engine,
+        pages=1,
+        counts=counts,
+        counting=Counting(min_confidence=min_confidence),
+    )
+
+
+def shipped_schema() -> Any:
+    return json.loads(SHIPPED_SCHEMA.read_text(encoding="utf-8"))
+
+
+def validate(document: Any) -> None:
+    jsonschema.Draft202012Validator(shipped_schema()).validate(document)
+
+
+class TestSchema:
+    def test_the_shipped_schema_is_the_one_the_model_gives(self) -> None:
+        assert SHIPPED_SCHEMA.read_text(encoding="utf-8") == counts_schema()
+
+    def test_the_command_writes_the_schema(self) -> None:
+        command = [sys.executable, "-m", "inktally.report"]
+        assert subprocess.run(command, capture_output=True, check=True, text=True).stdout == counts_schema()
+
+    def test_the_schema_is_a_schema_of_draft_2020_12(self) -> None:
+        assert shipped_schema()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+        jsonschema.Draft202012Validator.check_schema(shipped_schema())
+
+    @given(
+        st.lists(st.tuples(st.text(min_size=1), st.integers(1, 10**9)), max_size=5),
+        st.floats(min_value=0, max_value=100),
+    )
+    def test_every_document_validates_and_comes_back_unchanged(
+        self, words: list[tuple[str, int]], min_confidence: float
+    ) -> None:
+        document = a_document(*words, min_confidence=min_confidence)
+        written = counts_json(document)
+        validate(json.loads(written))
+        assert CountsDocument.model_validate_json(written) == document
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"schema": "inktally.word-counts/2"},
+            {"words": [{"word": "a"}]},
+            {"extra": 1},
+            {"size": -1},
+            {"min_confidence": 101},
+            {"fingerprint": "short"},
+        ],
+    )
+    def test_another_form_does_not_validate(self, change: dict[str, Any]) -> None:
+        changed = json.loads(counts_json(a_document(("a", 1)))) | change
+        with pytest.raises(jsonschema.ValidationError):
+            validate(changed)
+        with pytest.raises(ValidationError):
+            CountsDocument.model_validate(changed)
+
+    def test_a_document_without_any_one_of_its_fields_does_not_validate(self) -> None:
+        document = json.loads(counts_json(a_document(("a", 1))))
+        for name in document:
+            with pytest.raises(jsonschema.ValidationError):
+                validate({key: value for key, value in document.items() if key != name})
+
+
+class TestCountsDocument:
+    def test_it_tells_the_facts(self) -> None:
+        document = json.loads(counts_json(a_document(("a", 3), ("b", 1), min_confidence=30)))
+        engine = a_recognition("any").engine
+        assert document == {
+            "schema": "inktally.word-counts/1",
+            "source": SOURCE,
+            "etag": "d41d8",
+            "size": 12,
+            "version": "v1",
+            "engine": json.loads(engine.model_dump_json()),
+            "fingerprint": engine.fingerprint,
+            "tokeniser": RULES,
+            "min_confidence": 30.0,
+            "pages": 1,
+            "total": 4,
+            "distinct": 2,
+            "mean_confidence": 90.0,
+            "words": [
+                {"word": "a", "count": 3, "confidence": 90.0},
+                {"word": "b", "count": 1, "confidence": 90.0},
+            ],
+        }
+
+    def test_words_stand_by_falling_count_then_by_code_point(self) -> None:
+        document = a_document(
+            ("z", 1), ("é", 1), ("a", 1), ("often", 2), ("\N{CJK UNIFIED IDEOGRAPH-20000}", 1), ("ﬀ", 1)
+        )
+        assert [entry.word for entry in document.words] == [
+            "often",
+            "a",
+            "z",
+            "é",
+            "ﬀ",
+            "\N{CJK UNIFIED IDEOGRAPH-20000}",
+        ]
+
+    def test_it_does_not_depend_on_when_it_was_made(self) -> None:
+        later = PICTURE.model_copy(update={"age": 500.0, "modified": "2027-01-01T00:00:00Z"})
+        assert counts_json(a_document(("a", 1))) == counts_json(a_document(("a", 1), picture=later))
+
+    def test_a_counted_word_is_a_line_of_utf_8(self) -> None:
+        lines = counts_json(a_document(("שלום", 2), ("naïve", 1))).decode().splitlines()
+        assert '    {"word": "שלום", "count": 2, "confidence": 90.0},' in lines
+        assert '    {"word": "naïve", "count": 1, "confidence": 90.0}' in lines
+
+    def test_a_picture_without_words_has_no_mean_confidence(self) -> None:
+        document = json.loads(counts_json(a_document()))
+        validate(document)
+        assert (document["total"], document["words"], document["mean_confidence"]) == (0, [], None)
+
+
+class TestCoordinates:
+    def test_json_leads_from_each_recognised_word_to_the_words_counted(self) -> None:
+        recognition = a_recognition("Well-known,", "—", "Hyphen-", "ated")
+        tokens = [
+            Token(text="Well", confidence=91.5, words=(0,)),
+            Token(text="known", confidence=91.5, words=(0,)),
+            Token(text="HyphenATED", confidence=91.5, words=(2, 3)),
+        ]
+        document = json.loads(coordinates_json(recognition, tokens, source=SOURCE))
+        assert document["schema"] == "inktally.coordinates/1"
+        assert document["source"] == SOURCE
+        assert document["engine"]["version"] == "5.3.0"
+        assert document["fingerprint"] == recognition.engine.fingerprint
+        assert document["pages"] == [{"number": 1, "width": 100, "height": 200}]
+        assert [word["tokens"] for word in document["words"]] == [["well", "known"], [], ["hyphenated"], ["hyphenated"]]
+        assert document["words"][3] == {
+            "text": "ated",
+            "confidence": 91.5,
+            "page": 1,
+            "block": 2,
+            "paragraph": 3,
+            "line": 4,
+            "word": 4,
+            "box": {"left": 10, "top": 20, "width": 30, "height": 40},
+            "tokens": ["hyphenated"],
+        }
+
+    def test_tsv_has_a_heading_and_a_line_a_word(self) -> None:
+        tokens = [Token(text="Well", confidence=91.5, words=(0,)), Token(text="known", confidence=91.5, words=(0,))]
+        assert coordinates_tsv(a_recognition("Well-known", "—"), tokens).decode().split("\n") == [
+            "page\tblock\tparagraph\tline\tword\tleft\ttop\twidth\theight\tconfidence\ttext\ttokens",
+            "1\t2\t3\t4\t1\t10\t20\t30\t40\t91.5\tWell-known\twell known",
+            "1\t2\t3\t4\t2\t10\t20\t30\t40\t91.5\t—\t",
+            "",
+        ]
+
+    def test_tsv_writes_tabs_line_ends_and_backslashes_as_escapes(self) -> None:
+        line = coordinates_tsv(a_recognition("a\tb\nc\rd\\e\x00\u2028\x85"), []).decode().splitlines()[1]
+        assert line.split("\t")[10] == r"a\tb\nc\rd\\e\u0000\u2028\u0085"
+
+    @given(st.lists(st.text(), max_size=4))
+    def test_tsv_keeps_its_columns_whatever_was_recognised(self, texts: list[str]) -> None:
+        written = coordinates_tsv(a_recognition(*texts), []).decode()
+        rows = list(csv.reader(io.StringIO(written), delimiter="\t", quoting=csv.QUOTE_NONE))
+        assert len(written.splitlines()) == len(rows) == len(texts) + 1
+        assert {len(row) for row in rows} == {12}
+
+    def test_tsv_leaves_a_formula_as_it_was_read(self) -> None:
+        assert b"\t=SUM(A1)\t" in coordinates_tsv(a_recognition("=SUM(A1)"), [])
+
+
+def test_plain_text_is_what_the_engine_gave() -> None:
+    text = "naïve\n\n東京\f"
+    assert plain_text(a_recognition().model_copy(update={"text": text})).decode() == text
+
+
+def test_the_reason_of_a_failure_names_the_picture_and_the_problem() -> None:
+    problem = Problem(kind="TooLarge", message="12 \N{MULTIPLICATION SIGN} 12 is too large.")
+    assert json.loads(failure_reason(source=SOURCE, picture=PICTURE, problem=problem)) == {
+        "schema": "inktally.failure/1",
+        "source": SOURCE,
+        "etag": "d41d8",
+        "size": 12,
+        "version": "v1",
+        "kind": "TooLarge",
+        "message": problem.message,
+    }

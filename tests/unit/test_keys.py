@@ -1,0 +1,57 @@
+"""Where things live in a store."""
+
+import pytest
+
+from inktally import keys
+from inktally.document import Counting, Delivery, Engine, StoredObject, Upload
+
+ENGINE = Engine(name="tesseract", version="5.3.0", languages=("eng",), models={"eng": "0" * 64})
+
+
+def delivery(attempt: str = "", **changes: str | int) -> Delivery:
+    facts = {"key": "input/a.png", "etag": "e", "size": 1, "modified": "2026-11-20T10:00:00Z", **changes}
+    picture = StoredObject.model_validate(facts)
+    return Delivery(upload=Upload(key=picture.key, store="s3://b", attempt=attempt), picture=picture)
+
+
+def test_outputs_keep_the_folders_and_the_suffix_of_the_picture() -> None:
+    assert keys.plain_text("book/12.png") == "output/ocr_plain_text/book/12.png.txt"
+    assert keys.coordinates_text("book/12.png") == "output/ocr_coords/book/12.png.txt"
+    assert keys.coordinates_json("book/12.png") == "output/ocr_coords/book/12.png.json"
+    assert keys.word_counts("book/12.png") == "output/word_counts/book/12.png.json"
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "字", "🦉"])
+def test_no_output_of_the_longest_name_has_a_key_too_long_for_s3(letter: str) -> None:
+    longest = letter * ((1024 - len("input/")) // len(letter.encode()))
+    for build in (keys.plain_text, keys.coordinates_json, keys.word_counts, keys.failure_reason, keys.archived):
+        assert len(build(longest).encode()) <= 1024
+
+
+def test_two_long_names_that_begin_alike_have_different_outputs() -> None:
+    assert keys.plain_text("a" * 1010 + "1") != keys.plain_text("a" * 1010 + "2")
+
+
+def test_the_same_picture_read_by_another_model_is_another_recognition() -> None:
+    better = ENGINE.model_copy(update={"models": {"eng": "1" * 64}})
+    assert keys.recognition("c", ENGINE.fingerprint) != keys.recognition("c", better.fingerprint)
+    assert keys.receipt("s3://b", delivery(), ENGINE) != keys.receipt("s3://b", delivery(), better)
+
+
+def test_a_receipt_depends_on_store_etag_and_size_but_not_on_the_name() -> None:
+    same = keys.receipt("s3://b", delivery(), ENGINE)
+    assert keys.receipt("s3://b", delivery(key="input/other.png"), ENGINE) == same
+    assert keys.receipt("s3://c", delivery(), ENGINE) != same
+    assert keys.receipt("s3://b", delivery(size=2), ENGINE) != same
+    assert keys.receipt("s3://b", delivery(etag="f"), ENGINE) != same
+
+
+def test_counts_under_another_least_confidence_are_other_counts() -> None:
+    assert keys.counts("c", "f", Counting()) != keys.counts("c", "f", Counting(min_confidence=50))
+
+
+def test_a_delivery_is_told_by_version_else_by_etag_and_time() -> None:
+    assert delivery().id == delivery().id
+    assert delivery().id != delivery(modified="2026-11-20T10:00:01Z").id
+    assert delivery(version="v").id == delivery(version="v", modified="2026-11-20T10:00:01Z").id
+    assert delivery().id != delivery(attempt="again").id
