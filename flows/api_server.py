@@ -6,6 +6,7 @@ the server is there. It ends when the parent does, however that ends.
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import subprocess
@@ -42,12 +43,14 @@ def api_server() -> Iterator[None]:
             stderr=subprocess.DEVNULL,
             env={**os.environ, **QUIET},
         )
-    try:
-        with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
-            yield
-    finally:
-        server.kill()
-        server.wait()
+    atexit.register(_stop, server)  # runs after Prefect's threads have sent their last logs and events
+    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
+        yield
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.kill()
+    server.wait()
 
 
 def _end_with_parent() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,8 @@ from typing import Any, TextIO, get_args
 from uuid import uuid4
 
 from prefect import State
+from prefect.logging.handlers import PrefectConsoleHandler
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from rich.console import Console
 
 from flows.api_server import api_server
@@ -49,7 +52,8 @@ def main(flow: Flow, argv: Sequence[str] | None = None) -> int:
     with _stdout_kept_clean() as stdout:
         try:
             options = _options(asked)
-            with api_server():
+            _quieten_prefect()
+            with api_server(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
                 items = _items(asked)
                 _run(flow, items, options)
         except BadSettings as error:
@@ -77,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--engine", default="", choices=plugins.names("engines"), help="recognition engine")
     add("--to", default="", metavar="ADDRESS", help="mail the counts to this address, else to the object's `email`")
     add("--store", metavar="STORE", help="where pictures and results live: a folder, or s3://bucket")
-    add("--after", choices=get_args(After), help="what becomes of the store's copy; a local original is never touched")
+    add("--after", default="", choices=get_args(After), help="what becomes of the store's copy; a local original is never touched")
     add("--min-confidence", type=float, metavar="N", help="do not count words recognised less surely (0 to 100)")
     add("--refresh", action="store_true", help="recognise again what is known already")
     add("--json", action="store_true", help="one JSON object a picture on stdout, and nothing else")
@@ -110,6 +114,14 @@ def _stdout_kept_clean() -> Iterator[TextIO]:
     os.dup2(2, 1)
     with ours:
         yield ours
+
+
+def _quieten_prefect() -> None:
+    """Leave the console to ourselves, but for warnings; the API still gets the whole log."""
+    for logger in ("", "prefect", "prefect.flow_runs", "prefect.task_runs"):
+        for handler in logging.getLogger(logger).handlers:
+            if isinstance(handler, PrefectConsoleHandler):
+                handler.setLevel(logging.WARNING)
 
 
 def _items(asked: argparse.Namespace) -> list[Item]:
@@ -182,8 +194,7 @@ def _run(flow: Flow, items: list[Item], options: Options) -> None:
 def _print_table(stdout: TextIO, items: list[Item], outcomes: list[Outcome]) -> None:
     console = Console(file=stdout)
     print_outcomes(console, [item.label for item in items], outcomes)
-    stores = {item.upload.store: wiring.store(item.upload.store) for item in items if item.upload}
-    for store in stores.values():
-        console.print(f"Results: {store.address('output/')}", soft_wrap=True, highlight=False)
+    for store in dict.fromkeys(item.upload.store for item in items if item.upload):
+        console.print(f"Results: {store}/output", soft_wrap=True, highlight=False)
     if any(outcome.notified for outcome in outcomes) and wiring.settings().notifier == "folder":
         console.print(f"Mails: {Path(wiring.settings().mail_folder).absolute()}", soft_wrap=True, highlight=False)

@@ -24,6 +24,7 @@ from tasks import ui, wiring
 
 MOST_AT_ONCE = 32  # pictures in a thread each; how many are recognised at once is INKTALLY_RECOGNITION_WORKERS
 
+AS_THE_SETTINGS_SAY = Options()
 MOST_SHOWN = 25  # pictures of one run whose words and links are shown in the UI
 
 
@@ -37,17 +38,17 @@ def _run_name() -> str:
 @flow(
     name="ocr-flow",
     flow_run_name=_run_name,
-    task_runner=ThreadPoolTaskRunner[Any](max_workers=MOST_AT_ONCE),
+    task_runner=ThreadPoolTaskRunner(max_workers=MOST_AT_ONCE),  # type: ignore[arg-type]  # invariant in its future
     persist_result=False,
 )
-def ocr_flow(uploads: list[Upload], options: Options | None = None) -> State[Any]:
+def ocr_flow(uploads: list[Upload], options: Options = AS_THE_SETTINGS_SAY) -> State[Any]:
     """Count the words on pictures and tell their uploaders.
 
     Args:
         uploads: The pictures, each by its key in a store.
         options: Languages, engine, and what becomes of the pictures; what is left out is as the settings say.
     """
-    pictures = [Picture.begin(upload, options or Options()) for upload in uploads]
+    pictures = [Picture.begin(upload, options) for upload in uploads]
     late = _watch_the_deadline(pictures)
     progress = ui.Progress(len(pictures))
     try:

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any
 
 from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
 
 from inktally import keys, steps
 from inktally.document import After, Counting, Delivery, Engine, Options, Outcome, Problem, Receipt, Upload
@@ -69,8 +70,8 @@ class Picture:
         upload = upload.model_copy(update={"store": upload.store or wiring.settings().store})
         picture = cls(upload, options)
         with picture._step("look"):
-            picture._delivery = steps.look(picture._store, upload)
-            picture.outcome = steps.answer_of(picture._store, picture.delivery) or picture._claim_it()
+            picture._look()
+            picture.outcome = picture.outcome or picture._claim_it()
             if picture.outcome is None:
                 picture._recall()
         if picture.problem is not None:
@@ -79,6 +80,14 @@ class Picture:
             picture.outcome = picture.outcome.model_copy(update={"cached": True})
             tell(picture.name, "answered before")
         return picture
+
+    def _look(self) -> None:
+        """Find the delivery, and its answer if it has one; what is to be refreshed is a new attempt of this run."""
+        self._delivery = steps.look(self._store, self.upload)
+        self.outcome = steps.answer_of(self._store, self.delivery)
+        if self.outcome is not None and self.options.refresh and not self.upload.attempt:
+            self.upload = self.upload.model_copy(update={"attempt": str(flow_run.id)})
+            self._look()
 
     def _claim_it(self) -> Outcome | None:
         """Make this run the one that answers; if another has done so while we waited, its outcome."""

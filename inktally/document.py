@@ -211,8 +211,8 @@ class Options(Value):
         "else the settings",
     )
     engine: str = Field(default="", title="Engine", description="Recognition engine; empty: the settings")
-    after: After | None = Field(
-        default=None, title="Afterwards", description="What becomes of the picture in the store; empty: the settings"
+    after: Literal["", "keep", "delete", "archive"] = Field(
+        default="", title="Afterwards", description="What becomes of the picture in the store; empty: the settings"
     )
     min_confidence: float | None = Field(
         default=None,

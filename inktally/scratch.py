@@ -17,13 +17,15 @@ LOCK = ".owner"
 def scratch_folder(parent: Path) -> Iterator[Path]:
     """A new empty folder below `parent`, removed at the end; those whose owners have died are removed first.
 
-    A living owner holds a lock on a file in its folder, which the system lets go when the process ends.
+    A living owner holds a lock on a file in its folder, which the system lets go when the process ends. The folder
+    gets the name under which others look for it only when it is locked.
     """
     parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(parent)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-    with (folder / LOCK).open("w") as lock:
+    unlocked = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=parent))
+    with (unlocked / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = unlocked.rename(parent / unlocked.name.removeprefix("."))
         try:
             yield folder
         finally:

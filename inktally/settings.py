@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from inktally.document import After
@@ -89,3 +90,22 @@ def read_settings(**overrides: object) -> Settings:
             for fault in error.errors()
         )
         raise BadSettings(f"Settings that cannot work: {faults}. The README lists all settings.") from error
+
+
+def settings_table() -> str:
+    """All settings as a table in Markdown, as the README shows it."""
+    rows = ["| Setting | Default | Meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        rows.append(f"| `INKTALLY_{name.upper()}` | {_shown_default(field)} | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def _shown_default(field: FieldInfo) -> str:
+    if field.default_factory is not None or field.default in ("", SecretStr("")):
+        return ""
+    value = f"{field.default:,}".replace(",", " ") if isinstance(field.default, int) else f"{field.default}"
+    return f"`{value}`".replace(".0`", "`")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(settings_table())

@@ -1,0 +1,390 @@
+"""What every store promises, on a folder and on real S3 servers."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import tracemalloc
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from inktally import plugins
+from inktally.document import StoredObject
+from inktally.errors import BadSettings, NotFound, Overwritten, UnsafeDelete
+from inktally.ports import Store
+from inktally.settings import Settings
+
+ODD_KEYS = [
+    "plain.png",
+    "a",
+    "a/",
+    "a//b",
+    "/leading",
+    "//",
+    ".",
+    "..",
+    "./a",
+    "../a",
+    "a/../b",
+    "long segment " + "x" * 300,
+    "many segments " + "y/" * 500,
+    "\N{LATIN SMALL LETTER E WITH ACUTE}" * 500,
+    "composed \N{LATIN SMALL LETTER E WITH ACUTE}",
+    "combined e\N{COMBINING ACUTE ACCENT}",
+    "\N{GRINNING FACE} \ufffe \uffff \ud7ff",
+    "tab\tbell\x07delete\x7f",
+    "line\nbreak\r\nand more",
+    " spaces ",
+    "+ %41 & ? # = ; : @ , $ ! * ' ( ) [ ] { } | ^ ` ~ < > \"",
+    "back\\slash",
+    "?versionId=null",
+    ".inktally/objects/a",
+    ".inktally",
+    "nul\0",
+]
+CONTROLS = {"\N{GRINNING FACE} \ufffe \uffff \ud7ff", "tab\tbell\x07delete\x7f", "nul\0"}
+NOT_SERVED = {
+    "moto": {"line\nbreak\r\nand more"},  # its routes take no line breaks
+    "moto-versioned": {"line\nbreak\r\nand more"} | CONTROLS,  # nor are its lists of versions XML with these
+}
+REFUSED = {"ceph": {"nul\0"}, "ceph-versioned": {"nul\0"}}
+
+METADATA = [
+    "",
+    "anna@example.org",
+    "J\u00fcrgen \u2713",
+    "=?utf-8?b?xKNi?=",
+    "a=?b?=",
+    " spaces  within ",
+    "a\tb\nc",
+    "%41",
+]
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def keys_of(store: Store, prefix: str = "") -> list[str]:
+    return sorted(found.key for found in store.list(prefix))
+
+
+def can_delete(kind: str) -> bool:
+    """Ceph 16 has neither versions nor conditional deletes in a plain bucket."""
+    return kind != "ceph"
+
+
+def outlive_the_second(kind: str) -> None:
+    """S3 tells times in whole seconds, so the same bytes put twice within one are one version without versions."""
+    if kind in {"ceph", "moto"}:
+        time.sleep(1.05)
+
+
+# Reading and writing
+
+
+def test_what_is_put_is_described_and_read_and_downloaded(store: Store, tmp_path: Path) -> None:
+    put = store.put("input/page 1.png", b"bytes", metadata={"Uploader": "anna@example.org"})
+    found = store.stat("input/page 1.png")
+    assert found.same_version(put)
+    assert (found.key, found.size, found.etag) == ("input/page 1.png", 5, md5(b"bytes"))
+    assert found.metadata == {"uploader": "anna@example.org"}
+    assert (put.metadata, put.age) == ({}, 0.0)
+    assert store.read(found.key) == b"bytes"
+    assert store.download(found, tmp_path / "copy") == hashlib.sha256(b"bytes").hexdigest()
+    assert (tmp_path / "copy").read_bytes() == b"bytes"
+
+
+def test_a_put_replaces_bytes_and_metadata(store: Store) -> None:
+    first = store.put("key", b"one", metadata={"a": "1"})
+    second = store.put("key", b"two", metadata={"b": "2"})
+    found = store.stat("key")
+    assert found.same_version(second)
+    assert not found.same_version(first)
+    assert (store.read("key"), found.metadata) == (b"two", {"b": "2"})
+
+
+def test_the_same_bytes_put_again_are_a_new_version(store: Store, kind: str) -> None:
+    first = store.put("key", b"same")
+    outlive_the_second(kind)
+    assert not store.put("key", b"same").same_version(first)
+
+
+def test_an_empty_object_is_an_object(store: Store) -> None:
+    store.put("state/answered", b"")
+    assert store.stat("state/answered").size == 0
+    assert store.read("state/answered") == b""
+
+
+def test_the_age_is_the_time_since_the_put(store: Store) -> None:
+    store.put("key", b"x")
+    time.sleep(1.2)
+    assert 1.0 <= store.stat("key").age < 10
+
+
+def test_a_large_file_passes_through_a_small_memory(store: Store, tmp_path: Path) -> None:
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    source.write_bytes(bytes(1 << 20) * 32)
+    store.put("warm up", b"")
+    tracemalloc.start()
+    put = store.put("large", source)
+    digest = store.download(store.stat("large"), copy)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (put.size, digest) == (32 << 20, hashlib.sha256(source.read_bytes()).hexdigest())
+    assert peak < 16 << 20
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_any_key_works_that_s3_allows(store: Store, kind: str, key: str, tmp_path: Path) -> None:
+    if key in NOT_SERVED.get(kind, ()):
+        pytest.skip("moto cannot serve such a key")
+    if key in REFUSED.get(kind, ()):
+        with pytest.raises(BadSettings, match="refuses"):
+            store.put(key, b"odd")
+        return
+    store.put("a beside", b"")
+    put = store.put(key, b"odd", metadata={"uploader": "\u00e9"})
+    assert store.stat(key).same_version(put)
+    assert store.stat(key).metadata == {"uploader": "\u00e9"}
+    assert store.read(key) == b"odd"
+    assert store.download(put, tmp_path / "copy") == hashlib.sha256(b"odd").hexdigest()
+    assert keys_of(store) == sorted(["a beside", key])
+    assert key in keys_of(store, key[:-1])
+    assert store.copy(put, "copied").etag == put.etag
+    store.remove(key)
+    assert keys_of(store) == ["a beside", "copied"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "store") == ["copy"]
+
+
+@pytest.mark.parametrize("order", [("a", "a/b", "a/b/c"), ("a/b/c", "a/b", "a"), ("a/b", "a", "a/b/c")])
+def test_a_key_may_be_the_beginning_of_another(store: Store, order: tuple[str, ...]) -> None:
+    for key in order:
+        store.put(key, key.encode())
+    assert keys_of(store) == sorted(order)
+    for _ in range(2):
+        assert [store.read(key) for key in order] == [key.encode() for key in order]
+        for key in order:
+            store.put(key, key.encode())
+    for gone, key in enumerate(order, start=1):
+        store.remove(key)
+        assert keys_of(store) == sorted(order[gone:])
+
+
+@pytest.mark.parametrize("value", METADATA)
+def test_metadata_comes_back_as_it_was_given(store: Store, value: str) -> None:
+    put = store.put("key", b"x", metadata={"Uploader": value})
+    assert store.stat("key").metadata == {"uploader": value}
+    store.copy(put, "copy")
+    assert store.stat("copy").metadata == {"uploader": value}
+
+
+# Lists
+
+
+def test_a_list_holds_what_begins_with_the_prefix(store: Store) -> None:
+    for key in ("input/a", "input/b/c", "inputs", "output/a", "state/x"):
+        store.put(key, b"x", metadata={"a": "b"})
+    assert keys_of(store, "input/") == ["input/a", "input/b/c"]
+    assert keys_of(store, "input") == ["input/a", "input/b/c", "inputs"]
+    assert keys_of(store, "input/b") == ["input/b/c"]
+    assert keys_of(store, "nothing") == []
+    assert keys_of(store, "input/a/") == []
+
+
+def test_a_list_says_the_same_as_a_look_at_each_object(store: Store) -> None:
+    for key in ("a", "b"):
+        store.put(key, b"old")
+        store.put(key, key.encode(), metadata={"a": "b"})
+    listed = list(store.list(""))
+    assert sorted(found.key for found in listed) == ["a", "b"]
+    assert all(store.stat(found.key).same_version(found) for found in listed)
+    assert all(found.metadata == {} for found in listed)
+
+
+def test_a_list_has_no_end_at_a_thousand(sturdy_store: Store) -> None:
+    names = [f"state/{number}/claim" for number in range(1100)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda name: sturdy_store.put(name, b""), names))
+    assert keys_of(sturdy_store, "state/") == sorted(names)
+
+
+# Conditions
+
+
+def test_a_write_if_absent_never_replaces(store: Store) -> None:
+    first = store.put("claim", b"mine", if_absent=True)
+    with pytest.raises(Overwritten):
+        store.put("claim", b"yours", if_absent=True)
+    assert store.stat("claim").same_version(first)
+    store.remove("claim")
+    store.put("claim", b"yours", if_absent=True)
+    assert store.read("claim") == b"yours"
+
+
+def test_a_write_if_matching_replaces_only_what_it_knows(store: Store) -> None:
+    first = store.put("claim", b"1")
+    second = store.put("claim", b"2", if_match=first.etag, metadata={"holder": "me"})
+    for etag in (first.etag, md5(b"never")):
+        with pytest.raises(Overwritten):
+            store.put("claim", b"3", if_match=etag)
+    assert store.stat("claim").same_version(second)
+    assert store.stat("claim").metadata == {"holder": "me"}
+    with pytest.raises(Overwritten):
+        store.put("nothing there", b"1", if_match=first.etag)
+    assert keys_of(store) == ["claim"]
+
+
+def test_of_many_who_write_at_once_if_absent_one_wins(sturdy_settings: Settings) -> None:
+    stores = [plugins.store(sturdy_settings.store, sturdy_settings) for _ in range(16)]
+    for attempt in range(5):
+        key = f"claim {attempt}"
+        with ThreadPoolExecutor(16) as pool:
+            wins = list(pool.map(wins_claim, stores, [key] * 16, range(16)))
+        assert sum(wins) == 1
+        assert stores[0].read(key) == str(wins.index(True)).encode()
+
+
+def test_no_step_of_a_counter_is_lost_between_threads(sturdy_settings: Settings) -> None:
+    store = plugins.store(sturdy_settings.store, sturdy_settings)
+    store.put("counter", b"0 nobody")
+    with ThreadPoolExecutor(6) as pool:
+        steps = sum(pool.map(count_up, [sturdy_settings] * 6, range(6)))
+    assert store.read("counter").split()[0] == str(steps).encode()
+    assert steps >= 8
+
+
+def test_no_step_of_a_counter_is_lost_between_processes(sturdy_settings: Settings) -> None:
+    store = plugins.store(sturdy_settings.store, sturdy_settings)
+    store.put("counter", b"0 nobody")
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        steps = sum(pool.map(count_up, [sturdy_settings] * 3, range(3)))
+    assert store.read("counter").split()[0] == str(steps).encode()
+    assert steps >= 8
+
+
+def wins_claim(store: Store, key: str, number: int) -> bool:
+    try:
+        store.put(key, str(number).encode(), if_absent=True)
+    except Overwritten:
+        return False
+    return True
+
+
+def count_up(settings: Settings, who: int) -> int:
+    """Eight attempts to add one, as a lease does it; how many succeeded."""
+    store, steps = plugins.store(settings.store, settings), 0
+    for _ in range(8):
+        found = store.stat("counter")
+        value = int(store.read("counter").split()[0])
+        try:
+            store.put("counter", f"{value + 1} {who}".encode(), if_match=found.etag)
+        except Overwritten:
+            continue
+        steps += 1
+    return steps
+
+
+# Versions
+
+
+def test_an_overwritten_object_is_not_downloaded_for_the_old_one(store: Store, kind: str, tmp_path: Path) -> None:
+    old = store.put("input/a.png", b"old")
+    store.put("input/a.png", b"new")
+    if kind.endswith("versioned"):
+        assert store.download(old, tmp_path / "copy") == hashlib.sha256(b"old").hexdigest()
+        assert store.stat("input/a.png", old.version).same_version(old)
+    else:
+        with pytest.raises(Overwritten):
+            store.download(old, tmp_path / "copy")
+
+
+def test_an_overwritten_object_is_not_copied_for_the_old_one(store: Store, kind: str) -> None:
+    old = store.put("input/a.png", b"old")
+    store.put("input/a.png", b"new")
+    if kind.endswith("versioned"):
+        store.copy(old, "archive/a.png")
+        assert store.read("archive/a.png") == b"old"
+    else:
+        with pytest.raises(Overwritten):
+            store.copy(old, "archive/a.png")
+        assert keys_of(store) == ["input/a.png"]
+
+
+def test_a_copy_leaves_its_source_and_is_an_object_of_its_own(store: Store) -> None:
+    source = store.put("input/a.png", b"picture")
+    copied = store.copy(source, "archive/a.png", storage_class="STANDARD_IA")
+    assert (copied.key, copied.etag, copied.size) == ("archive/a.png", source.etag, source.size)
+    assert store.stat("archive/a.png").same_version(copied)
+    store.remove("input/a.png")
+    assert store.read("archive/a.png") == b"picture"
+
+
+def test_a_delete_takes_the_very_version(store: Store, kind: str) -> None:
+    target = store.put("input/a.png", b"picture")
+    if not can_delete(kind):
+        with pytest.raises(UnsafeDelete, match="versioning"):
+            store.delete(target)
+        assert keys_of(store) == ["input/a.png"]
+        return
+    store.delete(target)
+    assert keys_of(store) == []
+    store.delete(target)
+
+
+@pytest.mark.parametrize("newer", [b"another picture", b"picture"])
+def test_a_delete_spares_what_was_put_since(store: Store, kind: str, newer: bytes) -> None:
+    target = store.put("input/a.png", b"picture")
+    outlive_the_second(kind)
+    since = store.put("input/a.png", newer)
+    if kind.endswith("versioned"):
+        store.delete(target)
+        with pytest.raises(NotFound):
+            store.stat("input/a.png", target.version)
+    else:
+        with pytest.raises(Overwritten):
+            store.delete(target)
+    assert store.stat("input/a.png").same_version(since)
+    assert store.read("input/a.png") == newer
+
+
+def test_trying_what_a_store_can_do_leaves_nothing_behind(store: Store, kind: str) -> None:
+    target = store.put("a", b"1")
+    store.put("claim", b"1", if_absent=True)
+    store.put("claim", b"2", if_match=md5(b"1"))
+    if can_delete(kind):
+        store.delete(target)
+    else:
+        store.remove("a")
+    store.remove("claim")
+    assert keys_of(store) == []
+
+
+# What is not there
+
+
+def test_what_is_missing_is_not_found(store: Store, tmp_path: Path) -> None:
+    gone = store.put("gone", b"x")
+    store.remove("gone")
+    with pytest.raises(NotFound, match="gone"):
+        store.stat("gone")
+    with pytest.raises(NotFound, match="gone"):
+        store.read("gone")
+    with pytest.raises(NotFound):
+        store.download(gone, tmp_path / "copy")
+    with pytest.raises(NotFound):
+        store.copy(gone, "copy")
+    with pytest.raises(NotFound):
+        store.stat("gone", "no-such-version")
+    store.remove("gone")
+    store.delete(gone)
+    assert keys_of(store) == []
+
+
+def test_the_address_leads_a_person_to_the_object(store: Store) -> None:
+    store.put("output/a b.txt", b"x")
+    assert store.address("output/a b.txt") == f"{store.uri}/output/a b.txt"
+    assert isinstance(next(store.list("output/")), StoredObject)

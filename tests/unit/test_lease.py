@@ -1,0 +1,92 @@
+"""Leases: exclusive, renewed, and up for taking when their holder has died."""
+
+import time
+from threading import Thread
+
+import pytest
+
+from inktally.errors import Busy
+from inktally.lease import Lease, leased
+from tests.memory_store import MemoryStore
+
+KEY = "locks/x"
+
+
+def test_only_one_of_many_has_it_at_a_time() -> None:
+    store, inside, most = MemoryStore(), [0], [0]
+
+    def work() -> None:
+        with leased(store, KEY, ttl=30):
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            time.sleep(0.002)
+            inside[0] -= 1
+
+    threads = [Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+    assert list(store.list("locks/")) == []
+
+
+def test_one_that_is_held_is_not_to_be_had() -> None:
+    store = MemoryStore()
+    with leased(store, KEY, ttl=30), pytest.raises(Busy), leased(store, KEY, ttl=30, timeout=0):
+        pytest.fail("two holders")
+
+
+def test_it_can_be_taken_once_its_holder_has_not_renewed_it_for_its_time() -> None:
+    store = MemoryStore()
+    store.put(KEY, b"of one who has died")
+    store.now += 31
+    assert Lease(store, KEY, ttl=30).acquire(timeout=0)
+
+
+def test_it_cannot_be_taken_before() -> None:
+    store = MemoryStore()
+    store.put(KEY, b"of one who lives")
+    store.now += 29
+    assert not Lease(store, KEY, ttl=30).acquire(timeout=0)
+
+
+def test_of_two_who_take_over_one_wins() -> None:
+    store = MemoryStore()
+    store.put(KEY, b"of one who has died")
+    store.now += 31
+    assert [Lease(store, KEY, ttl=30).acquire(timeout=0) for _ in range(2)] == [True, False]
+
+
+def test_a_holder_renews_it() -> None:
+    store = MemoryStore()
+    lease = Lease(store, KEY, ttl=0.15)
+    assert lease.acquire(timeout=0)
+    first = store.stat(KEY).etag
+    time.sleep(0.12)
+    assert store.stat(KEY).etag != first
+    assert lease.held
+    lease.release()
+
+
+def test_a_holder_whose_lease_was_taken_knows_it_and_leaves_the_other_alone() -> None:
+    store = MemoryStore()
+    lease = Lease(store, KEY, ttl=0.1)
+    assert lease.acquire(timeout=0)
+    store.put(KEY, b"of another")
+    time.sleep(0.1)
+    assert not lease.held
+    lease.release()
+    assert store.read(KEY) == b"of another"
+
+
+def test_a_store_that_is_down_for_a_moment_costs_nobody_the_lease() -> None:
+    store = MemoryStore()
+    lease = Lease(store, KEY, ttl=0.3)
+    assert lease.acquire(timeout=0)
+    store.down = True
+    time.sleep(0.12)
+    store.down = False
+    time.sleep(0.12)
+    assert lease.held
+    lease.release()

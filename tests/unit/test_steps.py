@@ -1,0 +1,315 @@
+"""The steps of a delivery, each repeated, raced and cut short."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter as Multiset
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from inktally import keys, steps
+from inktally.document import (
+    Box,
+    CountedWord,
+    Counting,
+    Delivery,
+    Engine,
+    Outcome,
+    Page,
+    Problem,
+    Receipt,
+    Recognition,
+    Token,
+    Upload,
+    Word,
+    WordCounts,
+)
+from inktally.errors import EmptyPicture, MailRefused, NotFound, Overwritten, TooLarge
+from inktally.settings import Settings, read_settings
+from tests.memory_store import MemoryStore
+
+ENGINE = Engine(name="fake", version="1", languages=("eng",))
+COUNTING = Counting()
+
+
+@dataclass
+class FakeRecogniser:
+    """Reads a picture as the text that its bytes are."""
+
+    read: list[str] = field(default_factory=list)
+
+    def warm_up(self) -> None:
+        return None
+
+    def identify(self, languages: Sequence[str]) -> Engine:
+        return ENGINE.model_copy(update={"languages": tuple(languages)})
+
+    def recognise(self, picture: Path, engine: Engine) -> Recognition:
+        text = picture.read_text()
+        self.read.append(text)
+        box = Box(left=0, top=0, width=1, height=1)
+        words = [
+            Word(text=word, confidence=90, page=1, block=1, paragraph=1, line=1, word=number, box=box)
+            for number, word in enumerate(text.split(), 1)
+        ]
+        return Recognition(engine=engine, pages=(Page(number=1, width=1, height=1),), words=tuple(words), text=text)
+
+
+@dataclass
+class FakeCounter:
+    jobs: list[list[str]] = field(default_factory=list)
+
+    def warm_up(self) -> None:
+        return None
+
+    def count(self, documents: Mapping[str, Sequence[Token]]) -> dict[str, WordCounts]:
+        self.jobs.append(list(documents))
+        return {name: counted(tokens) for name, tokens in documents.items()}
+
+
+def counted(tokens: Sequence[Token]) -> WordCounts:
+    words = Multiset(token.text.lower() for token in tokens)
+    ordered = sorted(words.items(), key=lambda entry: (-entry[1], entry[0]))
+    return WordCounts(words=tuple(CountedWord(word=word, count=count, confidence=90) for word, count in ordered))
+
+
+@dataclass
+class FakeNotifier:
+    mails: list[EmailMessage] = field(default_factory=list)
+    refuses: bool = False
+
+    def send(self, mail: EmailMessage) -> None:
+        if self.refuses:
+            raise MailRefused("Not now.")
+        self.mails.append(mail)
+
+
+@dataclass
+class Desk:
+    """All that a delivery needs, and the steps up to a point."""
+
+    settings: Settings
+    store: MemoryStore = field(default_factory=MemoryStore)
+    recogniser: FakeRecogniser = field(default_factory=FakeRecogniser)
+    counter: FakeCounter = field(default_factory=FakeCounter)
+    notifier: FakeNotifier = field(default_factory=FakeNotifier)
+
+    def deliver(self, key: str, text: str, **metadata: str) -> Delivery:
+        self.store.put(key, text.encode(), metadata=metadata)
+        return steps.look(self.store, Upload(key=key, store=self.store.uri))
+
+    def recognise(self, delivery: Delivery, *, refresh: bool = False) -> Receipt:
+        return steps.recognise(self.store, self.recogniser, delivery, ENGINE, self.settings, refresh=refresh)
+
+    def publish(self, delivery: Delivery) -> dict[str, str]:
+        receipt = self.recognise(delivery)
+        steps.count(self.store, self.counter, [receipt], COUNTING)
+        return steps.publish(self.store, delivery, receipt, COUNTING)
+
+    def announce(self, delivery: Delivery) -> str | None:
+        receipt = self.recognise(delivery)
+        steps.count(self.store, self.counter, [receipt], COUNTING)
+        document = steps.counts_document(self.store, delivery, receipt, COUNTING)
+        return steps.announce_counts(self.store, self.notifier, delivery, document, self.settings)
+
+    def keys(self, prefix: str) -> list[str]:
+        return [found.key for found in self.store.list(prefix)]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(read_settings(scratch=tmp_path))
+
+
+def test_the_same_bytes_under_two_names_are_read_once(desk: Desk) -> None:
+    first = desk.recognise(desk.deliver("input/a.png", "one two"))
+    second = desk.recognise(desk.deliver("input/b.png", "one two"))
+    assert desk.recogniser.read == ["one two"]
+    assert first.artefact == second.artefact
+    assert (first.made_for != "", second.made_for) == (True, "")
+
+
+def test_an_overwritten_picture_is_read_again(desk: Desk) -> None:
+    desk.recognise(desk.deliver("input/a.png", "one"))
+    desk.recognise(desk.deliver("input/a.png", "two"))
+    assert desk.recogniser.read == ["one", "two"]
+
+
+def test_a_refresh_reads_again(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one")
+    desk.recognise(delivery)
+    desk.recognise(delivery, refresh=True)
+    assert desk.recogniser.read == ["one", "one"]
+
+
+def test_a_recognition_that_is_damaged_is_made_again(desk: Desk) -> None:
+    receipt = desk.recognise(desk.deliver("input/a.png", "one"))
+    desk.store.put(receipt.artefact, b'{"half a')
+    desk.recognise(desk.deliver("input/b.png", "one"))
+    assert desk.recogniser.read == ["one", "one"]
+
+
+def test_a_picture_that_was_replaced_while_it_waited_is_not_read(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "old")
+    desk.deliver("input/a.png", "new")
+    with pytest.raises(Overwritten):
+        desk.recognise(delivery)
+
+
+def test_an_empty_and_a_too_large_file_are_refused_before_they_are_fetched(desk: Desk) -> None:
+    with pytest.raises(EmptyPicture):
+        desk.recognise(desk.deliver("input/a.png", ""))
+    small = Desk(read_settings(scratch=desk.settings.scratch, max_bytes=3))
+    with pytest.raises(TooLarge, match="4 bytes"):
+        small.recognise(small.deliver("input/a.png", "four"))
+
+
+def test_several_pictures_are_counted_in_one_job_and_known_ones_in_none(desk: Desk) -> None:
+    receipts = [desk.recognise(desk.deliver(f"input/{n}.png", f"word {n}")) for n in range(3)]
+    steps.count(desk.store, desk.counter, receipts, COUNTING)
+    steps.count(desk.store, desk.counter, receipts, COUNTING)
+    assert [len(job) for job in desk.counter.jobs] == [3]
+
+
+def test_the_outputs_stand_under_the_pictures_name(desk: Desk) -> None:
+    outputs = desk.publish(desk.deliver("input/book/12.png", "The owl, the OWL"))
+    assert desk.keys("output/") == [
+        "output/ocr_coords/book/12.png.json",
+        "output/ocr_coords/book/12.png.txt",
+        "output/ocr_plain_text/book/12.png.txt",
+        "output/word_counts/book/12.png.json",
+    ]
+    assert sorted(outputs) == ["coordinates_json", "coordinates_text", "plain_text", "word_counts"]
+    counts = json.loads(desk.store.read("output/word_counts/book/12.png.json"))
+    assert [(entry["word"], entry["count"]) for entry in counts["words"]] == [("owl", 2), ("the", 2)]
+    assert desk.store.read("output/ocr_plain_text/book/12.png.txt") == b"The owl, the OWL"
+
+
+def test_publishing_twice_gives_the_same_bytes(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one two")
+    desk.publish(delivery)
+    before = {key: desk.store.read(key) for key in desk.keys("output/")}
+    desk.publish(delivery)
+    assert {key: desk.store.read(key) for key in desk.keys("output/")} == before
+
+
+def test_a_late_old_picture_leaves_the_outputs_of_the_newer_one(desk: Desk) -> None:
+    old = desk.deliver("input/a.png", "old")
+    receipt = desk.recognise(old)
+    steps.count(desk.store, desk.counter, [receipt], COUNTING)
+    desk.publish(desk.deliver("input/a.png", "new"))
+    assert steps.publish(desk.store, old, receipt, COUNTING) == {}
+    assert desk.store.read("output/ocr_plain_text/a.png.txt") == b"new"
+
+
+def test_one_delivery_is_mailed_once(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one", email="anna@example.org")
+    assert [desk.announce(delivery), desk.announce(delivery)] == ["anna@example.org"] * 2
+    assert [mail["To"] for mail in desk.notifier.mails] == ["anna@example.org"]
+
+
+def test_the_same_bytes_sent_again_are_mailed_again(desk: Desk) -> None:
+    desk.announce(desk.deliver("input/a.png", "one", email="anna@example.org"))
+    desk.announce(desk.deliver("input/a.png", "one", email="anna@example.org"))
+    first, second = desk.notifier.mails
+    assert first["Message-ID"] != second["Message-ID"]
+
+
+def test_a_mail_lost_before_its_marker_is_sent_again_with_the_same_message_id(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one", email="anna@example.org")
+    desk.announce(delivery)
+    desk.store.remove(keys.marker(delivery.id, "mailed"))
+    desk.announce(delivery)
+    first, second = desk.notifier.mails
+    assert first["Message-ID"] == second["Message-ID"]
+
+
+def test_a_mail_that_was_not_taken_leaves_no_marker(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one", email="anna@example.org")
+    desk.notifier.refuses = True
+    with pytest.raises(MailRefused):
+        desk.announce(delivery)
+    desk.notifier.refuses = False
+    desk.announce(delivery)
+    assert len(desk.notifier.mails) == 1
+
+
+def test_without_an_address_nobody_is_mailed(desk: Desk) -> None:
+    assert desk.announce(desk.deliver("input/a.png", "one")) is None
+    assert desk.notifier.mails == []
+
+
+def test_an_address_set_for_a_delivery_wins_over_the_objects(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one", email="anna@example.org")
+    steps.set_recipient(desk.store, delivery, "ben@example.org")
+    assert desk.announce(delivery) == "ben@example.org"
+
+
+def test_that_it_takes_longer_is_told_once_and_never_after_the_counts(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one", email="anna@example.org")
+    for _ in range(2):
+        steps.announce_delay(desk.store, desk.notifier, delivery, desk.settings)
+    assert len(desk.notifier.mails) == 1
+    other = desk.deliver("input/b.png", "two", email="anna@example.org")
+    desk.announce(other)
+    steps.announce_delay(desk.store, desk.notifier, other, desk.settings)
+    assert len(desk.notifier.mails) == 2
+
+
+def test_a_picture_is_deleted_or_archived_when_all_outputs_are_there(desk: Desk) -> None:
+    deleted, archived = desk.deliver("input/a.png", "one"), desk.deliver("input/b.png", "two")
+    steps.dispose(desk.store, deleted, desk.publish(deleted), "delete", desk.settings)
+    steps.dispose(desk.store, archived, desk.publish(archived), "archive", desk.settings)
+    assert desk.keys("input/") == []
+    assert desk.store.read("archive/b.png") == b"two"
+
+
+def test_a_picture_whose_output_is_missing_is_not_deleted(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one")
+    outputs = desk.publish(delivery)
+    desk.store.remove(keys.word_counts("a.png"))
+    with pytest.raises(NotFound):
+        steps.dispose(desk.store, delivery, outputs, "delete", desk.settings)
+    assert desk.keys("input/") == ["input/a.png"]
+
+
+def test_a_newer_picture_under_the_same_key_is_never_deleted(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "old")
+    outputs = desk.publish(delivery)
+    desk.deliver("input/a.png", "new")
+    steps.dispose(desk.store, delivery, outputs, "delete", desk.settings)
+    assert desk.store.read("input/a.png") == b"new"
+
+
+def test_a_rejected_picture_moves_to_failed_with_its_reason(desk: Desk) -> None:
+    delivery = desk.deliver("input/book/a.png", "junk")
+    steps.reject(desk.store, delivery, Problem(kind="NotAPicture", message="It is none."))
+    assert desk.keys("input/") == []
+    assert desk.store.read("failed/book/a.png") == b"junk"
+    assert json.loads(desk.store.read("failed/book/a.png.reason.json"))["kind"] == "NotAPicture"
+
+
+def test_a_rejected_picture_outside_input_stays_where_it_is(desk: Desk) -> None:
+    delivery = desk.deliver("scans/a.png", "junk")
+    steps.reject(desk.store, delivery, Problem(kind="NotAPicture", message="It is none."))
+    assert desk.store.read("scans/a.png") == desk.store.read("failed/scans/a.png") == b"junk"
+
+
+def test_the_first_answer_stands(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one")
+    assert steps.answer_of(desk.store, delivery) is None
+    steps.answer(desk.store, delivery, Outcome(upload="a", words=1))
+    steps.answer(desk.store, delivery, Outcome(upload="a", words=2))
+    found = steps.answer_of(desk.store, delivery)
+    assert found is not None
+    assert found.words == 1
+
+
+def test_a_picture_of_which_another_etag_was_announced_is_not_taken_for_it(desk: Desk) -> None:
+    desk.deliver("input/a.png", "new")
+    with pytest.raises(Overwritten):
+        steps.look(desk.store, Upload(key="input/a.png", store=desk.store.uri, etag="of-the-old-one"))
