@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all their set-up themselves; `make help` lists the rest.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test check clean distclean
+.PHONY: help setup setup-tests demo deploy worker test check clean distclean
 
 PYTHON := .venv/bin/python
 export DO_NOT_TRACK := 1
@@ -24,6 +24,13 @@ demo: setup demo/pictures ## count the words of the sample pictures; results and
 
 demo/pictures: deployments/samples.py | setup
 	@rm -rf $@ $@.part && $(PYTHON) -m deployments.samples $@.part >/dev/null && mv $@.part $@
+
+deploy: setup ## make the work pool and the deployment on the Prefect server that PREFECT_API_URL names
+	@.venv/bin/prefect work-pool inspect inktally >/dev/null 2>&1 || .venv/bin/prefect work-pool create inktally --type process
+	@.venv/bin/prefect --no-prompt deploy --all
+
+worker: setup ## run what the deployment is asked for
+	@.venv/bin/prefect worker start --pool inktally --type process
 
 test: setup-tests ## every test, on real servers and tools
 	@$(PYTHON) -m pytest

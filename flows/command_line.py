@@ -25,8 +25,8 @@ from inktally.arguments import Named
 from inktally.console import print_outcomes, shown_progress
 from inktally.document import After, Options, Outcome, Problem, Upload
 from inktally.errors import BadSettings, InktallyError, NotFound, RecipientRefused
-from inktally.ports import Store
 from inktally.mails import valid_address
+from inktally.ports import Store
 from tasks import wiring
 
 Flow = Callable[..., State[Any]]
@@ -41,7 +41,7 @@ class Item:
     outcome: Outcome | None = None
 
     @classmethod
-    def failed(cls, label: str, error: InktallyError) -> Item:
+    def failed(cls, label: str, error: BaseException) -> Item:
         return cls(label, outcome=Outcome(upload=label, error=Problem.of(error)))
 
 
@@ -81,7 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--engine", default="", choices=plugins.names("engines"), help="recognition engine")
     add("--to", default="", metavar="ADDRESS", help="mail the counts to this address, else to the object's `email`")
     add("--store", metavar="STORE", help="where pictures and results live: a folder, or s3://bucket")
-    add("--after", default="", choices=get_args(After), help="what becomes of the store's copy; a local original is never touched")
+    add(
+        "--after",
+        default="",
+        choices=get_args(After),
+        help="what becomes of the store's copy; a local original is never touched",
+    )
     add("--min-confidence", type=float, metavar="N", help="do not count words recognised less surely (0 to 100)")
     add("--refresh", action="store_true", help="recognise again what is known already")
     add("--json", action="store_true", help="one JSON object a picture on stdout, and nothing else")
@@ -185,10 +190,19 @@ def _run(flow: Flow, items: list[Item], options: Options) -> None:
     console = Console(stderr=True)
     with shown_progress(console, len(at_work)):
         Picture.prepare([item.upload for item in at_work if item.upload], options)
-        state = flow([item.upload for item in at_work], options, return_state=True)
-    outcomes = state.data if isinstance(state.data, list) else state.result(raise_on_failure=True)
-    for item, outcome in zip(at_work, outcomes, strict=True):
-        item.outcome = outcome
+        ended = _outcomes_or_error(flow, [item.upload for item in at_work if item.upload], options)
+    for number, item in enumerate(at_work):
+        item.outcome = ended[number] if isinstance(ended, list) else Item.failed(item.label, ended).outcome
+
+
+def _outcomes_or_error(flow: Flow, uploads: list[Upload], options: Options) -> list[Outcome] | BaseException:
+    """How the uploads ended, whatever the run's state; or why there was no run."""
+    try:
+        state = flow(uploads, options, return_state=True)
+    except Exception as error:  # noqa: BLE001 - Prefect's API may be down in many ways
+        return RuntimeError(f"Prefect cannot run this: {error}. Start its server, or unset PREFECT_API_URL.")
+    ended: list[Outcome] | BaseException = state.result(raise_on_failure=False)
+    return ended
 
 
 def _print_table(stdout: TextIO, items: list[Item], outcomes: list[Outcome]) -> None:

@@ -5,6 +5,7 @@ As a command: python -m flows.ocr_flow PICTURE… (see --help). As a deployment:
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
@@ -22,7 +23,7 @@ from flows.picture import Picture
 from inktally.document import Options, Upload
 from tasks import ui, wiring
 
-MOST_AT_ONCE = 32  # pictures in a thread each; how many are recognised at once is INKTALLY_RECOGNITION_WORKERS
+CORES = os.cpu_count() or 1  # more recognitions at once would only be slower
 
 AS_THE_SETTINGS_SAY = Options()
 MOST_SHOWN = 25  # pictures of one run whose words and links are shown in the UI
@@ -38,7 +39,7 @@ def _run_name() -> str:
 @flow(
     name="ocr-flow",
     flow_run_name=_run_name,
-    task_runner=ThreadPoolTaskRunner(max_workers=MOST_AT_ONCE),  # type: ignore[arg-type]  # invariant in its future
+    task_runner=ThreadPoolTaskRunner(max_workers=CORES),  # type: ignore[arg-type]  # invariant in its future
     persist_result=False,
 )
 def ocr_flow(uploads: list[Upload], options: Options = AS_THE_SETTINGS_SAY) -> State[Any]:

@@ -184,7 +184,8 @@ class Picture:
                 upload_steps.answer(self.delivery, self.outcome)
         tell(self.name, f"failed: {self.problem}" if self.problem else "done")
         if self.is_our_fault:
-            logger.error("%s was not answered", self.name, exc_info=self.problem)
+            foreseen = isinstance(self.problem, InktallyError)
+            logger.error("%s was not answered: %s", self.name, self.problem, exc_info=None if foreseen else self.problem)
             self.tell_it_takes_longer()
 
     def _outcome(self) -> Outcome:

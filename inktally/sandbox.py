@@ -24,7 +24,7 @@ from typing import Any, TextIO
 
 from inktally import errors
 from inktally.errors import EngineFailed, InktallyError, RecognitionTimeout, UnreadablePicture
-from inktally.scratch import scratch_folder
+from inktally.scratch import scratch_folder, turn
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.
 
 
 class Sandbox:
-    """Up to `size` children, kept for the next request; other requests wait for their turn.
+    """Children that are kept for the next request; `size` requests at once on the whole machine, the others wait.
 
     Children have their folders below `scratch` and import the modules `preload` before their first request.
     """
@@ -41,7 +41,7 @@ class Sandbox:
     def __init__(self, size: int, scratch: Path, preload: Sequence[str] = ()) -> None:
         self._scratch = scratch
         self._preload = preload
-        self._turns = threading.BoundedSemaphore(size)
+        self._size = size
         self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
 
     def warm_up(self) -> None:
@@ -54,7 +54,7 @@ class Sandbox:
         Raises what the function raised (of `inktally.errors`), `RecognitionTimeout` after `seconds` seconds,
         `UnreadablePicture` when the child crashed, `EngineFailed` when it was killed or broke otherwise.
         """
-        with self._turns:
+        with turn(self._scratch, self._size):
             child = self._next_child()
             try:
                 answer = child.ask({"function": function, "arguments": dict(arguments)}, seconds)

@@ -1,15 +1,21 @@
-"""Temporary folders that do not outlive their owners, not even one that was killed."""
+"""Temporary folders and turns that do not outlive their owners, not even one that was killed."""
 
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISDIR
 
-PREFIX = "inktally-scratch-"
+from inktally.errors import AccessDenied
+
+PREFIX = "scratch-"
+NEXT_LOOK = 0.02  # seconds
 LOCK = ".owner"
 
 
@@ -20,20 +26,46 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     A living owner holds a lock on a file in its folder, which the system lets go when the process ends. The folder
     gets the name under which others look for it only when it is locked.
     """
-    parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(parent)
-    unlocked = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=parent))
+    ours = _ours(parent)
+    _remove_abandoned(ours)
+    unlocked = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=ours))
     with (unlocked / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        folder = unlocked.rename(parent / unlocked.name.removeprefix("."))
+        folder = unlocked.rename(ours / unlocked.name.removeprefix("."))
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_abandoned(parent: Path) -> None:
-    for folder in parent.glob(f"{PREFIX}*"):
+def _ours(parent: Path) -> Path:
+    """This user's own folder below `parent`, which in most cases is open to everybody."""
+    folder = parent / f"inktally-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise AccessDenied(f"{folder} is not ours; remove it, or set INKTALLY_SCRATCH to another folder.")
+    return folder
+
+
+def _remove_abandoned(ours: Path) -> None:
+    for folder in ours.glob(f"{PREFIX}*"):
         with suppress(OSError), (folder / LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def turn(parent: Path, turns: int) -> Iterator[None]:
+    """One of so many turns that all processes of this user on this machine share; waits until one is free."""
+    ours = _ours(parent)
+    while True:
+        for number in range(turns):
+            with (ours / f"turn-{number}").open("a") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                yield
+                return
+        time.sleep(NEXT_LOOK)

