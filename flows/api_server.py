@@ -42,6 +42,7 @@ def api_server() -> Iterator[None]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, **QUIET},
+            start_new_session=True,  # Ctrl-C is for the parent, who still has things to tell the server
         )
     atexit.register(_stop, server)  # runs after Prefect's threads have sent their last logs and events
     with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from prefect import State
 from prefect.logging.handlers import PrefectConsoleHandler
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 from rich.console import Console
 
 from flows.api_server import api_server
@@ -30,6 +30,8 @@ from inktally.ports import Store
 from tasks import wiring
 
 Flow = Callable[..., State[Any]]
+
+INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
 
 
 @dataclass
@@ -60,6 +62,9 @@ def main(flow: Flow, argv: Sequence[str] | None = None) -> int:
             parser.print_usage(sys.stderr)
             sys.stderr.write(f"{parser.prog}: error: {error}\n")
             return error.exit_code
+        except KeyboardInterrupt:
+            sys.stderr.write("Interrupted. The same command goes on where this one stopped.\n")
+            return INTERRUPTED
         outcomes = [item.outcome for item in items if item.outcome is not None]
         if asked.json:
             stdout.writelines(outcome.model_dump_json() + "\n" for outcome in outcomes)
@@ -97,6 +102,7 @@ def _options(asked: argparse.Namespace) -> Options:
     try:
         if asked.to:
             valid_address(asked.to)
+        wiring.recogniser(asked.engine or wiring.settings().engine)
         return Options(
             language=asked.language,
             engine=asked.engine,
@@ -127,13 +133,26 @@ def _quieten_prefect() -> None:
         for handler in logging.getLogger(logger).handlers:
             if isinstance(handler, PrefectConsoleHandler):
                 handler.setLevel(logging.WARNING)
+                handler.addFilter(_is_no_task_run)  # a picture's failure is told once, by ourselves
+
+
+def _is_no_task_run(record: logging.LogRecord) -> bool:
+    return record.name != "prefect.task_runs"
 
 
 def _items(asked: argparse.Namespace) -> list[Item]:
-    """The pictures that are named, each brought into its store if it does not stand there already."""
+    """The pictures that are named, each once, and brought into its store if it does not stand there already."""
+    store = Path(wiring.store(asked.store or wiring.settings().store).uri)
     named = [each for picture in arguments.named_pictures(asked.pictures) for each in _listed(picture)]
-    keys = arguments.input_keys(named)
-    return [_item(picture, keys, asked) for picture in dict.fromkeys(named)]
+    pictures = [picture for picture in dict.fromkeys(named) if not _is_found_in_store(picture, store)]
+    keys = arguments.input_keys(pictures)
+    return [_item(picture, keys.get(picture, ""), asked) for picture in pictures]
+
+
+def _is_found_in_store(picture: Named, store: Path) -> bool:
+    """Whether it is only there because the store, with our own copies, lies in a folder that was named."""
+    path = picture.path
+    return bool(path and path.is_relative_to(store) and not path.parents[picture.folders].is_relative_to(store))
 
 
 def _listed(picture: Named) -> list[Named]:
@@ -145,30 +164,33 @@ def _listed(picture: Named) -> list[Named]:
     except InktallyError as error:
         return [Named(picture.label, error=error)]
     pictures = [
-        Named(f"{picture.store}/{key}", store=picture.store, key=key) for key in found if arguments.is_picture(key)
+        each
+        for key in found
+        if arguments.is_picture(key)
+        for each in arguments.named_pictures([f"{picture.store}/{key}"])
     ]
     return pictures or [Named(picture.label, error=NotFound(f"There are no pictures below {picture.label}."))]
 
 
-def _item(picture: Named, keys: dict[Path, str], asked: argparse.Namespace) -> Item:
+def _item(picture: Named, key: str, asked: argparse.Namespace) -> Item:
     if picture.error:
         return Item.failed(picture.label, picture.error)
     try:
-        return Item(picture.label, upload=_upload(picture, keys, asked))
+        return Item(picture.label, upload=_upload(picture, key, asked))
     except InktallyError as error:
         return Item.failed(picture.label, error)
 
 
-def _upload(picture: Named, keys: dict[Path, str], asked: argparse.Namespace) -> Upload:
-    chosen = asked.store or (wiring.settings().store if picture.path or wiring.store_is_chosen() else picture.store)
+def _upload(picture: Named, key: str, asked: argparse.Namespace) -> Upload:
+    settings = wiring.settings()
+    chosen = asked.store or (settings.store if picture.path or wiring.store_is_chosen() else picture.store)
     store = wiring.store(chosen)
     if picture.path is not None:
-        path = picture.path.absolute()
-        if not path.is_relative_to(store.uri):
-            return steps.bring(store, path, keys[path], email=asked.to)
-        return _standing(store, path.relative_to(store.uri).as_posix(), asked)
+        if not picture.path.is_relative_to(store.uri):
+            return steps.bring(store, picture.path, key, email=asked.to)
+        return _standing(store, picture.path.relative_to(store.uri).as_posix(), asked)
     if picture.store != store.uri:
-        return steps.fetch(wiring.store(picture.store), picture.key, store, email=asked.to, settings=wiring.settings())
+        return steps.fetch(wiring.store(picture.store), picture.key, store, key, email=asked.to, settings=settings)
     return _standing(store, picture.key, asked)
 
 
@@ -200,7 +222,8 @@ def _outcomes_or_error(flow: Flow, uploads: list[Upload], options: Options) -> l
     try:
         state = flow(uploads, options, return_state=True)
     except Exception as error:  # noqa: BLE001 - Prefect's API may be down in many ways
-        return RuntimeError(f"Prefect cannot run this: {error}. Start its server, or unset PREFECT_API_URL.")
+        look = f"Look at the server of PREFECT_API_URL, or, where none is set, at the folder {PREFECT_HOME.value()}."
+        return RuntimeError(f"Prefect cannot run this: {error} {look}")
     ended: list[Outcome] | BaseException = state.result(raise_on_failure=False)
     return ended
 

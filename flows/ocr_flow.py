@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Timer
 from time import monotonic
@@ -26,6 +27,7 @@ from tasks import ui, wiring
 CORES = os.cpu_count() or 1  # more recognitions at once would only be slower
 
 AS_THE_SETTINGS_SAY = Options()
+NEXT_LOOK = 0.05  # seconds
 MOST_SHOWN = 25  # pictures of one run whose words and links are shown in the UI
 
 
@@ -64,41 +66,50 @@ def ocr_flow(uploads: list[Upload], options: Options = AS_THE_SETTINGS_SAY) -> S
 
 
 def _process(pictures: list[Picture], progress: ui.Progress) -> None:
-    known = [picture for picture in pictures if picture.is_known]
     new = [picture for picture in pictures if not picture.is_known]
     if new:
         new[0].warm_up()
     futures = {picture.submit(): picture for picture in new}
-    for picture in known:
-        picture.recall()
-    _finish(known, progress)
-    for group in _groups(list(futures), wiring.settings().group_seconds):
-        recognised = [futures[future] for future in group]
-        for future, picture in zip(group, recognised, strict=True):
-            picture.take(future)
-        _finish(recognised, progress)
+    for picture in pictures:
+        if picture.is_known:
+            picture.recall()
+            _finish([picture], progress)
+    for group in _groups(futures):
+        _finish(group, progress)
 
 
-def _groups(futures: list[PrefectFuture[Any]], seconds: float) -> Iterator[list[PrefectFuture[Any]]]:
-    """The futures as they finish, in groups: one waits at most `seconds` seconds for others."""
+def _groups(futures: dict[PrefectFuture[Any], Picture]) -> Iterator[list[Picture]]:
+    """The pictures as they are recognised, in groups that are counted together.
+
+    A group is closed when nothing more is to come, or when Spark is there and its first picture has waited for
+    INKTALLY_GROUP_SECONDS. A picture that needs no count goes on at once, alone.
+    """
     finished: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()
     for future in futures:
         future.add_done_callback(finished.put)
-    waiting = len(futures)
+    group: list[Picture] = []
+    waiting, since = len(futures), 0.0
     while waiting:
-        group = [finished.get()]
-        end = monotonic() + seconds
-        while len(group) < waiting:
-            try:
-                group.append(finished.get(timeout=max(0.0, end - monotonic())))
-            except Empty:
-                break
-        waiting -= len(group)
-        yield group
+        with suppress(Empty):
+            picture = futures[future := finished.get(timeout=NEXT_LOOK)]
+            waiting -= 1
+            picture.take(future)
+            if not picture.needs_a_count:
+                yield [picture]
+            else:
+                since = since if group else monotonic()
+                group.append(picture)
+        if group and (not waiting or _is_due(since)):
+            yield group
+            group = []
+
+
+def _is_due(since: float) -> bool:
+    return monotonic() - since >= wiring.settings().group_seconds and wiring.counter().is_ready
 
 
 def _finish(pictures: list[Picture], progress: ui.Progress) -> None:
-    Picture.count([picture for picture in pictures if picture.outcome is None])
+    Picture.count(pictures)
     for picture in pictures:
         picture.finish()
         progress.advance()

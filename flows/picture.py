@@ -13,7 +13,7 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 
 from inktally import keys, steps
-from inktally.document import After, Counting, Delivery, Engine, Options, Outcome, Problem, Receipt, Upload
+from inktally.document import After, Counting, Delivery, Engine, Options, Outcome, Problem, Receipt, Upload, WordCounts
 from inktally.errors import (
     BadResult,
     Busy,
@@ -142,6 +142,13 @@ class Picture:
         self.receipt = Receipt.model_validate(result)
         self.seconds["recognise"] = self.receipt.seconds
 
+    @property
+    def needs_a_count(self) -> bool:
+        """Whether it has been recognised, and its words have never been counted."""
+        if self.problem is not None or self.receipt is None:
+            return False
+        return self._counts() is None
+
     @staticmethod
     def count(pictures: Iterable[Picture]) -> None:
         """Count the words of pictures, one Spark job for all that have no counts yet."""
@@ -184,20 +191,20 @@ class Picture:
                 upload_steps.answer(self.delivery, self.outcome)
         tell(self.name, f"failed: {self.problem}" if self.problem else "done")
         if self.is_our_fault:
-            foreseen = isinstance(self.problem, InktallyError)
-            logger.error("%s was not answered: %s", self.name, self.problem, exc_info=None if foreseen else self.problem)
+            unforeseen = None if isinstance(self.problem, InktallyError) else self.problem
+            logger.error("%s was not answered: %s", self.name, self.problem, exc_info=unforeseen)
             self.tell_it_takes_longer()
 
     def _outcome(self) -> Outcome:
         outcome = Outcome(
-            upload=self._store.address(self.upload.key),
+            upload=self._address(),
             etag=self._delivery.picture.etag if self._delivery else self.upload.etag,
             outputs=self.outputs,
             seconds=self.seconds,
             notified=self.recipient,
             error=Problem.of(self.problem) if self.problem else None,
         )
-        counts = steps.counts_of(self._store, self.receipt, self.counting) if self.receipt else None
+        counts = self._counts()
         if self.receipt is None or counts is None:
             return outcome
         facts = {
@@ -208,9 +215,23 @@ class Picture:
         }
         return outcome.model_copy(update=facts)
 
+    def _address(self) -> str:
+        try:
+            return self._store.address(self.upload.key)
+        except InktallyError:  # no such store
+            return f"{self.upload.store}/{self.upload.key}"
+
+    def _counts(self) -> WordCounts | None:
+        """None when there are none, or when the store cannot be asked now: an outcome must not fail."""
+        try:
+            return steps.counts_of(self._store, self.receipt, self.counting) if self.receipt else None
+        except InktallyError as error:
+            logger.warning("the counts of %s cannot be read: %s", self.name, error)
+            return None
+
     def show(self) -> None:
         """Show the words and the outputs in Prefect's UI; what goes wrong there harms no picture."""
-        counts = steps.counts_of(self._store, self.receipt, self.counting) if self.receipt and self.outputs else None
+        counts = self._counts() if self.outputs else None
         if counts is not None:
             ui.show(self.name, self.summary, counts, return_state=True)
 

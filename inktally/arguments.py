@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from inktally import keys
+from inktally.document import sha256_of
 from inktally.errors import InktallyError, NotFound
 from inktally.imaging.decode import PICTURE_SUFFIXES
-from inktally.keys import INPUT
 
 
 @dataclass(frozen=True)
 class Named:
     """A picture as it was named: a local file, or an object of a store; or what is wrong with the name.
 
-    `folders` says how many of a local file's folders belong to its name: those below the folder that was named.
+    `folders` says how many of a local file's folders belong to its name: those below the folder that was named. One
+    picture is equal to itself however it was named.
     """
 
-    label: str
+    label: str = field(compare=False)
     path: Path | None = None
-    folders: int = 0
+    folders: int = field(default=0, compare=False)
     store: str = ""
     key: str = ""
     error: InktallyError | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The folders and the name, from the root or the bucket on."""
+        if self.path is not None:
+            return tuple(_text(part) for part in self.path.parts[1:])
+        return self.store.removeprefix("s3://"), *self.key.removeprefix(keys.INPUT).split("/")
 
 
 def named_pictures(arguments: Iterable[str]) -> list[Named]:
@@ -34,20 +43,19 @@ def named_pictures(arguments: Iterable[str]) -> list[Named]:
 
 
 def _expanded(argument: str) -> Iterator[Named]:
+    path, label = Path(argument), _text(argument)
     if argument.startswith("s3://"):
-        bucket, _, key = argument.removeprefix("s3://").partition("/")
-        yield Named(argument, store=f"s3://{bucket}", key=key)
-        return
-    path = Path(argument)
-    if path.is_dir():
+        bucket, _, key = label.removeprefix("s3://").partition("/")
+        yield Named(label, store=f"s3://{bucket}", key=key, folders=key.removeprefix(keys.INPUT).count("/"))
+    elif path.is_dir():
         found = sorted(file for file in _files(path) if is_picture(file.name))
         if not found:
-            yield Named(argument, error=NotFound(f"There are no pictures in the folder {argument}."))
-        yield from (Named(str(file), path=file, folders=len(file.relative_to(path).parts) - 1) for file in found)
+            yield Named(label, error=NotFound(f"There are no pictures in the folder {label}."))
+        yield from (Named(_text(str(file)), _located(file), len(file.relative_to(path).parts) - 1) for file in found)
     elif path.is_file():
-        yield Named(argument, path=path)
+        yield Named(label, _located(path))
     else:
-        yield Named(argument, error=NotFound(f"There is no file or folder {argument}."))
+        yield Named(label, error=NotFound(f"There is no file or folder {label}."))
 
 
 def is_picture(name: str) -> bool:
@@ -61,17 +69,31 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent) / name for name in files if not name.startswith("."))
 
 
-def input_keys(pictures: Sequence[Named]) -> dict[Path, str]:
-    """A key below input/ for each local file: its name, with as many of its folders as tell it from the others."""
-    depth = {picture.path.absolute(): picture.folders + 1 for picture in pictures if picture.path}
-    while True:
-        names = {path: _text("/".join(path.parts[1:][-parts:])) for path, parts in depth.items()}
+def _located(file: Path) -> Path:
+    """The one absolute path of a file; a link keeps its own name."""
+    return file.parent.resolve() / file.name
+
+
+def input_keys(pictures: Iterable[Named]) -> dict[Named, str]:
+    """A key below input/ for each picture: its name, with as many of its folders as tell it from the others."""
+    depth = {picture: picture.folders + 1 for picture in pictures if not picture.error}
+    for _ in range(max((len(picture.parts) for picture in depth), default=0)):
+        names = _names(depth)
         often = Counter(names.values())
-        clashing = [path for path, name in names.items() if often[name] > 1]
-        if not clashing:
-            return {path: INPUT + name for path, name in names.items()}
-        for path in clashing:
-            depth[path] += 1
+        for picture in depth:
+            depth[picture] += often[names[picture]] > 1
+    names = _names(depth)
+    often = Counter(names.values())
+    return {picture: keys.received(name, _mark(picture) if often[name] > 1 else "") for picture, name in names.items()}
+
+
+def _names(depth: Mapping[Named, int]) -> dict[Named, str]:
+    return {picture: "/".join(picture.parts[-parts:]) for picture, parts in depth.items()}
+
+
+def _mark(picture: Named) -> str:
+    """Tells apart even names that are the same when written as text."""
+    return "~" + sha256_of(str(picture.path), picture.store, picture.key)[:8]
 
 
 def _text(name: str) -> str:

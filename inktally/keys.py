@@ -13,6 +13,11 @@ MAX_KEY_BYTES = 1024
 LONGEST_AROUND_A_NAME = len("output/ocr_plain_text/") + len(".reason.json")
 
 
+def received(name: str, mark: str = "") -> str:
+    """Where a picture of this name is put that did not come as an upload; `mark` tells it from another like it."""
+    return INPUT + _fitted(name + mark)
+
+
 def plain_text(name: str) -> str:
     return f"output/ocr_plain_text/{_fitted(name)}.txt"
 
@@ -49,7 +54,12 @@ def recognition(content: str, fingerprint: str) -> str:
 def counts(content: str, fingerprint: str, counting: Counting) -> str:
     """The counts of one recognition under the present token rules."""
     how = sha256_of(RULES, counting.model_dump_json())[:16]
-    return f"recognitions/{content}/{fingerprint}.counts.{how}.json"
+    return f"{all_counts(content, fingerprint)}{how}.json"
+
+
+def all_counts(content: str, fingerprint: str) -> str:
+    """What the keys of all counts of one recognition begin with."""
+    return f"recognitions/{content}/{fingerprint}.counts."
 
 
 def receipt(store: str, delivery: Delivery, engine: Engine) -> str:

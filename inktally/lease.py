@@ -60,7 +60,10 @@ class Lease:
         if self._keeper is not None:
             self._keeper.join()
         if self.held and time.monotonic() - self._renewed < self._ttl * 0.7:
-            self._store.remove(self.key)
+            try:
+                self._store.remove(self.key)
+            except InktallyError as error:
+                logger.warning("could not give up %s, which ends in %.0f s: %s", self.key, self._ttl, error)
         self._etag = ""
 
     def _take(self) -> bool:

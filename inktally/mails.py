@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -57,6 +58,17 @@ def valid_address(text: str) -> str:
     if not well_formed or _bytes(local) > LONGEST_LOCAL_PART or _bytes(f"{local}@{domain}") > LONGEST_ADDRESS:
         raise RecipientRefused(f"{shown(text)!r} is not a mail address; one is written like anna@example.org.")
     return f"{local}@{domain}"
+
+
+def without_address(text: str, address: str) -> str:
+    """`text` with the recipient's address left out of it, in whatever spelling it stands there."""
+    spellings = {address, address.strip(), shown(address)}
+    with suppress(RecipientRefused):
+        spellings.add(valid_address(address))
+    for spelling in sorted(spellings - {""}, key=len, reverse=True):
+        written = [repr(spelling), f"<{spelling}>", *([spelling] if "@" in spelling else [])]
+        text = re.sub("|".join(map(re.escape, written)), "the recipient", text, flags=re.IGNORECASE)
+    return text[:1].upper() + text[1:]
 
 
 def author(sender: str) -> Address:

@@ -103,6 +103,11 @@ class Counter(Protocol):
         """Begin to get ready, without waiting."""
         ...
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether a count would begin at once, if only to fail."""
+        ...
+
     def count(self, documents: Mapping[str, Sequence[Token]]) -> dict[str, WordCounts]:
         """Count the tokens of all documents in one job; same keys out. Raises `CountFailed`."""
         ...

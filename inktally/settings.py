@@ -73,6 +73,10 @@ class Settings(BaseSettings):
         default_factory=lambda: Path(tempfile.gettempdir()),
         description="Where temporary folders are made; Spark must see it too",
     )
+    cache: Path = Field(
+        default_factory=lambda: Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inktally",
+        description="Folder for what may be lost: the version of Tesseract, and cached results of pictures in S3",
+    )
     class_data: Path = Field(
         default_factory=lambda: Path(sys.prefix) / "share" / "inktally",
         description="Folder of the JVM's class-data archive, which makes Spark start faster",

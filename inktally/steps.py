@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from email.message import EmailMessage
 from pathlib import Path
+from uuid import uuid4
 
 from pydantic import ValidationError
 
-from inktally import keys, report
+from inktally import keys, mails, report
 from inktally.document import (
     After,
     Counting,
@@ -21,14 +23,18 @@ from inktally.document import (
     Problem,
     Receipt,
     Recognition,
+    StoredObject,
     Upload,
     WordCounts,
 )
 from inktally.errors import (
+    AccessDenied,
     BadResult,
     EmptyPicture,
+    InktallyError,
     NotFound,
     Overwritten,
+    RecipientRefused,
     TooLarge,
     UnsafeDelete,
 )
@@ -42,22 +48,51 @@ logger = logging.getLogger(__name__)
 
 
 def bring(store: Store, picture: Path, key: str, *, email: str = "", language: str = "") -> Upload:
-    """Put a copy of a local picture into the store. Raises `NotFound` when there is no such file."""
+    """Put a copy of a local picture into the store. Raises `NotFound`, or `AccessDenied` when it may not be read."""
     if not picture.is_file():
         raise NotFound(f"There is no file {picture}.")
     metadata = {name: value for name, value in {"email": email, "language": language}.items() if value}
-    put = store.put(key, picture, metadata=metadata)
-    return Upload(key=key, store=store.uri, version=put.version, etag=put.etag)
+    try:
+        return _receive(store, picture, key, metadata)
+    except PermissionError as error:
+        raise AccessDenied(f"{picture} may not be read; check its owner and mode.") from error
 
 
-def fetch(source: Store, key: str, store: Store, *, email: str, settings: Settings) -> Upload:
+def fetch(source: Store, original: str, store: Store, key: str, *, email: str, settings: Settings) -> Upload:
     """Put a copy of another store's picture, with its metadata, into the store. Raises `NotFound`."""
-    picture = source.stat(key)
+    picture = source.stat(original)
     metadata = {**picture.metadata, **({"email": email} if email else {})}
     with scratch_folder(settings.scratch) as folder:
         source.download(picture, folder / "picture")
-        put = store.put(keys.INPUT + key.removeprefix(keys.INPUT), folder / "picture", metadata=metadata)
-    return Upload(key=put.key, store=store.uri, version=put.version, etag=put.etag)
+        return _receive(store, folder / "picture", key, metadata)
+
+
+def _receive(store: Store, picture: Path, key: str, metadata: Mapping[str, str]) -> Upload:
+    """Put a picture, unless it stands there already: then it is a new attempt, and whoever reads it goes on."""
+    with picture.open("rb") as file:
+        content = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    while True:
+        standing = _stat_or_none(store, key)
+        if standing and (standing.etag, _language(standing.metadata)) == (content, _language(metadata)):
+            return _sent_again(store, standing, metadata.get("email", ""))
+        try:
+            condition = {"if_match": standing.etag} if standing else {"if_absent": True}
+            put = store.put(key, picture, metadata=metadata, **condition)  # type: ignore[arg-type]
+        except Overwritten:
+            continue
+        return Upload(key=key, store=store.uri, version=put.version, etag=put.etag)
+
+
+def _sent_again(store: Store, standing: StoredObject, email: str) -> Upload:
+    attempt = uuid4().hex
+    upload = Upload(key=standing.key, store=store.uri, version=standing.version, etag=standing.etag, attempt=attempt)
+    if email != standing.metadata.get("email", ""):
+        set_recipient(store, Delivery(upload=upload, picture=standing), email)
+    return upload
+
+
+def _language(metadata: Mapping[str, str]) -> str:
+    return metadata.get("language", "")
 
 
 def look(store: Store, upload: Upload) -> Delivery:
@@ -95,6 +130,8 @@ def recognise(
             begun = time.monotonic()
             if recognition is None:
                 recognition = recogniser.recognise(picture, engine)
+                for counted_before in store.list(keys.all_counts(content, engine.fingerprint)):
+                    store.remove(counted_before.key)
                 store.put(key, recognition.model_dump_json().encode())
     return Receipt(
         content=content,
@@ -230,10 +267,14 @@ def announce_counts(
 def announce_failure(
     store: Store, notifier: Notifier, delivery: Delivery, problem: Problem, settings: Settings
 ) -> str | None:
-    """Mail what is wrong with the picture, once."""
-    return _mail_once(
-        store, notifier, delivery, "mailed", settings, lambda **head: report.failure_mail(problem=problem, **head)
-    )
+    """Mail what is wrong with the picture, once; None also when its uploader cannot be reached at all."""
+    try:
+        return _mail_once(
+            store, notifier, delivery, "mailed", settings, lambda **head: report.failure_mail(problem=problem, **head)
+        )
+    except RecipientRefused as error:
+        logger.warning("nobody could be told what is wrong with %s: %s", delivery.upload.key, error)
+        return None
 
 
 def announce_delay(store: Store, notifier: Notifier, delivery: Delivery, settings: Settings) -> str | None:
@@ -257,7 +298,11 @@ def _mail_once(
     marker = keys.marker(delivery.id, kind)
     if not _exists(store, marker):
         message_id = report.message_id(delivery.id, kind, settings.mail_from)
-        notifier.send(compose(to=recipient, sender=settings.mail_from, message_id=message_id, upload=delivery.upload))
+        try:
+            mail = compose(to=recipient, sender=settings.mail_from, message_id=message_id, upload=delivery.upload)
+            notifier.send(mail)
+        except InktallyError as error:  # mail servers like to repeat the address, and errors end up in logs
+            raise type(error)(mails.without_address(str(error), recipient)) from None
         _mark(store, marker, message_id.encode())
     return recipient
 
@@ -323,8 +368,11 @@ def _mark(store: Store, marker: str, content: bytes) -> None:
 
 
 def _exists(store: Store, key: str) -> bool:
+    return _stat_or_none(store, key) is not None
+
+
+def _stat_or_none(store: Store, key: str) -> StoredObject | None:
     try:
-        store.stat(key)
+        return store.stat(key)
     except NotFound:
-        return False
-    return True
+        return None

@@ -95,7 +95,10 @@ def _divided(run: Sequence[Piece]) -> list[tuple[str, tuple[int, ...]]]:
     whole = "".join([text for _, text in run])
     begins = [0, *accumulate([len(text) for _, text in run[:-1]])]
     return [
-        (whole[start:end], tuple([index for index, _ in run[bisect_right(begins, start) - 1 : bisect_left(begins, end)]]))
+        (
+            whole[start:end],
+            tuple([index for index, _ in run[bisect_right(begins, start) - 1 : bisect_left(begins, end)]]),
+        )
         for start, end in _spans(whole)
     ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -73,11 +72,11 @@ def _key_of_task(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
 
 
 def _result_storage(store: str) -> str | Path:
-    """The block that the settings name, else a folder: in the store's own, or in the user's cache."""
+    """The block that the settings name, else a folder: the store's own, or the user's cache."""
     settings = wiring.settings()
     if settings.result_storage:
         return settings.result_storage
     uri = wiring.store(store).uri
     if uri.startswith("s3://"):
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inktally" / "results"
+        return settings.cache / "results"
     return Path(uri) / ".inktally" / "results"

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ class Tesseract:
                 f"Tesseract is not installed (no command {self._settings.tesseract!r}). Install it: "
                 "apt-get install tesseract-ocr, dnf install tesseract, or brew install tesseract."
             )
-        installation = _installation(Path(command).resolve())
+        installation = _installation(Path(command).resolve(), self._settings.cache / "tesseract.json")
         models = {language: _model_digest(_model(installation, language)) for language in languages}
         options = {"preparation": PREPARATION}
         return Engine(
@@ -81,38 +82,32 @@ class _Installation(Value):
     models: str
 
 
-def _installation(command: Path) -> _Installation:
+def _installation(command: Path, memory: Path) -> _Installation:
     facts = command.stat()
     prefix = os.environ.get("TESSDATA_PREFIX", "")
     key = f"{command} {facts.st_size} {facts.st_mtime_ns} {prefix}"
-    remembered = _remembered()
+    remembered = _remembered(memory)
     if key not in remembered:
         remembered = {**remembered, key: _ask(command).model_dump()}
-        _remember(remembered)
+        _remember(remembered, memory)
     return _Installation.model_validate(remembered[key])
 
 
-def _memory() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inktally" / "tesseract.json"
-
-
-def _remembered() -> dict[str, Any]:
+def _remembered(memory: Path) -> dict[str, Any]:
     try:
-        found = json.loads(_memory().read_text())
+        found = json.loads(memory.read_text())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _remember(installations: dict[str, Any]) -> None:
-    """Keep what is known for the next process; without a writable cache it is asked again."""
-    try:
-        _memory().parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=_memory().parent, delete=False) as file:
+def _remember(installations: dict[str, Any], memory: Path) -> None:
+    """Keep what is known for the next process; where it cannot be kept, it is asked again."""
+    with suppress(OSError):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=memory.parent, delete=False) as file:
             json.dump(installations, file)
-        Path(file.name).replace(_memory())
-    except OSError:
-        return
+        Path(file.name).replace(memory)
 
 
 def _ask(command: Path) -> _Installation:

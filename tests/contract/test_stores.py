@@ -45,11 +45,7 @@ ODD_KEYS = [
     ".inktally",
     "nul\0",
 ]
-CONTROLS = {"\N{GRINNING FACE} \ufffe \uffff \ud7ff", "tab\tbell\x07delete\x7f", "nul\0"}
-NOT_SERVED = {
-    "moto": {"line\nbreak\r\nand more"},  # its routes take no line breaks
-    "moto-versioned": {"line\nbreak\r\nand more"} | CONTROLS,  # nor are its lists of versions XML with these
-}
+NOT_SERVED = {"moto-without-ceph": {"line\nbreak\r\nand more"}}  # moto's routes take no line breaks
 REFUSED = {"ceph": {"nul\0"}, "ceph-versioned": {"nul\0"}}
 
 METADATA = [
@@ -119,10 +115,11 @@ def test_an_empty_object_is_an_object(store: Store) -> None:
     assert store.read("state/answered") == b""
 
 
-def test_the_age_is_the_time_since_the_put(store: Store) -> None:
-    store.put("key", b"x")
+def test_the_age_is_the_time_since_the_put(sturdy_store: Store) -> None:
+    sturdy_store.put("key", b"x")
     time.sleep(1.2)
-    assert 1.0 <= store.stat("key").age < 10
+    assert 1.0 <= sturdy_store.stat("key").age < 10
+    assert 1.0 <= next(sturdy_store.list("key")).age < 10
 
 
 def test_a_large_file_passes_through_a_small_memory(store: Store, tmp_path: Path) -> None:
@@ -139,24 +136,24 @@ def test_a_large_file_passes_through_a_small_memory(store: Store, tmp_path: Path
 
 
 @pytest.mark.parametrize("key", ODD_KEYS)
-def test_any_key_works_that_s3_allows(store: Store, kind: str, key: str, tmp_path: Path) -> None:
-    if key in NOT_SERVED.get(kind, ()):
+def test_any_key_works_that_s3_allows(sturdy_store: Store, sturdy_kind: str, key: str, tmp_path: Path) -> None:
+    if key in NOT_SERVED.get(sturdy_kind, ()):
         pytest.skip("moto cannot serve such a key")
-    if key in REFUSED.get(kind, ()):
+    if key in REFUSED.get(sturdy_kind, ()):
         with pytest.raises(BadSettings, match="refuses"):
-            store.put(key, b"odd")
+            sturdy_store.put(key, b"odd")
         return
-    store.put("a beside", b"")
-    put = store.put(key, b"odd", metadata={"uploader": "\u00e9"})
-    assert store.stat(key).same_version(put)
-    assert store.stat(key).metadata == {"uploader": "\u00e9"}
-    assert store.read(key) == b"odd"
-    assert store.download(put, tmp_path / "copy") == hashlib.sha256(b"odd").hexdigest()
-    assert keys_of(store) == sorted(["a beside", key])
-    assert key in keys_of(store, key[:-1])
-    assert store.copy(put, "copied").etag == put.etag
-    store.remove(key)
-    assert keys_of(store) == ["a beside", "copied"]
+    sturdy_store.put("a beside", b"")
+    put = sturdy_store.put(key, b"odd", metadata={"uploader": "\u00e9"})
+    assert sturdy_store.stat(key).same_version(put)
+    assert sturdy_store.stat(key).metadata == {"uploader": "\u00e9"}
+    assert sturdy_store.read(key) == b"odd"
+    assert sturdy_store.download(put, tmp_path / "copy") == hashlib.sha256(b"odd").hexdigest()
+    assert keys_of(sturdy_store) == sorted(["a beside", key])
+    assert key in keys_of(sturdy_store, key[:-1])
+    assert sturdy_store.copy(put, "copied").etag == put.etag
+    sturdy_store.remove(key)
+    assert keys_of(sturdy_store) == ["a beside", "copied"]
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "store") == ["copy"]
 
 
@@ -260,8 +257,8 @@ def test_no_step_of_a_counter_is_lost_between_threads(sturdy_settings: Settings)
 def test_no_step_of_a_counter_is_lost_between_processes(sturdy_settings: Settings) -> None:
     store = plugins.store(sturdy_settings.store, sturdy_settings)
     store.put("counter", b"0 nobody")
-    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
-        steps = sum(pool.map(count_up, [sturdy_settings] * 3, range(3)))
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        steps = sum(pool.map(count_up, [sturdy_settings] * 2, range(2)))
     assert store.read("counter").split()[0] == str(steps).encode()
     assert steps >= 8
 
@@ -303,6 +300,7 @@ def test_an_overwritten_object_is_not_downloaded_for_the_old_one(store: Store, k
 
 
 def test_an_overwritten_object_is_not_copied_for_the_old_one(store: Store, kind: str) -> None:
+    store.put("archive/a.png", b"earlier")
     old = store.put("input/a.png", b"old")
     store.put("input/a.png", b"new")
     if kind.endswith("versioned"):
@@ -311,7 +309,7 @@ def test_an_overwritten_object_is_not_copied_for_the_old_one(store: Store, kind:
     else:
         with pytest.raises(Overwritten):
             store.copy(old, "archive/a.png")
-        assert keys_of(store) == ["input/a.png"]
+        assert store.read("archive/a.png") == b"earlier"
 
 
 def test_a_copy_leaves_its_source_and_is_an_object_of_its_own(store: Store) -> None:

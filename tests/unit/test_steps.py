@@ -62,6 +62,7 @@ class FakeRecogniser:
 @dataclass
 class FakeCounter:
     jobs: list[list[str]] = field(default_factory=list)
+    is_ready: bool = True
 
     def warm_up(self) -> None:
         return None
@@ -144,6 +145,14 @@ def test_a_refresh_reads_again(desk: Desk) -> None:
     desk.recognise(delivery)
     desk.recognise(delivery, refresh=True)
     assert desk.recogniser.read == ["one", "one"]
+
+
+def test_what_is_read_again_is_counted_again(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one")
+    desk.publish(delivery)
+    receipt = desk.recognise(delivery, refresh=True)
+    steps.count(desk.store, desk.counter, [receipt], COUNTING)
+    assert len(desk.counter.jobs) == 2
 
 
 def test_a_recognition_that_is_damaged_is_made_again(desk: Desk) -> None:

@@ -1,0 +1,126 @@
+"""Counts words with Spark: in a JVM of this process, or on a Spark Connect server.
+
+Words go to Spark as the path of a Parquet file, never as rows, and all documents go in one job. Why, and what it
+costs: docs/decisions/2026-11-20-words-reach-spark-as-a-file.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inktally.counters.spark.jvm import Running
+from inktally.counters.spark.session import shared_session
+from inktally.document import CountedWord, Token, WordCounts
+from inktally.errors import CountFailed, InktallyError
+from inktally.scratch import scratch_folder
+from inktally.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow
+    from pyspark.sql import SparkSession
+
+LOWER_BY_ICU = "spark.sql.icu.caseMappings.enabled"
+FIRST_AFTER_LATIN = "\u0370"
+"""Below this, Java lower-cases each letter for itself and by tables that no longer change, exactly as ICU does."""
+
+GLOB_CHARACTERS = re.compile(r"[][{}*?\\]")
+"""Spark takes every path for a pattern."""
+
+WARM_UP = {"": [Token(text="word", confidence=100, words=(0,))]}
+
+
+class SparkCounter:
+    """Counts on the session that all counters of the process share."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._session = shared_session(settings)
+
+    def warm_up(self) -> None:
+        """Begin to start the session and to run a first small job, without waiting."""
+        self._begin()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the session has started, or has failed to, or nobody has asked for it."""
+        return not self._session.is_starting
+
+    def count(self, documents: Mapping[str, Sequence[Token]]) -> dict[str, WordCounts]:
+        """Raises `CountFailed`, after which the next call starts a new session, and `MissingTool` without Java."""
+        if not any(documents.values()):
+            return {name: WordCounts(words=()) for name in documents}
+        running = self._begin()
+        try:
+            return _count(running.result().session, documents, self._settings.scratch)
+        except InktallyError:
+            self._session.end(running)
+            raise
+        except Exception as error:
+            self._session.end(running)
+            raise CountFailed(f"Spark did not count the words: {_summary(error)}") from error
+
+    def close(self) -> None:
+        """End the session in order and wait for its JVM to go. The next call starts a new one."""
+        self._session.end(self._begin())
+
+    def _begin(self) -> Future[Running]:
+        return self._session.begin(self._settings, lambda session: _count(session, WARM_UP, self._settings.scratch))
+
+
+def build(settings: Settings) -> SparkCounter:
+    return SparkCounter(settings)
+
+
+def _count(session: SparkSession, documents: Mapping[str, Sequence[Token]], scratch: Path) -> dict[str, WordCounts]:
+    from pyspark.sql.types import StructType
+
+    from spark_jobs.word_count import count_words
+
+    if not all(_is_latin(token.text) for tokens in documents.values() for token in tokens):
+        session.conf.set(LOWER_BY_ICU, value=True)  # never off again: another thread's job may be under way
+    schema = StructType().add("document", "string").add("word", "string").add("confidence", "integer")
+    with scratch_folder(scratch.absolute()) as folder:
+        _write(documents.values(), folder / "tokens.parquet")
+        path = GLOB_CHARACTERS.sub(r"\\\g<0>", f"file://{folder}/tokens.parquet")
+        counted = count_words(session.read.schema(schema).parquet(path)).toArrow()
+    return dict(zip(documents, _word_counts(len(documents), counted), strict=True))
+
+
+def _is_latin(text: str) -> bool:
+    return text.isascii() or max(text) < FIRST_AFTER_LATIN
+
+
+def _write(documents: Collection[Sequence[Token]], file: Path) -> None:
+    """Tokens as `count_words` takes them; a document is named by its number here, whatever it is called."""
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table(
+        {
+            "document": [str(number) for number, tokens in enumerate(documents) for _ in tokens],
+            "word": [token.text for tokens in documents for token in tokens],
+            "confidence": pyarrow.array(
+                [round(token.confidence * 100) for tokens in documents for token in tokens], pyarrow.int32()
+            ),
+        }
+    )
+    parquet.write_table(table, file, compression="none")  # a codec would be one more library for the JVM to load
+
+
+def _word_counts(documents: int, counted: pyarrow.Table) -> Iterator[WordCounts]:
+    """One for each document, in their order; rows come in the order in which a document's words are to stand."""
+    words: list[list[CountedWord]] = [[] for _ in range(documents)]
+    columns = (counted[name].to_pylist() for name in ("document", "word", "count", "confidence"))
+    for document, word, count, hundredths in zip(*columns, strict=True):
+        confidence = round(hundredths / count / 100, 2)
+        words[int(document)].append(CountedWord(word=word, count=count, confidence=confidence))
+    return (WordCounts(words=tuple(entries)) for entries in words)
+
+
+def _summary(error: Exception) -> str:
+    """The beginning of an error of Spark's, which may go on for pages."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

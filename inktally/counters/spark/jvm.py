@@ -1,0 +1,186 @@
+"""Spark in a JVM of this process: started with few options, killed with the process, and leaving no file behind.
+
+PySpark's own start takes neither a working folder nor a hand on the process, so `bin/spark-submit` is run here with
+the variables that PySpark would set. What each option saves is told in docs/decisions/.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import struct
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from inktally.counters.spark.java import find_java, prepared_spark
+from inktally.errors import CountFailed
+from inktally.scratch import scratch_folder
+from inktally.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+OPTIONS = {
+    "spark.app.name": "inktally",
+    "spark.master": "local[*]",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.sql.catalogImplementation": "in-memory",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.icu.caseMappings.enabled": "false",  # ICU takes a second to get ready; a job that needs it asks for it
+}
+JVM_OPTIONS = (
+    "-XX:TieredStopAtLevel=1",  # the quick compiler only: the JVM is to be ready soon, not to run for days
+    "-XX:+UseSerialGC",
+    "-XX:-UsePerfData",  # no file of figures in /tmp
+    "-Djava.io.tmpdir=.",  # its working folder, which is a scratch folder
+)
+START_SECONDS = 120
+END_SECONDS = 60  # an archive of classes may be written then
+NEXT_LOOK = 0.01
+
+GATEWAY = "gateway"  # the file with port and secret
+SAID = "said"  # what the JVM says, on whichever output
+
+
+class Running(NamedTuple):
+    """A session, and how to end it in order together with what was started for it."""
+
+    session: SparkSession
+    end: Callable[[], None]
+
+
+def launch(settings: Settings) -> Running:
+    """A session in a new JVM, or the one that somebody else has started in this process.
+
+    Raises `MissingTool` without Java, and `CountFailed` with the JVM's last words when it does not start.
+    """
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+    if SparkContext._active_spark_context:  # noqa: SLF001 - there is no other way to ask
+        return Running(SparkSession.builder.getOrCreate(), lambda: None)
+    variables = _variables(settings)
+    leftovers = ExitStack()  # before there is a JVM: whenever this process ends, there will be nothing left
+    atexit.register(leftovers.close)
+
+    def end() -> None:
+        _end(jvm)
+        leftovers.close()
+        atexit.unregister(leftovers.close)
+
+    folder = leftovers.enter_context(scratch_folder(settings.scratch.absolute()))
+    jvm = _start(folder, variables)
+    leftovers.callback(_kill, jvm)
+    try:
+        return Running(_session(_gateway(folder, jvm)), end)
+    except Exception as error:
+        why = _last_words(folder / SAID) or str(error)
+        end()
+        raise CountFailed(f"Spark did not start: {why}") from error
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    """What Spark's start reads from the environment. A SPARK_HOME of the user's own comes first."""
+    prepared = prepared_spark(settings.class_data.absolute(), find_java())
+    pyspark = find_spec("pyspark")
+    home = prepared if prepared.is_dir() else Path(str(pyspark and pyspark.origin)).parent
+    return {
+        "SPARK_HOME": os.environ.get("SPARK_HOME", str(home)),
+        "SPARK_DRIVER_MEMORY": settings.spark_memory,
+        "SPARK_SUBMIT_OPTS": " ".join(JVM_OPTIONS),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_CONNECT_MODE": "0",
+        "PYSPARK_PYTHON": sys.executable,
+    }
+
+
+def _start(folder: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """The JVM ends by itself when its standard input does, that is, however this process dies."""
+    options = [f"--conf={name}={value}" for name, value in OPTIONS.items()]
+    with (folder / SAID).open("wb") as said:
+        return subprocess.Popen(
+            [f"{variables['SPARK_HOME']}/bin/spark-submit", *options, "pyspark-shell"],
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={**os.environ, **variables, "_PYSPARK_DRIVER_CONN_INFO_PATH": str(folder / GATEWAY)},
+            start_new_session=True,  # so that Ctrl-C reaches only us
+        )
+
+
+def _gateway(folder: Path, jvm: subprocess.Popen[bytes]) -> Any:
+    """PySpark's connection to the JVM, once that has told its port and secret."""
+    from pyspark.java_gateway import launch_gateway
+
+    deadline = time.monotonic() + START_SECONDS
+    while not (folder / GATEWAY).exists():
+        if jvm.poll() is not None:
+            raise CountFailed(f"its JVM ended with status {jvm.returncode}")
+        if time.monotonic() > deadline:
+            raise CountFailed(f"its JVM was not ready after {START_SECONDS} seconds")
+        time.sleep(NEXT_LOOK)
+    told = (folder / GATEWAY).read_bytes()
+    (folder / GATEWAY).unlink()
+    port, length = struct.unpack_from(">ii", told)
+    secret = told[8 : 8 + length].decode()
+    with _environment({"PYSPARK_GATEWAY_PORT": str(port), "PYSPARK_GATEWAY_SECRET": secret}):
+        return launch_gateway()  # type: ignore[no-untyped-call]
+
+
+def _session(gateway: Any) -> SparkSession:
+    from pyspark import SparkConf, SparkContext
+    from pyspark.sql import SparkSession
+
+    conf = SparkConf(loadDefaults=False).setAll(list(OPTIONS.items()))
+    return SparkSession(SparkContext(conf=conf, gateway=gateway))
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
+
+
+def _end(jvm: subprocess.Popen[bytes]) -> None:
+    """Stop Spark, let the JVM end in order, and make PySpark forget them, which it does not when the JVM has died."""
+    from pyspark import SparkContext
+
+    context, gateway = SparkContext._active_spark_context, SparkContext._gateway  # noqa: SLF001
+    with warnings.catch_warnings(), suppress(Exception):
+        warnings.simplefilter("ignore")
+        if context:
+            context.stop()
+    with suppress(Exception):
+        if gateway:
+            gateway.shutdown()
+    SparkContext._active_spark_context = SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001
+    with suppress(subprocess.TimeoutExpired):
+        jvm.communicate(timeout=END_SECONDS)  # closes its input, and waits
+
+
+def _kill(jvm: subprocess.Popen[bytes]) -> None:
+    jvm.kill()
+    jvm.wait()
+
+
+def _last_words(said: Path) -> str:
+    lines = said.read_text(encoding="utf-8", errors="replace").splitlines()
+    return " ".join(line for line in lines if line.strip() and not line.startswith("\t"))[-300:]

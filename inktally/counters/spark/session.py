@@ -1,0 +1,84 @@
+"""One Spark session in a process: started in the background, shared, and started anew after a failure.
+
+PySpark is imported only when a session is wanted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
+
+from inktally.counters.spark.jvm import Running, launch
+from inktally.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+CONNECT_RETRIES = 4
+"""Of one call to a Connect server, after 0.05 to 3.2 s each; PySpark's own 15 take more than ten minutes."""
+
+
+class SharedSession:
+    """The one session of a process with a JVM of its own, or with one Connect server."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: Future[Running] | None = None
+
+    def begin(self, settings: Settings, first_job: Callable[[SparkSession], object]) -> Future[Running]:
+        """The session there is, or one that a thread begins to start and to try with a job."""
+
+        def start(promise: Future[Running]) -> None:
+            try:
+                promise.set_result(_start(settings, first_job))
+            except BaseException as error:  # noqa: BLE001 - raised again in those who wait for the session
+                promise.set_exception(error)
+
+        with self._lock:
+            if self._running is None:
+                self._running = Future()
+                threading.Thread(target=start, args=(self._running,), name="spark-start", daemon=True).start()
+            return self._running
+
+    @property
+    def is_starting(self) -> bool:
+        running = self._running
+        return running is not None and not running.done()
+
+    def end(self, running: Future[Running]) -> None:
+        """End this session, unless somebody else has done so; it may have started or not."""
+        with self._lock:
+            if self._running is running:
+                self._running = None
+                with suppress(Exception):
+                    running.result().end()
+
+
+_sessions: dict[str, SharedSession] = {}
+
+
+def shared_session(settings: Settings) -> SharedSession:
+    """The session of this process for these settings: a JVM can hold but one, whatever the settings."""
+    return _sessions.setdefault(settings.spark_remote, SharedSession())
+
+
+def _start(settings: Settings, first_job: Callable[[SparkSession], object]) -> Running:
+    running = _connect(settings) if settings.spark_remote else launch(settings)
+    try:
+        first_job(running.session)
+    except BaseException:
+        running.end()
+        raise
+    return running
+
+
+def _connect(settings: Settings) -> Running:
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+    from pyspark.sql.connect.session import SparkSession as RemoteSession
+
+    session = RemoteSession.builder.remote(settings.spark_remote).create()
+    session.client.set_retry_policies([DefaultPolicy(max_retries=CONNECT_RETRIES)])
+    return Running(cast("SparkSession", session), session.client.close)

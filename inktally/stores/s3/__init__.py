@@ -1,0 +1,226 @@
+"""A bucket of an S3 store: AWS, Ceph, MinIO and their like.
+
+Stores differ in the conditions they honour. Each bucket is asked once per process (`_conditional_puts`,
+`_conditional_deletes`, `Bucket.versioned`); nothing is concluded from the store's name.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cached_property, lru_cache
+from pathlib import Path
+from uuid import uuid4
+
+from inktally import keys
+from inktally.document import StoredObject
+from inktally.errors import BadSettings, NotFound, Overwritten, StoreDown, UnsafeDelete
+from inktally.settings import Settings
+from inktally.stores.s3.bucket import LONGEST_REQUEST_SECONDS, Bucket
+
+logger = logging.getLogger(__name__)
+
+WRONG_ETAG = "0" * 32
+STALE_TURN_SECONDS = 2 * LONGEST_REQUEST_SECONDS
+PATIENCE_SECONDS = 10
+
+
+def build(uri: str, settings: Settings) -> S3Store:
+    """The store at s3://bucket, one for the whole process. Raises `BadSettings`."""
+    name, _, prefix = uri.removeprefix("s3://").partition("/")
+    if not name or prefix:
+        raise BadSettings(f"{uri} is no store: write s3://bucket, with nothing after the bucket's name.")
+    return _opened(name, settings.s3_endpoint, settings.s3_region)
+
+
+@lru_cache(maxsize=64)
+def _opened(name: str, endpoint: str, region: str) -> S3Store:
+    return S3Store(Bucket(name, endpoint, region))
+
+
+class S3Store:
+    """A `Store`. Its times have the resolution of the Last-Modified header, whole seconds."""
+
+    def __init__(self, bucket: Bucket, *, stale_turn_seconds: float = STALE_TURN_SECONDS) -> None:
+        self._bucket = bucket
+        self._stale_turn_seconds = stale_turn_seconds
+
+    @property
+    def uri(self) -> str:
+        return self._bucket.uri
+
+    def address(self, key: str) -> str:
+        return self._bucket.address(key)
+
+    def stat(self, key: str, version: str = "") -> StoredObject:
+        return self._bucket.head(key, version)
+
+    def read(self, key: str) -> bytes:
+        return self._bucket.read(key)
+
+    def download(self, source: StoredObject, path: Path) -> str:
+        return self._bucket.save(source, path)
+
+    def put(
+        self,
+        key: str,
+        content: bytes | Path,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+        if_match: str = "",
+    ) -> StoredObject:
+        """A request whose answer was lost is sent again, so a write that did take place may report `Overwritten`."""
+        if not (if_absent or if_match) or self._conditional_puts:
+            return self._bucket.put(key, content, metadata, if_absent=if_absent, if_match=if_match)
+        if if_absent:
+            return self._put_first(key, content, metadata)
+        with self._turn(key):
+            if self._etag(key) != if_match:
+                raise self._bucket.overwritten(key)
+            return self._bucket.put(key, content, metadata)
+
+    def copy(self, source: StoredObject, key: str, *, storage_class: str = "") -> StoredObject:
+        """Into the store's default storage class where it knows no such one (Ceph has STANDARD only)."""
+        if not storage_class:
+            return self._copy(source, key)
+        try:
+            return self._copy(source, key, storage_class)
+        except BadSettings as error:
+            logger.warning("copied without the storage class %s: %s", storage_class, error)
+            return self._copy(source, key)
+
+    def delete(self, target: StoredObject) -> None:
+        if target.version:
+            return self._bucket.erase(target.key, target.version)
+        try:
+            self._expect(target)
+        except NotFound:
+            return None
+        if not self._conditional_deletes:
+            raise UnsafeDelete(
+                f"{self.address(target.key)} was kept: this store cannot delete one very version of it. "
+                "Turn on versioning for the bucket, or keep the pictures."
+            )
+        return self._bucket.erase(target.key, if_match=target.etag)
+
+    def remove(self, key: str) -> None:
+        """In a versioned bucket all versions go, the oldest first, so that no earlier one shows in between."""
+        if not self._bucket.versioned:
+            return self._bucket.erase(key)
+        versions, markers = self._bucket.history(key)
+        for entry in [*reversed(versions), *reversed(markers)]:
+            self._bucket.erase(key, entry.version)
+        return None
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        return self._bucket.objects(prefix)
+
+    def _copy(self, source: StoredObject, key: str, storage_class: str = "") -> StoredObject:
+        """Ceph 16 ignores the condition on the source, so one without a version is looked at before and after."""
+        if source.version:
+            return self._bucket.copy(source, key, storage_class)
+        self._expect(source)
+        copied = self._bucket.copy(source, key, storage_class)
+        try:
+            self._expect(source)
+        except (NotFound, Overwritten):
+            self._bucket.erase(key, copied.version)
+            raise
+        return copied
+
+    def _expect(self, expected: StoredObject) -> None:
+        """Raises `NotFound` or `Overwritten` unless this very object stands there."""
+        if not self._bucket.head(expected.key).same_version(expected):
+            raise self._bucket.overwritten(expected.key)
+
+    def _etag(self, key: str) -> str:
+        """Empty when there is no object."""
+        try:
+            return self._bucket.head(key).etag
+        except NotFound:
+            return ""
+
+    # Which conditions this bucket honours
+
+    @cached_property
+    def _conditional_puts(self) -> bool:
+        """Whether If-None-Match and If-Match decide a PUT; Ceph 16 does not heed them in a versioned bucket.
+
+        There, the order of the versions decides instead. Without versions there is no safe way at all.
+        """
+        with self._scratch() as scratch:
+            key, etag = scratch.key, scratch.etag
+            honoured = (
+                not self._puts(key, if_absent=True)
+                and not self._puts(key, if_match=WRONG_ETAG)
+                and self._puts(key, if_match=etag)
+            )
+        if honoured or self._bucket.versioned:
+            return honoured
+        raise BadSettings(
+            f"{self.uri} ignores conditional writes (If-None-Match, If-Match), so two runs could do the same work. "
+            "Turn on versioning for the bucket, or use a store that honours them."
+        )
+
+    @cached_property
+    def _conditional_deletes(self) -> bool:
+        """Whether If-Match decides a DELETE; Ceph 16 deletes regardless."""
+        with self._scratch() as scratch:
+            with suppress(Overwritten, BadSettings):
+                self._bucket.erase(scratch.key, if_match=WRONG_ETAG)
+            return self._etag(scratch.key) == scratch.etag
+
+    @contextmanager
+    def _scratch(self) -> Iterator[StoredObject]:
+        """An object to try things on."""
+        key = keys.lock(f"scratch {uuid4()}")
+        try:
+            yield self._bucket.put(key, b"scratch")
+        finally:
+            self.remove(key)
+
+    def _puts(self, key: str, *, if_absent: bool = False, if_match: str = "") -> bool:
+        try:
+            self._bucket.put(key, b"scratch", if_absent=if_absent, if_match=if_match)
+        except Overwritten:
+            return False
+        return True
+
+    # Where it honours none, but keeps versions: their order is the same for all who look, and decides
+
+    def _put_first(self, key: str, content: bytes | Path, metadata: Mapping[str, str] | None = None) -> StoredObject:
+        """Put, and take it back when another was there before; what lies before a delete marker does not count."""
+        if self._etag(key):
+            raise self._bucket.overwritten(key)
+        mine = self._bucket.put(key, content, metadata)
+        versions, markers = self._bucket.history(key)
+        live = [entry.version for entry in versions if all(entry.modified > marker.modified for marker in markers)]
+        if live[-1:] != [mine.version]:
+            self._bucket.erase(key, mine.version)
+            raise self._bucket.overwritten(key)
+        return mine
+
+    @contextmanager
+    def _turn(self, key: str) -> Iterator[None]:
+        """Be the only one to replace `key`. The turn of one who has died ends when it is stale."""
+        turn = self._take(keys.lock(f"turn {key}"))
+        try:
+            yield
+        finally:
+            self.delete(turn)
+
+    def _take(self, key: str) -> StoredObject:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(Overwritten):
+                return self._put_first(key, uuid4().bytes)
+            with suppress(NotFound):
+                standing = self.stat(key)
+                if standing.age > self._stale_turn_seconds:
+                    self.delete(standing)
+            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - jitter, not a secret
+        raise StoreDown(f"{self.address(key)}: others have been writing for {PATIENCE_SECONDS} s; try again.")
