@@ -43,10 +43,13 @@ class Sandbox:
         self._preload = preload
         self._size = size
         self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
+        self._is_warm = False
 
     def warm_up(self) -> None:
-        """Start one child, without waiting for it."""
-        self._idle.put(self._new_child())
+        """Start a first child, without waiting for it."""
+        if not self._is_warm:
+            self._is_warm = True
+            self._idle.put(self._new_child())
 
     def call(self, function: str, arguments: Mapping[str, Any], *, seconds: float) -> Any:
         """Call `module:function` in a child with JSON arguments; its JSON result.

@@ -1,0 +1,1 @@
+"""Inktally's HTTP doors: the receiver of bucket events."""
