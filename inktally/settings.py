@@ -42,7 +42,9 @@ class Settings(BaseSettings):
     max_pages: int = Field(200, gt=0, description="Pictures with more pages are refused")
     recognition_seconds: float = Field(300.0, gt=0, description="Recognition of one picture is stopped after this time")
     recognition_workers: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, gt=0, description="Pictures recognised at once on this machine; default and most: its cores"
+        default_factory=lambda: os.cpu_count() or 1,
+        gt=0,
+        description="Pictures recognised at once on this machine; default and most: its cores",
     )
 
     spark_remote: str = Field(

@@ -77,7 +77,7 @@ def _receive(store: Store, picture: Path, key: str, metadata: Mapping[str, str])
             return _sent_again(store, standing, metadata.get("email", ""))
         try:
             condition = {"if_match": standing.etag} if standing else {"if_absent": True}
-            put = store.put(key, picture, metadata=metadata, **condition)  # type: ignore[arg-type]
+            put = store.put(key, picture, metadata=metadata, **condition)
         except Overwritten:
             continue
         return Upload(key=key, store=store.uri, version=put.version, etag=put.etag)

@@ -1,15 +1,17 @@
 """Recognised words -> word tokens, by these rules:
 
-1. Text is brought to Unicode's form NFKC (ﬁ -> fi, ſ -> s), without its invisible characters (soft hyphens and so on).
-2. It is divided at Unicode's word boundaries (UAX #29): well-known is two words, 3.14 and don't are one; scripts that
-   are written without spaces (Han, Hiragana, Thai) count sign by sign. A word holds at least one letter or digit.
-3. Apostrophes become ' and stay inside a word (don't), never around it; nor do underscores.
+1. Text is brought to Unicode's form NFKC (the ligature fi becomes f and i, a long s an s); soft hyphens and other
+   invisible characters vanish.
+2. It is divided at Unicode's word boundaries (UAX #29): well-known is two words, don't and 3.14 are one; scripts that
+   set no spaces (Han, Hiragana, Thai) count sign by sign. A word holds at least one letter or digit.
+3. Typographic apostrophes become '. They and underscores stay inside a word, never around it.
 4. A hyphen at a line's end joins both halves when the next line of the page starts with a lower-case letter, or when
    both halves are upper case. The joined word points at both, and is as sure as the less sure of them.
 5. Words recognised less surely than `min_confidence` are not counted; a joined word is counted whole or not at all.
 
-Lower-casing is the Spark job's. It agrees with `str.lower` because characters that this Python's Unicode does not know
-yet separate words; so the version of Unicode is a part of the rules' name.
+Lower-casing is the Spark job's, and agrees with `str.lower` although the two know different versions of Unicode:
+characters that this Python's version does not know yet separate words, and a word with a capital sigma, which has two
+small forms, is lower-cased here. So the version of Unicode is a part of the rules' name.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ BOUNDARY = regex.compile(r"\b", regex.WORD | regex.V1)
 CORE = regex.compile(r"[\p{L}\p{N}](?:.*[\p{L}\p{N}])?(?:[\u200c\u200d]?\p{M})*", regex.DOTALL)
 INVISIBLE = regex.compile(r"[\p{DI}--[\u00ad\u200c\u200d]]|\u00ad(?!\s*\Z)", regex.V1)
 APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\uff07", "'"))
+CAPITAL_SIGMA = "\u03a3"
 SOFT_HYPHEN = "\u00ad"
 HYPHENS = frozenset("-\u00ad\u00ac\u2010\u2e17")
 LAST_LETTERS = regex.compile(r"[\p{L}\p{M}']*\p{L}\p{M}*\Z", regex.REVERSE)
@@ -50,7 +53,8 @@ def tokenise(words: Sequence[Word], min_confidence: float = 0.0) -> list[Token]:
         for text, indices in _divided(run):
             confidence = min([confidences[index] for index in indices])
             if confidence >= min_confidence:
-                tokens.append(Token(text=text, confidence=confidence, words=indices))
+                kept = text.lower() if CAPITAL_SIGMA in text else text
+                tokens.append(Token(text=kept, confidence=confidence, words=indices))
     return tokens
 
 
@@ -94,13 +98,11 @@ def _divided(run: Sequence[Piece]) -> list[tuple[str, tuple[int, ...]]]:
         return [(text[start:end], (index,)) for start, end in _spans(text)]
     whole = "".join([text for _, text in run])
     begins = [0, *accumulate([len(text) for _, text in run[:-1]])]
-    return [
-        (
-            whole[start:end],
-            tuple([index for index, _ in run[bisect_right(begins, start) - 1 : bisect_left(begins, end)]]),
-        )
-        for start, end in _spans(whole)
-    ]
+    divided = []
+    for start, end in _spans(whole):
+        pieces = run[bisect_right(begins, start) - 1 : bisect_left(begins, end)]
+        divided.append((whole[start:end], tuple([index for index, _ in pieces])))
+    return divided
 
 
 @lru_cache(maxsize=10_000)

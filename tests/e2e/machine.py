@@ -1,0 +1,198 @@
+"""The command line as its users run it, on a machine of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from inktally import plugins
+from inktally.ports import Store
+from inktally.settings import Settings
+
+PROJECT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "flows.ocr_flow"]
+LONGEST_RUN = 120  # seconds
+QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+
+
+@dataclass
+class Run:
+    """How the command ended, and what it printed."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """Every line of stdout, which must be one JSON object each."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    @property
+    def only(self) -> dict[str, Any]:
+        (outcome,) = self.objects
+        return outcome
+
+
+@dataclass
+class Machine:
+    """A user's machine: a home, a store, a mail folder, scratch, and a PATH whose tesseract is counted."""
+
+    folder: Path
+    environment: dict[str, str]
+    started_here: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    @property
+    def opened_store(self) -> Store:
+        return plugins.store(str(self.store), Settings(_env_file=None))
+
+    def start(
+        self, *arguments: str | bytes | Path, cwd: Path = PROJECT, **environment: str | Path
+    ) -> subprocess.Popen[str]:
+        """The command in a process group of its own, as a shell does it; ended with the machine at the latest."""
+        self.started_here.append(
+            subprocess.Popen(
+                [*COMMAND, *arguments],
+                cwd=cwd,
+                env={**self.environment, **{name: str(value) for name, value in environment.items()}},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+        )
+        return self.started_here[-1]
+
+    def run(self, *arguments: str | bytes | Path, cwd: Path = PROJECT, **environment: str | Path) -> Run:
+        return ended(self.start(*arguments, cwd=cwd, **environment))
+
+    def mails(self) -> list[EmailMessage]:
+        """All that have come, the oldest first."""
+        files = sorted((self.folder / "mail").glob("*.eml"), key=lambda file: file.stat().st_mtime_ns)
+        parsed = [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
+        return [mail for mail in parsed if isinstance(mail, EmailMessage)]
+
+    def count_starts_of(self, program: str, shell: str = "") -> None:
+        """Put a wrapper of a program first on PATH, which writes each start into a log, and does what `shell` says."""
+        log, wrapper = self.folder / f"{program}.log", self.folder / "bin" / program
+        script = f'#!/bin/sh\necho " $* " >>{log}\n{shell}\nPATH="{os.environ["PATH"]}" exec {program} "$@"\n'
+        wrapper.parent.mkdir(exist_ok=True)
+        wrapper.with_suffix(".new").write_text(script)
+        wrapper.with_suffix(".new").chmod(0o755)
+        wrapper.with_suffix(".new").replace(wrapper)
+
+    def starts_of(self, program: str) -> list[str]:
+        """The command lines with which a program was started."""
+        log = self.folder / f"{program}.log"
+        return log.read_text().splitlines() if log.exists() else []
+
+    def recognitions(self) -> int:
+        """How often Tesseract has been started to read a picture, not to tell its version."""
+        return sum(" -l " in line for line in self.starts_of("tesseract"))
+
+    def forget_starts(self) -> None:
+        for log in self.folder.glob("*.log"):
+            log.unlink()
+
+    def slow_down_tesseract(self, seconds: float) -> None:
+        self.count_starts_of("tesseract", f'case " $* " in *" -l "*) sleep {seconds};; esac')
+
+    def processes(self) -> list[psutil.Process]:
+        """All living processes with this machine's home, whoever their parent is by now."""
+        return [process for process in psutil.process_iter() if self._runs(process)]
+
+    def _runs(self, process: psutil.Process) -> bool:
+        with suppress(psutil.Error):
+            return process.environ().get("HOME") == self.environment["HOME"] and process.status() != "zombie"
+        return False
+
+    def scratch_folders(self) -> list[Path]:
+        return list((self.folder / "scratch").rglob("*scratch-*"))
+
+    def markers(self, name: str) -> list[Path]:
+        return list((self.store / "state").glob(f"*/{name}"))
+
+
+@contextmanager
+def new_machine(folder: Path, **environment: str | Path) -> Iterator[Machine]:
+    """Nothing is configured but where things lie; of the tester's own environment only what is no setting of ours."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("INKTALLY_", "PREFECT_", "XDG_"))}
+    own = {
+        "PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{kept['PATH']}",
+        "HOME": folder / "home",
+        "INKTALLY_STORE": folder / "store",
+        "INKTALLY_MAIL_FOLDER": folder / "mail",
+        "INKTALLY_SCRATCH": folder / "scratch",
+        "PYTHONPATH": PROJECT,
+    }
+    variables = {name: str(value) for name, value in {**kept, **own, **QUIET, **environment}.items()}
+    (folder / "home").mkdir(parents=True)
+    made = Machine(folder, variables)
+    made.count_starts_of("tesseract")
+    try:
+        yield made
+    finally:
+        for process in made.processes():
+            with suppress(psutil.Error):
+                process.kill()
+        for popen in made.started_here:
+            popen.communicate()
+
+
+def ended(process: subprocess.Popen[str]) -> Run:
+    """Wait for a command to end."""
+    stdout, stderr = process.communicate(timeout=LONGEST_RUN)
+    return Run(process.returncode, stdout, stderr)
+
+
+@contextmanager
+def server_environment(**others: str | Path) -> Iterator[None]:
+    """The environment that servers get of us: no settings of the tester's, and the programs of this environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("INKTALLY_", "PREFECT_", "SPARK_"))]:
+            patch.delenv(name)
+        patch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        for name, value in {**QUIET, **others}.items():
+            patch.setenv(name, str(value))
+        yield
+
+
+def draw(path: Path, text: str) -> Path:
+    """A small picture of a few words, which Tesseract reads in a moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines: Sequence[str] = text.splitlines()
+    picture = Image.new("L", (40 + 26 * max(map(len, lines)), 40 + 60 * len(lines)), 255)
+    ImageDraw.Draw(picture).multiline_text((20, 20), text, font=ImageFont.load_default(40), fill=0, spacing=12)
+    picture.save(path, format="PNG", dpi=(200, 200))
+    return path
+
+
+def words_of(path: str | Path) -> dict[str, int]:
+    """The counts in a document of counts."""
+    return {entry["word"]: entry["count"] for entry in json.loads(Path(path).read_text())["words"]}
+
+
+def eventually(holds: Callable[[], object], seconds: float = 30, every: float = 0.05) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(every)
