@@ -70,6 +70,12 @@ class Settings(BaseSettings):
     )
 
     after: After = Field("keep", description="What becomes of the store's copy of an answered picture")
+    sweep_grace_seconds: float = Field(
+        120.0, ge=0, description="How long the sweep leaves an unanswered picture to its event"
+    )
+    sweep_again_seconds: float = Field(
+        3600.0, gt=0, description="After this time the sweep starts another run for a picture that is still unanswered"
+    )
     lease_seconds: float = Field(30.0, gt=0, description="A claim or lock not renewed for this time is up for taking")
     scratch: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()),

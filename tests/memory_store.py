@@ -95,7 +95,7 @@ class MemoryStore:
         self._objects.pop(key, None)
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        return (found for key, (found, _) in sorted(self._objects.items()) if key.startswith(prefix))
+        return (self.stat(key) for key in sorted(self._objects) if key.startswith(prefix))
 
     def address(self, key: str) -> str:
         return f"{self.uri}/{key}"

@@ -1,0 +1,57 @@
+"""What stands under input/ and should have been answered by now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inktally import keys, steps
+from inktally.document import Delivery, StoredObject, Upload, Value
+from inktally.errors import NotFound
+from inktally.ports import Store
+from inktally.settings import Settings
+
+
+class Unanswered(Value):
+    """A delivery without an answer, its age in seconds, and a key that is the same while the same run may answer it."""
+
+    upload: Upload
+    age: float
+    idempotency_key: str
+
+
+class Sweep:
+    """One look at everything under input/; memory does not grow with it."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self.looked_at = 0
+
+    def unanswered(self) -> Iterator[Unanswered]:
+        """The late ones, as they are found. A sweep that is cut short is simply made again."""
+        for picture in self._store.list(keys.INPUT):
+            if picture.key.endswith("/"):
+                continue
+            self.looked_at += 1
+            late = self._late(picture)
+            if late is not None:
+                yield late
+
+    def _late(self, picture: StoredObject) -> Unanswered | None:
+        upload = Upload(key=picture.key, store=self._store.uri, version=picture.version)
+        delivery = Delivery(upload=upload, picture=picture)
+        if picture.age < self._settings.sweep_grace_seconds or steps.answer_of(self._store, delivery) is not None:
+            return None
+        holder = self._holder(delivery)
+        if holder is not None and holder.age <= self._settings.lease_seconds:
+            return None
+        attempt = int(picture.age / self._settings.sweep_again_seconds)
+        key = f"{delivery.id} {attempt} {holder.etag if holder else ''}"
+        return Unanswered(upload=upload, age=picture.age, idempotency_key=key)
+
+    def _holder(self, delivery: Delivery) -> StoredObject | None:
+        """The claim of the run that is, or was, at work on it."""
+        try:
+            return self._store.stat(keys.marker(delivery.id, "claim"))
+        except NotFound:
+            return None
