@@ -9,26 +9,33 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from inktally.counters.spark import SparkCounter
 from inktally.counters.spark.java import Java, find_java, prepared_spark
-from inktally.counters.spark.jvm import launch
 from inktally.document import Token
-from inktally.errors import InktallyError
+from inktally.errors import CountFailed, InktallyError
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings, read_settings
 
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
+ASK_LAUNCHER = """\
+. bin/load-spark-env.sh
+exec "$0" -cp "jars/*" org.apache.spark.launcher.Main org.apache.spark.deploy.SparkSubmit pyspark-shell"""
 SCRIPT = """\
 #!/bin/sh
 # Takes the place of Spark's own bin/spark-submit; made by deployments/class_data.py.
 exec {java} "-Xmx${{SPARK_DRIVER_MEMORY:-1g}}" $SPARK_SUBMIT_OPTS @{arguments} org.apache.spark.deploy.SparkSubmit "$@"
 """
-UNWANTED_JAR = re.compile(r"/spark-(mllib|hive)_")  # mllib registers functions at every start, which takes a second
-UNWANTED_OPTION = re.compile(r"--add-modules=jdk\.incubator\.vector")  # warns on the terminal, and only mllib has a use
+UNWANTED_JAR = re.compile(r"spark-(mllib|hive)_")  # mllib registers functions at every start, which takes a second
+UNWANTED_OPTION = re.compile(r"--add-modules=jdk\.incubator\.vector|-Xmx")  # only mllib uses those
 SAMPLE = ("The", "café", "ΟΔΟΣ")  # the last is lower-cased by ICU
 
 
@@ -48,7 +55,7 @@ def prepare(settings: Settings) -> Path:
         return home
     with scratch_folder(folder) as scratch:
         training = settings.model_copy(update={"class_data": scratch, "spark_remote": ""})
-        plain = _plain_start(training)
+        plain = _plain_start(java)
         made = prepared_spark(scratch, java)
         archive = made / "classes.jsa"
         _write(made, made, java, plain, f"-XX:ArchiveClassesAtExit={archive}")
@@ -59,19 +66,30 @@ def prepare(settings: Settings) -> Path:
     return home
 
 
-def _plain_start(settings: Settings) -> Start:
-    """How Spark's own scripts start it, less what is not wanted."""
-    running = launch(settings)
-    try:
-        jvm: Any = running.session.sparkContext._jvm  # noqa: SLF001 - the only way to ask a Java class
-        options = jvm.org.apache.spark.launcher.JavaModuleOptions.defaultModuleOptions().split()
-        jars = jvm.java.lang.System.getProperty("java.class.path").split(":")
-    finally:
-        running.end()
+def _plain_start(java: Java) -> Start:
+    """How Spark's own scripts would start it, by asking their launcher, less what is not wanted."""
+    home = Path(str(cast("ModuleSpec", find_spec("pyspark")).origin)).parent
+    asked = subprocess.run(
+        ["env", f"SPARK_HOME={home}", "bash", "-c", ASK_LAUNCHER, java.command],
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    _, _, command = asked.stdout.partition("\0\n")
+    if asked.returncode or not command:
+        raise CountFailed(f"Spark's launcher does not tell how it starts Spark: {asked.stderr.strip()[-300:]}")
+    _, _, class_path, *options, _, _, _ = command.split("\0")
     return Start(
         [option for option in options if not UNWANTED_OPTION.match(option)],
-        [jar for jar in jars if Path(jar).is_file() and not UNWANTED_JAR.search(jar)],
+        [str(jar) for jar in _jars(class_path) if not UNWANTED_JAR.match(jar.name)],
     )
+
+
+def _jars(class_path: str) -> Iterator[Path]:
+    """The files of a class path; /* at the end of an entry stands for all jars of a folder."""
+    for entry in map(Path, class_path.split(":")):
+        yield from sorted(entry.parent.glob("*.jar")) if entry.name == "*" else [entry] if entry.is_file() else []
 
 
 def _write(folder: Path, home: Path, java: Java, start: Start, archive_option: str) -> None:

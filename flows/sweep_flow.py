@@ -31,7 +31,7 @@ class Swept(Value):
     submitted: tuple[Unanswered, ...]
 
 
-@flow(name="sweep-flow", flow_run_name="sweep {store}", persist_result=False, retries=0)
+@flow(name="sweep-flow", flow_run_name="sweep", persist_result=False, retries=0)
 def sweep_flow(store: str = "", deployment: str = DEPLOYMENT) -> State[Swept]:
     """Start a run for each picture under input/ that should have been answered by now.
 
