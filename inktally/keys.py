@@ -8,9 +8,10 @@ from inktally.tokens import RULES
 INPUT = "input/"
 FAILED = "failed/"
 ARCHIVE = "archive/"
+REASON = ".reason.json"
 
 MAX_KEY_BYTES = 1024
-LONGEST_AROUND_A_NAME = len("output/ocr_plain_text/") + len(".reason.json")
+LONGEST_AROUND_A_NAME = len("output/ocr_plain_text/") + len(REASON)
 
 
 def received(name: str, mark: str = "") -> str:
@@ -39,7 +40,7 @@ def failed(name: str) -> str:
 
 
 def failure_reason(name: str) -> str:
-    return f"{FAILED}{_fitted(name)}.reason.json"
+    return failed(name) + REASON
 
 
 def archived(name: str) -> str:

@@ -1,0 +1,40 @@
+"""Failed pictures: listed with their reasons, and sent on their way again."""
+
+from inktally import steps
+from inktally.document import Problem, Upload
+from inktally.failures import failures, redrive
+from tests.memory_store import MemoryStore
+
+
+def rejected(store: MemoryStore, key: str, **metadata: str) -> None:
+    store.put(key, b"junk", metadata=metadata)
+    delivery = steps.look(store, Upload(key=key, store=store.uri))
+    steps.reject(store, delivery, Problem(kind="NotAPicture", message=f"{key} is none."))
+
+
+def test_failed_pictures_are_listed_with_their_reasons() -> None:
+    store = MemoryStore()
+    rejected(store, "input/a.png")
+    rejected(store, "input/book/b.png")
+    listed = [(failure.picture.key, failure.problem.message) for failure in failures(store)]
+    assert listed == [("failed/a.png", "input/a.png is none."), ("failed/book/b.png", "input/book/b.png is none.")]
+    assert [failure.picture.key for failure in failures(store, "failed/book/")] == ["failed/book/b.png"]
+
+
+def test_a_failed_picture_without_its_reason_is_listed_all_the_same() -> None:
+    store = MemoryStore()
+    store.put("failed/a.png", b"junk")
+    (failure,) = failures(store)
+    assert failure.problem.kind == "Unknown"
+
+
+def test_a_redriven_picture_stands_under_input_again_with_its_address() -> None:
+    store = MemoryStore()
+    rejected(store, "input/book/b.png", email="anna@example.org")
+    (failure,) = failures(store)
+    upload = redrive(store, failure)
+    assert upload.key == "input/book/b.png"
+    delivery = steps.look(store, upload)
+    assert delivery.picture.metadata == {"email": "anna@example.org"}
+    assert steps.answer_of(store, delivery) is None
+    assert list(store.list("failed/")) == []
