@@ -19,8 +19,6 @@ setup-tests:
 demo: setup demo/pictures ## count the words of the sample pictures; results and mails in demo/
 	@INKTALLY_STORE=demo/store INKTALLY_NOTIFIER=folder INKTALLY_MAIL_FOLDER=demo/mail \
 		$(PYTHON) -m flows.ocr_flow demo/pictures --to you@example.com
-	@echo
-	@echo "Counts, texts and coordinates: demo/store/output/    The mails: demo/mail/"
 
 demo/pictures: deployments/samples.py | setup
 	@rm -rf $@ $@.part && $(PYTHON) -m deployments.samples $@.part >/dev/null && mv $@.part $@

@@ -31,6 +31,7 @@ from tasks import wiring
 
 Flow = Callable[..., State[Any]]
 
+WIDTH_OF_FILES = 120  # characters, where the table goes to a file or a pipe
 INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
 
 
@@ -229,7 +230,7 @@ def _outcomes_or_error(flow: Flow, uploads: list[Upload], options: Options) -> l
 
 
 def _print_table(stdout: TextIO, items: list[Item], outcomes: list[Outcome]) -> None:
-    console = Console(file=stdout)
+    console = Console(file=stdout, width=None if stdout.isatty() else WIDTH_OF_FILES)
     print_outcomes(console, [item.label for item in items], outcomes)
     for store in dict.fromkeys(item.upload.store for item in items if item.upload):
         console.print(f"Results: {store}/output", soft_wrap=True, highlight=False)

@@ -143,6 +143,11 @@ class Picture:
         self.seconds["recognise"] = self.receipt.seconds
 
     @property
+    def is_cached(self) -> bool:
+        """Whether its recognition was not made for this delivery."""
+        return self.receipt is not None and self.receipt.made_for != self.delivery.id
+
+    @property
     def needs_a_count(self) -> bool:
         """Whether it has been recognised, and its words have never been counted."""
         if self.problem is not None or self.receipt is None:
@@ -154,7 +159,8 @@ class Picture:
         """Count the words of pictures, one Spark job for all that have no counts yet."""
         for (store, counting), group in _by_store_and_counting(pictures).items():
             for picture in group:
-                tell(picture.name, "counting")
+                if not picture.is_cached:
+                    tell(picture.name, "counting")
             begun, problem = monotonic(), None
             try:
                 upload_steps.count(store, [picture.receipt for picture in group if picture.receipt], counting)
@@ -208,7 +214,7 @@ class Picture:
         if self.receipt is None or counts is None:
             return outcome
         facts = {
-            "cached": self.receipt.made_for != self.delivery.id,
+            "cached": self.is_cached,
             "words": counts.total,
             "distinct": counts.distinct,
             "mean_confidence": counts.mean_confidence,

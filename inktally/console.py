@@ -85,7 +85,7 @@ def print_outcomes(console: Console, labels: Sequence[str], outcomes: Sequence[O
     table.add_column("Picture", overflow="fold")
     for heading in ("Words", "Distinct", "Confidence"):
         table.add_column(heading, justify="right")
-    table.add_column("")
+    table.add_column("Read")
     table.add_column("Seconds", justify="right")
     for label, outcome in zip(labels, outcomes, strict=True):
         table.add_row(Text(_printable(label)), *_cells(outcome))
