@@ -108,6 +108,8 @@ def _divided(run: Sequence[Piece]) -> list[tuple[str, tuple[int, ...]]]:
 @lru_cache(maxsize=10_000)
 def _spans(text: str) -> tuple[Span, ...]:
     """Rules 2 and 3: where the tokens of a text stand."""
+    if text.isascii() and text.isalnum():
+        return ((0, len(text)),)
     bounds = [0, *(boundary.start() for boundary in BOUNDARY.finditer(text)), len(text)]
     cores = (CORE.search(text, start, end) for start, end in pairwise(bounds))
     return tuple(core.span() for core in cores if core)

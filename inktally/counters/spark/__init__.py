@@ -1,7 +1,7 @@
 """Counts words with Spark: in a JVM of this process, or on a Spark Connect server.
 
 Words go to Spark as the path of a Parquet file, never as rows, and all documents go in one job. Why, and what it
-costs: docs/decisions/2026-11-20-words-reach-spark-as-a-file.md.
+costs: docs/decisions/0003-words-reach-spark-as-a-file.md.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class SparkCounter:
             raise CountFailed(f"Spark did not count the words: {_summary(error)}") from error
 
     def close(self) -> None:
-        """End the session in order and wait for its JVM to go. The next call starts a new one."""
-        self._session.end(self._begin())
+        """End the session, if there is one, and wait for its JVM to go. The next count starts a new one."""
+        self._session.end()
 
     def _begin(self) -> Future[Running]:
         return self._session.begin(self._settings, lambda session: _count(session, WARM_UP, self._settings.scratch))

@@ -1,18 +1,18 @@
 """Spark in a JVM of this process: started with few options, killed with the process, and leaving no file behind.
 
 PySpark's own start takes neither a working folder nor a hand on the process, so `bin/spark-submit` is run here with
-the variables that PySpark would set. What each option saves is told in docs/decisions/.
+the variables that PySpark would set. What each option saves: docs/decisions/0003-words-reach-spark-as-a-file.md.
 """
 
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import struct
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
@@ -73,22 +73,27 @@ def launch(settings: Settings) -> Running:
     if SparkContext._active_spark_context:  # noqa: SLF001 - there is no other way to ask
         return Running(SparkSession.builder.getOrCreate(), lambda: None)
     variables = _variables(settings)
+    logging.getLogger().addFilter(_is_no_complaint_of_py4j)
     leftovers = ExitStack()  # before there is a JVM: whenever this process ends, there will be nothing left
     atexit.register(leftovers.close)
 
     def end() -> None:
-        _end(jvm)
+        _stop_spark()
+        with suppress(subprocess.TimeoutExpired):
+            jvm.communicate(timeout=END_SECONDS)  # closes its input, and waits
         leftovers.close()
         atexit.unregister(leftovers.close)
 
     folder = leftovers.enter_context(scratch_folder(settings.scratch.absolute()))
-    jvm = _start(folder, variables)
-    leftovers.callback(_kill, jvm)
     try:
+        jvm = _start(folder, variables)
+        leftovers.callback(_kill, jvm)
         return Running(_session(_gateway(folder, jvm)), end)
     except Exception as error:
         why = _last_words(folder / SAID) or str(error)
-        end()
+        _stop_spark()
+        leftovers.close()
+        atexit.unregister(leftovers.close)
         raise CountFailed(f"Spark did not start: {why}") from error
 
 
@@ -159,21 +164,18 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
             del os.environ[name]
 
 
-def _end(jvm: subprocess.Popen[bytes]) -> None:
-    """Stop Spark, let the JVM end in order, and make PySpark forget them, which it does not when the JVM has died."""
+def _stop_spark() -> None:
+    """Stop the context and make PySpark forget it and its JVM, which it does not do for a JVM that has died."""
     from pyspark import SparkContext
 
     context, gateway = SparkContext._active_spark_context, SparkContext._gateway  # noqa: SLF001
-    with warnings.catch_warnings(), suppress(Exception):
-        warnings.simplefilter("ignore")
+    with suppress(Exception):
         if context:
             context.stop()
     with suppress(Exception):
         if gateway:
             gateway.shutdown()
     SparkContext._active_spark_context = SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001
-    with suppress(subprocess.TimeoutExpired):
-        jvm.communicate(timeout=END_SECONDS)  # closes its input, and waits
 
 
 def _kill(jvm: subprocess.Popen[bytes]) -> None:
@@ -184,3 +186,8 @@ def _kill(jvm: subprocess.Popen[bytes]) -> None:
 def _last_words(said: Path) -> str:
     lines = said.read_text(encoding="utf-8", errors="replace").splitlines()
     return " ".join(line for line in lines if line.strip() and not line.startswith("\t"))[-300:]
+
+
+def _is_no_complaint_of_py4j(record: logging.LogRecord) -> bool:
+    """Py4J tells the root logger, with a traceback, that a JVM has gone: at exit, or besides raising an error."""
+    return "py4j" not in record.pathname

@@ -6,10 +6,11 @@ PySpark is imported only when a session is wanted.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from inktally.counters.spark.jvm import Running, launch
 from inktally.settings import Settings
@@ -17,8 +18,8 @@ from inktally.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-CONNECT_RETRIES = 4
-"""Of one call to a Connect server, after 0.05 to 3.2 s each; PySpark's own 15 take more than ten minutes."""
+CONNECT_RETRIES = 3
+"""Of one call to a Connect server, within two seconds; PySpark's own 15 take more than ten minutes."""
 
 
 class SharedSession:
@@ -48,13 +49,14 @@ class SharedSession:
         running = self._running
         return running is not None and not running.done()
 
-    def end(self, running: Future[Running]) -> None:
-        """End this session, unless somebody else has done so; it may have started or not."""
+    def end(self, running: Future[Running] | None = None) -> None:
+        """End this session, unless somebody else has done so; without one named, the one there is, if any."""
         with self._lock:
-            if self._running is running:
+            current = self._running
+            if current is not None and running in (None, current):
                 self._running = None
                 with suppress(Exception):
-                    running.result().end()
+                    current.result().end()
 
 
 _sessions: dict[str, SharedSession] = {}
@@ -66,6 +68,7 @@ def shared_session(settings: Settings) -> SharedSession:
 
 
 def _start(settings: Settings, first_job: Callable[[SparkSession], object]) -> Running:
+    warnings.filterwarnings("ignore", module="pyspark")  # what matters comes as an error
     running = _connect(settings) if settings.spark_remote else launch(settings)
     try:
         first_job(running.session)
@@ -76,9 +79,9 @@ def _start(settings: Settings, first_job: Callable[[SparkSession], object]) -> R
 
 
 def _connect(settings: Settings) -> Running:
+    from pyspark.sql import SparkSession
     from pyspark.sql.connect.client.retries import DefaultPolicy
-    from pyspark.sql.connect.session import SparkSession as RemoteSession
 
-    session = RemoteSession.builder.remote(settings.spark_remote).create()
+    session: Any = SparkSession.builder.remote(settings.spark_remote).create()
     session.client.set_retry_policies([DefaultPolicy(max_retries=CONNECT_RETRIES)])
-    return Running(cast("SparkSession", session), session.client.close)
+    return Running(session, session.client.close)
