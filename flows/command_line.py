@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, get_args
@@ -51,13 +51,22 @@ class Item:
 def main(flow: Flow, argv: Sequence[str] | None = None) -> int:
     """Run the flow on the pictures that are named; 0 all done, 1 some picture failed, 2 wrong usage."""
     parser = _parser()
-    asked = parser.parse_args(argv)
+    return conduct(flow, parser, parser.parse_args(argv), _items)
+
+
+def conduct(
+    flow: Flow,
+    parser: argparse.ArgumentParser,
+    asked: argparse.Namespace,
+    find_items: Callable[[argparse.Namespace], list[Item]],
+) -> int:
+    """Run the flow on the items, show how each ended, and return the exit status."""
     with _stdout_kept_clean() as stdout:
         try:
             options = _options(asked)
             _quieten_prefect()
             with api_server(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-                items = _items(asked)
+                items = find_items(asked)
                 _run(flow, items, options)
         except BadSettings as error:
             parser.print_usage(sys.stderr)
@@ -83,20 +92,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("pictures", nargs="+", metavar="PICTURE", help="a file, a folder, s3://bucket/key, or s3://bucket/prefix/")
+    add("--to", default="", metavar="ADDRESS", help="mail the counts to this address, else to the object's `email`")
+    add("--refresh", action="store_true", help="recognise again what is known already")
+    add_common_options(parser)
+    return parser
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """The options that every command about pictures has."""
+    add = parser.add_argument
     add("--language", default="", metavar="LANG", help="languages as Tesseract names them, joined by + (eng, eng+deu)")
     add("--engine", default="", choices=plugins.names("engines"), help="recognition engine")
-    add("--to", default="", metavar="ADDRESS", help="mail the counts to this address, else to the object's `email`")
     add("--store", metavar="STORE", help="where pictures and results live: a folder, or s3://bucket")
-    add(
-        "--after",
-        default="",
-        choices=get_args(After),
-        help="what becomes of the store's copy; a local original is never touched",
-    )
+    kept = "what becomes of the store's copy; a local original is never touched"
+    add("--after", default="", choices=get_args(After), help=kept)
     add("--min-confidence", type=float, metavar="N", help="do not count words recognised less surely (0 to 100)")
-    add("--refresh", action="store_true", help="recognise again what is known already")
     add("--json", action="store_true", help="one JSON object a picture on stdout, and nothing else")
-    return parser
 
 
 def _options(asked: argparse.Namespace) -> Options:
@@ -124,7 +135,7 @@ def _stdout_kept_clean() -> Iterator[TextIO]:
     sys.stdout.flush()
     ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    with ours:
+    with suppress(BrokenPipeError), ours:  # who reads us may have had enough
         yield ours
 
 
@@ -226,7 +237,7 @@ def _outcomes_or_error(flow: Flow, uploads: list[Upload], options: Options) -> l
         look = f"Look at the server of PREFECT_API_URL, or, where none is set, at the folder {PREFECT_HOME.value()}."
         return RuntimeError(f"Prefect cannot run this: {error} {look}")
     ended: list[Outcome] | BaseException = state.result(raise_on_failure=False)
-    return ended
+    return getattr(ended, "outcomes", ended)  # of a failed run, whose result must be an exception
 
 
 def _print_table(stdout: TextIO, items: list[Item], outcomes: list[Outcome]) -> None:

@@ -88,12 +88,12 @@ def print_outcomes(console: Console, labels: Sequence[str], outcomes: Sequence[O
     table.add_column("Read")
     table.add_column("Seconds", justify="right")
     for label, outcome in zip(labels, outcomes, strict=True):
-        table.add_row(Text(_printable(label)), *_cells(outcome))
+        table.add_row(Text(printable(label)), *_cells(outcome))
     console.print(table)
     for label, outcome in zip(labels, outcomes, strict=True):
         if outcome.error:
             console.print(
-                Text.assemble((_printable(label), "bold"), ": ", (outcome.error.message, "red")), soft_wrap=True
+                Text.assemble((printable(label), "bold"), ": ", (outcome.error.message, "red")), soft_wrap=True
             )
 
 
@@ -106,5 +106,6 @@ def _cells(outcome: Outcome) -> tuple[str | Text, ...]:
     return f"{outcome.words:,}", f"{outcome.distinct:,}", confidence, state, seconds
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """`text` without what would move the cursor or hide."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
