@@ -7,13 +7,15 @@ the server is there. It ends when the parent does, however that ends.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 QUIET = {
     "PREFECT_UI_ENABLED": "0",
@@ -64,8 +66,26 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import uvicorn
 
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            with _alone():
+                await super().startup(sockets)
+
     config = uvicorn.Config("prefect.server.api.server:create_app", factory=True, log_level="critical", lifespan="on")
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+    Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Of several commands that begin at once on a new machine, one at a time makes the database."""
+    from prefect.settings import PREFECT_HOME
+
+    home: Path = PREFECT_HOME.value()
+    with ExitStack() as stack:
+        with suppress(OSError):  # a home that may not be written to is not ours to complain of
+            lock = stack.enter_context((home / ".inktally-server").open("a"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 if __name__ == "__main__":

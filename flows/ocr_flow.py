@@ -21,7 +21,7 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.picture import Picture
-from inktally.document import Options, Upload
+from inktally.document import Options, Outcome, Upload
 from tasks import ui, wiring
 
 CORES = os.cpu_count() or 1  # more recognitions at once would only be slower
@@ -29,6 +29,14 @@ CORES = os.cpu_count() or 1  # more recognitions at once would only be slower
 AS_THE_SETTINGS_SAY = Options()
 NEXT_LOOK = 0.05  # seconds
 MOST_SHOWN = 25  # pictures of one run whose words and links are shown in the UI
+
+
+class NotAnswered(Exception):
+    """Why a run has failed, and how all its pictures ended; Prefect logs the message and nothing else."""
+
+    def __init__(self, message: str, outcomes: list[Outcome]) -> None:
+        super().__init__(message)
+        self.outcomes = outcomes
 
 
 def _run_name() -> str:
@@ -132,10 +140,9 @@ def _final_state(pictures: list[Picture]) -> State[Any]:
     rejected = [picture for picture in pictures if picture.is_rejected]
     words = sum(outcome.words for outcome in outcomes)
     if broken:
-        first = broken[0].summary
-        return Failed(
-            message=f"{len(broken)} of {len(pictures)} not answered; {first.upload}: {first.error}", data=outcomes
-        )
+        first = broken[0]
+        message = f"{len(broken)} of {len(pictures)} not answered; {first.summary.upload}: {first.problem}"
+        return Failed(message=message, data=NotAnswered(message, outcomes))
     if rejected:
         get_run_logger().warning("%d of %d pictures could not be read", len(rejected), len(pictures))
         return Completed(name="Rejected", message=f"{len(rejected)} of {len(pictures)} cannot be read", data=outcomes)

@@ -26,7 +26,7 @@ from inktally.errors import (
 from inktally.lease import Lease
 from inktally.ports import Store
 from inktally.progress import tell
-from tasks import caching, ui, upload_steps, wiring
+from tasks import caching, chaining, ui, upload_steps, wiring
 
 logger = logging.getLogger(__name__)
 
@@ -195,6 +195,8 @@ class Picture:
         if self.is_final:
             with self._step("answer"):
                 upload_steps.answer(self.delivery, self.outcome)
+        if self.problem is None:
+            chaining.announce_counted(self.delivery, self.outcome)
         tell(self.name, f"failed: {self.problem}" if self.problem else "done")
         if self.is_our_fault:
             unforeseen = None if isinstance(self.problem, InktallyError) else self.problem

@@ -47,7 +47,7 @@ def _expanded(argument: str) -> Iterator[Named]:
     if argument.startswith("s3://"):
         bucket, _, key = label.removeprefix("s3://").partition("/")
         yield Named(label, store=f"s3://{bucket}", key=key, folders=key.removeprefix(keys.INPUT).count("/"))
-    elif path.is_dir():
+    elif argument and path.is_dir():  # "" would be the working folder
         found = sorted(file for file in _files(path) if is_picture(file.name))
         if not found:
             yield Named(label, error=NotFound(f"There are no pictures in the folder {label}."))
@@ -55,7 +55,7 @@ def _expanded(argument: str) -> Iterator[Named]:
     elif path.is_file():
         yield Named(label, _located(path))
     else:
-        yield Named(label, error=NotFound(f"There is no file or folder {label}."))
+        yield Named(label, error=NotFound(f"There is no file or folder {label or repr(label)}."))
 
 
 def is_picture(name: str) -> bool:

@@ -97,6 +97,18 @@ class BadResult(InktallyError):
     """A stored result does not have the form we write."""
 
 
+class BadEvent(InktallyError):
+    """A message that is no event of a bucket, and never will be."""
+
+    http_status = 400
+
+
+class UnknownSender(InktallyError):
+    """A message whose sender has not shown that it may send here."""
+
+    http_status = 403
+
+
 class TransientError(InktallyError):
     """Something that may work when tried again."""
 
@@ -118,6 +130,10 @@ class CountFailed(TransientError):
 
 class MailRefused(TransientError):
     """The mail service did not take the mail now."""
+
+
+class RunsDown(TransientError):
+    """Whatever starts the runs cannot be reached, or takes no more now."""
 
 
 class Busy(TransientError):

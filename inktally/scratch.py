@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISDIR
 
-from inktally.errors import AccessDenied
+from inktally.errors import AccessDenied, BadSettings
 
 PREFIX = "scratch-"
 NEXT_LOOK = 0.02  # seconds
@@ -41,7 +41,11 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 def _ours(parent: Path) -> Path:
     """This user's own folder below `parent`, which in most cases is open to everybody."""
     folder = parent / f"inktally-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        wanted = "set INKTALLY_SCRATCH to a folder that may be written to"
+        raise BadSettings(f"{folder} cannot be made ({error.strerror}); {wanted}.") from error
     found = folder.lstat()
     if not S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise AccessDenied(f"{folder} is not ours; remove it, or set INKTALLY_SCRATCH to another folder.")

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from inktally.document import After
 from inktally.errors import BadSettings
 
+SHORTEST_GROUPED = 10_000  # shorter numbers, ports among them, are shown as they are
+
 
 class Settings(BaseSettings):
     """Each setting is read from the environment (INKTALLY_ and its name in capitals) or from a file .env."""
@@ -76,6 +78,19 @@ class Settings(BaseSettings):
     sweep_again_seconds: float = Field(
         3600.0, gt=0, description="After this time the sweep starts another run for a picture that is still unanswered"
     )
+    web_host: str = Field("127.0.0.1", description="Address that the receiver of bucket events listens on")
+    web_port: int = Field(8080, gt=0, le=65535, description="Port that it listens on")
+    hook_secret: SecretStr = Field(
+        SecretStr(""), description="Secret that senders of events show; empty: only SNS, and this machine itself"
+    )
+    sns_topics: str = Field("", description="ARNs of the SNS topics whose messages are taken, separated by commas")
+    hook_window_seconds: float = Field(
+        0.2, ge=0, description="Uploads announced within this time of each other are answered by one run"
+    )
+    dead_letters: Path = Field(
+        Path("inktally-dead-letters"), description="Folder for messages to the receiver that cannot be read"
+    )
+    queue_url: str = Field("", description="SQS queue that python -m web.queue takes events from")
     lease_seconds: float = Field(30.0, gt=0, description="A claim or lock not renewed for this time is up for taking")
     scratch: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()),
@@ -115,7 +130,8 @@ def settings_table() -> str:
 def _shown_default(field: FieldInfo) -> str:
     if field.default_factory is not None or field.default in ("", SecretStr("")):
         return ""
-    value = f"{field.default:,}".replace(",", " ") if isinstance(field.default, int) else f"{field.default}"
+    grouped = isinstance(field.default, int) and field.default >= SHORTEST_GROUPED
+    value = f"{field.default:,}".replace(",", " ") if grouped else f"{field.default}"
     return f"`{value}`".replace(".0`", "`")
 
 

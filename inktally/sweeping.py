@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inktally import keys, steps
+from inktally.arguments import is_picture
 from inktally.document import Delivery, StoredObject, Upload, Value
 from inktally.errors import NotFound
 from inktally.ports import Store
@@ -30,7 +31,7 @@ class Sweep:
     def unanswered(self) -> Iterator[Unanswered]:
         """The late ones, as they are found. A sweep that is cut short is simply made again."""
         for picture in self._store.list(keys.INPUT):
-            if picture.key.endswith("/"):
+            if not is_picture(picture.key):
                 continue
             self.looked_at += 1
             late = self._late(picture)

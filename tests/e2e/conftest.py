@@ -75,7 +75,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 def connected(tmp_path: Path, prefect_server: str, spark_server: str) -> Iterator[Machine]:
     """A machine that has running servers: of Prefect, and of Spark."""
     servers = {"PREFECT_API_URL": prefect_server, "INKTALLY_SPARK_REMOTE": spark_server}
-    with new_machine(tmp_path, **servers, SPARK_CONNECT_MODE_ENABLED="1") as made:
+    with new_machine(tmp_path, **servers) as made:
         yield made
 
 

@@ -26,6 +26,7 @@ from inktally.settings import Settings
 PROJECT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "flows.ocr_flow"]
 LONGEST_RUN = 120  # seconds
+SETTINGS = ("INKTALLY_", "PREFECT_", "SPARK_", "XDG_", "PYTHONDONTWRITEBYTECODE")  # imports are slow without
 QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
 
 
@@ -134,8 +135,8 @@ class Machine:
 
 @contextmanager
 def new_machine(folder: Path, **environment: str | Path) -> Iterator[Machine]:
-    """Nothing is configured but where things lie; of the tester's own environment only what is no setting of ours."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("INKTALLY_", "PREFECT_", "XDG_"))}
+    """Nothing is configured but where things lie; of the tester's own environment only what is no setting."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     own = {
         "PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{kept['PATH']}",
         "HOME": folder / "home",
@@ -168,7 +169,7 @@ def ended(process: subprocess.Popen[str]) -> Run:
 def server_environment(**others: str | Path) -> Iterator[None]:
     """The environment that servers get of us: no settings of the tester's, and the programs of this environment."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(("INKTALLY_", "PREFECT_", "SPARK_"))]:
+        for name in [name for name in os.environ if name.startswith(SETTINGS)]:
             patch.delenv(name)
         patch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
         for name, value in {**QUIET, **others}.items():

@@ -30,7 +30,7 @@ class Inbox(ThreadingHTTPServer):
 class Message(BaseHTTPRequestHandler):
     server: Inbox
 
-    def do_POST(self) -> None:  # noqa: N802 - the name that http.server looks for
+    def do_POST(self) -> None:
         self.server.messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
         self.send_response(200)
         self.end_headers()

@@ -33,6 +33,7 @@ def test_what_is_answered_or_not_an_upload_is_left_alone() -> None:
     steps.answer(store, delivered(store), Outcome(upload="a"))
     store.put("output/a.png.txt", b"text")
     store.put("input/folder/", b"")
+    store.put("input/notes.txt", b"the receiver starts no run for it either")
     store.now += 1000
     assert swept(store) == []
 

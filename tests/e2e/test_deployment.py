@@ -1,0 +1,206 @@
+"""The deployment, as Prefect's users know it: deploy, start a worker, start runs, look at what the UI shows of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from uuid import uuid4
+
+import pytest
+
+from tests.e2e.machine import PROJECT, Machine, draw, eventually, new_machine, words_of
+
+ANNA = "anna.lind-4711@example.org"
+NAME = "ocr-flow/on-upload"
+FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+
+@dataclass
+class Api:
+    """Prefect's REST API, which the UI uses too."""
+
+    address: str
+
+    def get(self, path: str) -> Any:
+        return self._ask("GET", path, None)
+
+    def post(self, path: str, body: object) -> Any:
+        return self._ask("POST", path, body)
+
+    def artifacts(self, run: str) -> list[dict[str, Any]]:
+        """All artifacts of a flow run."""
+        found: list[dict[str, Any]] = self.post("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}})
+        return found
+
+    def ended(self, run: str) -> dict[str, Any]:
+        """The flow run, once it has ended."""
+        eventually(lambda: self.get(f"flow_runs/{run}")["state_type"] in FINAL, 90, every=0.2)
+        flow_run: dict[str, Any] = self.get(f"flow_runs/{run}")
+        return flow_run
+
+    def _ask(self, method: str, path: str, body: object) -> Any:
+        content = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.address}/{path}", content, headers, method=method)  # noqa: S310
+        for wait in (0.2, 0.5, 1, 2, 0):
+            try:
+                with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310 - our own server
+                    return json.loads(response.read() or "null")
+            except HTTPError as error:  # SQLite is locked now and then; Prefect's own client asks again too
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or not wait:
+                    raise
+                time.sleep(wait)
+        return None
+
+
+@dataclass
+class Deployed:
+    """A machine with a worker of the deployment."""
+
+    machine: Machine
+    api: Api
+
+    def upload(self, name: str, text: str) -> dict[str, str]:
+        """Put a picture into the store's folder by hand, its uploader's address beside it."""
+        picture = draw(self.machine.folder / "drawn.png", text)
+        self.machine.opened_store.put(f"input/{name}", picture, metadata={"email": ANNA})
+        return {"key": f"input/{name}"}
+
+    def run(self, *uploads: dict[str, str], **options: object) -> dict[str, Any]:
+        """Start a run as the UI does, and wait for its end."""
+        deployment = self.api.get(f"deployments/name/{NAME}")["id"]
+        parameters = {"uploads": uploads, "options": options}
+        body = {"parameters": parameters, "idempotency_key": uuid4().hex}
+        run = self.api.post(f"deployments/{deployment}/create_flow_run", body)
+        return self.api.ended(run["id"])
+
+    def prefect(self, *arguments: str) -> str:
+        return subprocess.run(
+            ["prefect", *arguments],
+            cwd=PROJECT,
+            env={**self.machine.environment, "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory, prefect_server: str, spark_server: str) -> Iterator[Deployed]:
+    """One worker for all tests; later ones build on what earlier ones have left in the store."""
+    servers = {"PREFECT_API_URL": prefect_server, "INKTALLY_SPARK_REMOTE": spark_server}
+    settings = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
+    with new_machine(tmp_path_factory.mktemp("deployed"), **servers, **settings) as machine:
+        made = Deployed(machine, Api(prefect_server))
+        made.prefect("work-pool", "create", "inktally", "--type", "process")
+        made.prefect("--no-prompt", "deploy", "--all")
+        with (machine.folder / "worker.log").open("wb") as log:
+            worker = subprocess.Popen(
+                ["prefect", "worker", "start", "--pool", "inktally", "--type", "process", "--limit", "1"],
+                cwd=PROJECT,
+                env=machine.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        yield made
+        worker.terminate()
+        worker.wait(30)
+
+
+@pytest.fixture(scope="module")
+def first(deployed: Deployed) -> dict[str, Any]:
+    """A run of two uploads, started with Prefect's command line."""
+    uploads = [deployed.upload("page.png", "hand made words"), deployed.upload("b/2 +.png", "more words")]
+    said = deployed.prefect("deployment", "run", NAME, "--param", f"uploads={json.dumps(uploads)}")
+    return deployed.api.ended(next(word for word in said.split() if word.count("-") == 4))
+
+
+@pytest.fixture(scope="module")
+def failed(deployed: Deployed, first: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 - which came before
+    """A run of an upload that has been answered, and of one in a store that is none."""
+    return deployed.run({"key": "input/page.png"}, {"key": "x.png", "store": "s3://"})
+
+
+@pytest.fixture(scope="module")
+def refreshed(deployed: Deployed, failed: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 - which came before
+    """A run of an upload that has been answered, of one that is broken, and of one that has gone; all to be redone."""
+    deployed.machine.opened_store.put("input/broken.png", b"no picture", metadata={"email": ANNA})
+    deployed.machine.forget_starts()
+    uploads = [{"key": f"input/{name}.png"} for name in ("page", "broken", "gone")]
+    return deployed.run(*uploads, refresh=True)
+
+
+def test_a_run_answers_its_uploads_and_is_named_after_them(deployed: Deployed, first: dict[str, Any]) -> None:
+    assert (first["state_type"], first["name"]) == ("COMPLETED", "page.png and 1 more")
+    assert first["state"]["message"] == "2 answered, 5 words"
+    counts = deployed.machine.store / "output" / "word_counts"
+    assert words_of(counts / "page.png.json") == {"hand": 1, "made": 1, "words": 1}
+    assert words_of(counts / "b" / "2 +.png.json") == {"more": 1, "words": 1}
+    assert [mail["To"] for mail in deployed.machine.mails()] == [ANNA] * 2
+
+
+def test_its_task_runs_are_named_after_the_pictures(deployed: Deployed, first: dict[str, Any]) -> None:
+    steps = ("recognise", "publish", "announce", "dispose", "answer")
+    wanted = {f"{step} {name}" for step in steps for name in ("page.png", "2 +.png")}
+    wanted |= {"show page.png", "show b/2 +.png"}
+    filters = {"flow_runs": {"id": {"any_": [first["id"]]}}}
+    eventually(lambda: {each["name"] for each in deployed.api.post("task_runs/filter", filters)} >= wanted, 10)
+
+
+def test_the_ui_shows_progress_the_top_words_and_a_link_to_each_output(
+    deployed: Deployed, first: dict[str, Any]
+) -> None:
+    artifacts = deployed.api.artifacts(first["id"])
+    tables = [json.loads(each["data"]) for each in artifacts if each["type"] == "table"]
+    progress = [each["data"] for each in artifacts if each["type"] == "progress"]
+    links = " ".join(str(each["data"]) for each in artifacts if each["type"] == "markdown")
+    assert sorted([(row["word"], row["count"]) for row in table] for table in tables) == [
+        [("hand", 1), ("made", 1), ("words", 1)],
+        [("more", 1), ("words", 1)],
+    ]
+    assert progress == [100.0]
+    for output in ("page.png.txt", "page.png.json", "2 +.png.txt", "2 +.png.json"):
+        assert links.count(f"[{output}]") == 2
+
+
+def test_its_form_says_what_each_parameter_is(deployed: Deployed) -> None:
+    schema = deployed.api.get(f"deployments/name/{NAME}")["parameter_openapi_schema"]
+    assert schema["required"] == ["uploads"]
+    assert "The pictures, each by its key" in schema["properties"]["uploads"]["description"]
+    fields = {**schema["definitions"]["Upload"]["properties"], **schema["definitions"]["Options"]["properties"]}
+    assert [name for name, entry in fields.items() if not (entry.get("title") and entry.get("description"))] == []
+
+
+def test_an_answered_delivery_is_not_answered_again(deployed: Deployed, failed: dict[str, Any]) -> None:
+    assert (failed["state_type"], failed["state_name"], failed["name"]) == ("FAILED", "Failed", "page.png and 1 more")
+    assert failed["state"]["message"].startswith("1 of 2 not answered; s3:///x.png: s3:// is no store")
+    assert len(deployed.machine.mails()) == 2
+
+
+def test_unless_it_is_asked_to_be_refreshed(deployed: Deployed, refreshed: dict[str, Any]) -> None:
+    assert refreshed["state_type"] == "COMPLETED"
+    assert deployed.machine.recognitions() == 1
+    assert [mail["Subject"] for mail in deployed.machine.mails()].count("3 words in page.png") == 2
+
+
+def test_a_rejected_picture_ends_in_a_state_of_its_own(deployed: Deployed, refreshed: dict[str, Any]) -> None:
+    assert refreshed["state_name"] == "Rejected"
+    assert refreshed["state"]["message"] == "1 of 3 cannot be read"
+    assert "broken.png could not be read" in [mail["Subject"] for mail in deployed.machine.mails()]
+    assert (deployed.machine.store / "failed" / "broken.png.reason.json").is_file()
+
+
+@pytest.mark.usefixtures("first", "failed", "refreshed")
+def test_no_address_ever_reaches_prefect(deployed: Deployed, prefect_home: Path) -> None:
+    assert deployed.machine.mails()
+    written = [*prefect_home.iterdir(), deployed.machine.folder / "worker.log"]
+    assert (prefect_home / "prefect.db") in written
+    assert [file for file in written if file.is_file() and ANNA.encode() in file.read_bytes()] == []

@@ -1,0 +1,64 @@
+"""The receiver as a command: python -m web."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+from fastapi import FastAPI
+
+from inktally.errors import BadSettings
+from inktally.settings import Settings, read_settings
+from web.receiver import create_app, topics_of
+from web.senders import is_loopback
+
+logger = logging.getLogger(__name__)
+
+LARGEST_HEAD = 16_384  # bytes of all headers together
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m web",
+        description="Receive bucket events at POST /hooks/s3, and have Prefect run what they announce.",
+        epilog="Settings (INKTALLY_WEB_HOST, …) are listed in the README; how to connect a bucket, in docs/events.md.",
+    )
+    parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        serve(read_settings())
+    except BadSettings as error:
+        parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
+    return 0
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal ends it. Raises `BadSettings`."""
+    from web.trigger import check_api, prefect_runs
+
+    check_api()
+    if not (settings.hook_secret.get_secret_value() or topics_of(settings) or is_loopback(settings.web_host)):
+        logger.warning("nobody may send: neither INKTALLY_HOOK_SECRET nor INKTALLY_SNS_TOPICS is set")
+    uvicorn.Server(server_config(create_app(settings, prefect_runs), settings)).run()
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.web_host,
+        port=settings.web_port,
+        http="h11",
+        h11_max_incomplete_event_size=LARGEST_HEAD,
+        log_config=None,
+        access_log=False,  # a query may hold the secret
+        server_header=False,
+        proxy_headers=False,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
