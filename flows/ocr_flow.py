@@ -59,11 +59,17 @@ def ocr_flow(uploads: list[Upload], options: Options = AS_THE_SETTINGS_SAY) -> S
         uploads: The pictures, each by its key in a store.
         options: Languages, engine, and what becomes of the pictures; what is left out is as the settings say.
     """
-    pictures = [Picture.begin(upload, options) for upload in uploads]
+    pictures = [Picture.of(upload, options) for upload in uploads]
     late = _watch_the_deadline(pictures)
     progress = ui.Progress(len(pictures))
     try:
-        _process([picture for picture in pictures if picture.outcome is None], progress)
+        for picture in pictures:
+            picture.begin()
+        _process([picture for picture in pictures if not picture.must_wait], progress)
+        for picture in pictures:
+            if picture.must_wait:
+                picture.begin(options.wait)
+                _process([picture], progress)
     finally:
         late.cancel()
         for picture in pictures:
@@ -74,9 +80,9 @@ def ocr_flow(uploads: list[Upload], options: Options = AS_THE_SETTINGS_SAY) -> S
 
 
 def _process(pictures: list[Picture], progress: ui.Progress) -> None:
+    progress.advance(sum(picture.outcome is not None for picture in pictures))
+    pictures = [picture for picture in pictures if picture.outcome is None]
     new = [picture for picture in pictures if not picture.is_known]
-    if new:
-        new[0].warm_up()
     futures = {picture.submit(): picture for picture in new}
     for picture in pictures:
         if picture.is_known:
@@ -120,7 +126,7 @@ def _finish(pictures: list[Picture], progress: ui.Progress) -> None:
     Picture.count(pictures)
     for picture in pictures:
         picture.finish()
-        progress.advance()
+        progress.advance(1)
 
 
 def _watch_the_deadline(pictures: list[Picture]) -> Timer:

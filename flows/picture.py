@@ -16,12 +16,15 @@ from inktally import keys, steps
 from inktally.document import After, Counting, Delivery, Engine, Options, Outcome, Problem, Receipt, Upload, WordCounts
 from inktally.errors import (
     BadResult,
+    BadSettings,
     Busy,
     InktallyError,
+    MissingTool,
     NotFound,
     Overwritten,
     PictureError,
     RecipientRefused,
+    UnknownLanguage,
 )
 from inktally.lease import Lease
 from inktally.ports import Store
@@ -51,35 +54,52 @@ class Picture:
     _engine: Engine | None = None
     _claim: Lease | None = None
     _overwrite_cache: bool = False
+    must_wait: bool = False
+
+    @classmethod
+    def of(cls, upload: Upload, options: Options) -> Picture:
+        """The picture of an upload, with its store spelled in the one way."""
+        store = wiring.store(upload.store or wiring.settings().store)
+        return cls(upload.model_copy(update={"store": store.uri}), options)
 
     @classmethod
     def prepare(cls, uploads: Iterable[Upload], options: Options) -> None:
         """Let Tesseract and Spark begin to start where a picture is new, before there is a run."""
         for upload in uploads:
-            picture = cls(upload, options)
-            with picture._step("look"):
-                picture._delivery = steps.look(picture._store, upload)
-                picture._recall()
-            if picture.problem is None and not picture.is_known:
-                picture.warm_up()
+            if cls.of(upload, options).is_new():
+                wiring.recogniser(options.engine or wiring.settings().engine).warm_up()
+                wiring.counter().warm_up()
                 return
 
-    @classmethod
-    def begin(cls, upload: Upload, options: Options) -> Picture:
-        """Look at the picture, claim it, and look whether it is known. One answered before has its outcome at once."""
-        upload = upload.model_copy(update={"store": upload.store or wiring.settings().store})
-        picture = cls(upload, options)
-        with picture._step("look"):
-            picture._look()
-            picture.outcome = picture.outcome or picture._claim_it()
-            if picture.outcome is None:
-                picture._recall()
-        if picture.problem is not None:
-            picture._end()
-        elif picture.outcome is not None:
-            picture.outcome = picture.outcome.model_copy(update={"cached": True})
-            tell(picture.name, "answered before")
-        return picture
+    def is_new(self) -> bool:
+        """Whether it looks as if nobody has read it; an ETag with a dash, of parts, says nothing about the bytes."""
+        with self._step("look"):
+            self._delivery = steps.look(self._store, self.upload)
+            self._recall()
+        return self.problem is None and not self.is_known and "-" not in self.delivery.picture.etag
+
+    def begin(self, wait: float = 0.0) -> None:
+        """Look at the picture, claim it, and look whether it is known. One answered before has its outcome at once.
+
+        One that another run is at work on `must_wait`, if there is time: the others of this run come first, so that
+        two runs never wait for each other.
+        """
+        with self._step("look"):
+            self._look()
+            self.outcome = self.outcome or self._claim_it(wait)
+            if self.outcome is None:
+                self._recall()
+        self.must_wait = isinstance(self.problem, Busy) and wait < self.options.wait
+        if self.must_wait:
+            self.problem = None
+        elif self.is_rejected:
+            self.finish()
+        elif self.problem is not None:
+            self._end()
+        elif self.outcome is not None:
+            self.outcome = self.outcome.model_copy(update={"cached": True})
+            self.let_go()
+            tell(self.name, "answered before")
 
     def _look(self) -> None:
         """Find the delivery, and its answer if it has one; what is to be refreshed is a new attempt of this run."""
@@ -89,19 +109,24 @@ class Picture:
             self.upload = self.upload.model_copy(update={"attempt": str(flow_run.id)})
             self._look()
 
-    def _claim_it(self) -> Outcome | None:
-        """Make this run the one that answers; if another has done so while we waited, its outcome."""
+    def _claim_it(self, wait: float) -> Outcome | None:
+        """Make this run the one that answers; if another has done so in the meantime, its outcome."""
         claim = Lease(self._store, keys.marker(self.delivery.id, "claim"), ttl=wiring.settings().lease_seconds)
-        if not claim.acquire(self.options.wait):
+        if not claim.acquire(wait):
             raise Busy(f"Another run is at work on {self.name}; its result will be there when that has finished.")
         self._claim = claim
         return steps.answer_of(self._store, self.delivery)
 
     def _recall(self) -> None:
         """Find out who would read the picture, and whether it has been read."""
-        metadata, settings = self.delivery.picture.metadata, wiring.settings()
-        languages = self.options.language or metadata.get("language") or settings.language
-        self._engine = wiring.recogniser(self.options.engine or settings.engine).identify(languages.split("+"))
+        settings, uploaders = wiring.settings(), self.delivery.picture.metadata.get("language")
+        languages = self.options.language or uploaders or settings.language
+        try:
+            self._engine = wiring.recogniser(self.options.engine or settings.engine).identify(languages.split("+"))
+        except (BadSettings, MissingTool) as error:
+            if languages != uploaders:
+                raise
+            raise UnknownLanguage(f"The picture came with the language {uploaders!r}. {error}") from error
         try:
             self.receipt = None if self.options.refresh else caching.cached_receipt(self.delivery, self._engine)
         except BadResult as error:
@@ -112,11 +137,6 @@ class Picture:
     def is_known(self) -> bool:
         """Whether it has been recognised before."""
         return self.receipt is not None
-
-    def warm_up(self) -> None:
-        """Let Tesseract and Spark begin to start, while pictures are fetched."""
-        wiring.recogniser(self.engine.name).warm_up()
-        wiring.counter().warm_up()
 
     def submit(self) -> PrefectFuture[Any]:
         """Begin to recognise, in a thread of the task runner."""
@@ -131,16 +151,17 @@ class Picture:
         """Take the cached recognition through Prefect, whose UI shows the task as Cached."""
         with self._step("recognise"):
             recognise = upload_steps.recognise.with_options(**caching.recognition_cache(self.upload.store))
-            self.receipt = Receipt.model_validate(recognise(self.delivery, self.engine, refresh=False))
+            result = recognise(self.delivery, self.engine, refresh=False)
+            self.receipt = caching.checked_receipt(result, self.engine)
 
     def take(self, future: PrefectFuture[Any]) -> None:
         """Take what recognition gave."""
         result = future.result(raise_on_failure=False)
-        if isinstance(result, Exception):
-            self.problem = result
-            return
-        self.receipt = Receipt.model_validate(result)
-        self.seconds["recognise"] = self.receipt.seconds
+        with self._step("recognise"):
+            if isinstance(result, BaseException):
+                raise result
+            self.receipt = caching.checked_receipt(result, self.engine)
+            self.seconds["recognise"] = self.receipt.seconds
 
     @property
     def is_cached(self) -> bool:
@@ -176,6 +197,7 @@ class Picture:
             self._answer()
         if isinstance(self.problem, PictureError):
             with self._step("announce"):
+                self._check_claim()
                 self.recipient = upload_steps.reject(self.delivery, Problem.of(self.problem))
         self._end()
 
@@ -185,10 +207,16 @@ class Picture:
             self.outputs = upload_steps.publish(self.delivery, self.receipt, self.counting)
         if self.problem is None:
             with self._step("announce"):
+                self._check_claim()
                 self.recipient = upload_steps.announce(self.delivery, self.receipt, self.counting)
         if self.is_final:
             with self._step("dispose"):
+                self._check_claim()
                 upload_steps.dispose(self.delivery, self.outputs, self.after)
+
+    def _check_claim(self) -> None:
+        if self._claim is None or not self._claim.held:
+            raise Busy(f"This run was stopped so long that another may have taken {self.name} over.")
 
     def _end(self) -> None:
         self.outcome = self._outcome()
@@ -197,6 +225,7 @@ class Picture:
                 upload_steps.answer(self.delivery, self.outcome)
         if self.problem is None:
             chaining.announce_counted(self.delivery, self.outcome)
+        self.let_go()
         tell(self.name, f"failed: {self.problem}" if self.problem else "done")
         if self.is_our_fault:
             unforeseen = None if isinstance(self.problem, InktallyError) else self.problem
@@ -256,6 +285,7 @@ class Picture:
         """Give up the claim, so that another run may go on where this one failed."""
         if self._claim is not None:
             self._claim.release()
+            self._claim = None
 
     @property
     def name(self) -> str:

@@ -44,7 +44,7 @@ class _Plain(logging.Handler):
         return None
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(Text(record.getMessage()), soft_wrap=True)
+        self._console.print(Text(printable(record.getMessage())), soft_wrap=True)
 
 
 class _Live(logging.Handler):
@@ -73,7 +73,7 @@ class _Live(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         fields = vars(record)
         picture, stage = fields.get("picture", ""), fields.get("stage", record.getMessage())
-        line = Text.assemble((PurePath(picture).name, "bold"), f"  {stage}")
+        line = Text.assemble((printable(PurePath(picture).name), "bold"), f"  {printable(stage)}")
         self._bar.update(self._all, stage=line)
         if stage.startswith(FINAL_STAGES):
             self._bar.advance(self._all)
@@ -93,7 +93,8 @@ def print_outcomes(console: Console, labels: Sequence[str], outcomes: Sequence[O
     for label, outcome in zip(labels, outcomes, strict=True):
         if outcome.error:
             console.print(
-                Text.assemble((printable(label), "bold"), ": ", (outcome.error.message, "red")), soft_wrap=True
+                Text.assemble((printable(label), "bold"), ": ", (printable(outcome.error.message), "red")),
+                soft_wrap=True,
             )
 
 

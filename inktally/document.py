@@ -81,10 +81,13 @@ class Delivery(Value):
 
     @property
     def id(self) -> str:
-        """SHA-256 (hex) over store, key and version id (else ETag and time of the last change), and attempt."""
+        """SHA-256 (hex) over key and version id (else ETag and time of the last change), and attempt.
+
+        The store is left out: markers live in it, and it may be spelled or mounted in several ways.
+        """
         picture = self.picture
         version = picture.version or f"{picture.etag} {picture.modified}"
-        return sha256_of(self.upload.store, picture.key, version, self.upload.attempt)
+        return sha256_of(picture.key, version, self.upload.attempt)
 
 
 class Box(Value):

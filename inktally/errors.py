@@ -59,6 +59,10 @@ class RecognitionTimeout(PictureError):
     """Recognition took longer than the settings allow and was stopped."""
 
 
+class UnknownLanguage(PictureError):
+    """The uploader asked for a language that cannot be read here."""
+
+
 class BadSettings(InktallyError):
     """A setting or an option has a value that cannot work."""
 

@@ -39,12 +39,13 @@ def failed(name: str) -> str:
     return FAILED + _fitted(name)
 
 
-def failure_reason(name: str) -> str:
-    return failed(name) + REASON
-
-
 def archived(name: str) -> str:
     return ARCHIVE + _fitted(name)
+
+
+def beside(key: str, mark: str) -> str:
+    """A key like `key` for another picture of that name, which `mark` tells from the first."""
+    return f"{key}~{mark[:8]}"
 
 
 def recognition(content: str, fingerprint: str) -> str:

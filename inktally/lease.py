@@ -1,7 +1,8 @@
 """An exclusive hold on a name, kept in the store, that ends by itself when its holder dies.
 
 A lease is one small object. It is taken by a conditional write, renewed while it is held, and up for taking once
-it has not been renewed for its time to live. Ages are read off the store's clock, so hosts need not agree on theirs.
+it has not been renewed for its time to live. Ages are read off the store's clock: with S3 hosts need not agree on
+theirs, with a shared folder they must, to within a few seconds.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Lease:
         self._store = store
         self._ttl = ttl
         self._etag = ""
+        self._content = b""
         self._renewed = 0.0
         self._released = Event()
         self._keeper: Thread | None = None
@@ -59,9 +61,10 @@ class Lease:
         self._released.set()
         if self._keeper is not None:
             self._keeper.join()
-        if self.held and time.monotonic() - self._renewed < self._ttl * 0.7:
+        if self.held:
             try:
-                self._store.remove(self.key)
+                if self._etag_if_ours():
+                    self._store.remove(self.key)
             except InktallyError as error:
                 logger.warning("could not give up %s, which ends in %.0f s: %s", self.key, self._ttl, error)
         self._etag = ""
@@ -86,9 +89,21 @@ class Lease:
 
     def _write(self, *, if_absent: bool = False, if_match: str = "") -> None:
         begun = time.monotonic()
-        content = json.dumps({"holder": uuid4().hex}).encode()
-        self._etag = self._store.put(self.key, content, if_absent=if_absent, if_match=if_match).etag
-        self._renewed = begun
+        self._content = json.dumps({"holder": uuid4().hex}).encode()
+        try:
+            etag = self._store.put(self.key, self._content, if_absent=if_absent, if_match=if_match).etag
+        except Overwritten:
+            etag = self._etag_if_ours()
+            if not etag:
+                raise
+        self._etag, self._renewed = etag, begun
+
+    def _etag_if_ours(self) -> str:
+        """Our object's ETag, if it stands there: a write whose answer was lost may have been sent twice."""
+        try:
+            return self._store.stat(self.key).etag if self._store.read(self.key) == self._content else ""
+        except NotFound:
+            return ""
 
     def _keep(self) -> None:
         while not self._released.wait(self._ttl / RENEWALS_PER_LIFE):

@@ -1,4 +1,4 @@
-"""Adapters by name: `inktally/<kind>/<name>.py` with a function `build`; a new adapter is one new file."""
+"""Adapters by name: `inktally/<kind>/<name>.py` with a function `build`; a new engine or notifier is one new file."""
 
 from __future__ import annotations
 

@@ -64,7 +64,10 @@ class Sandbox:
             except BaseException:
                 child.kill()
                 raise
-            self._idle.put(child)
+            if "error" in answer and not _known(answer["error"]):
+                child.kill()
+            else:
+                self._idle.put(child)
         if "error" in answer:
             raise _error(answer["error"])
         return answer["result"]
@@ -152,9 +155,14 @@ class _Child:
         self._cleanup.close()
 
 
-def _error(problem: Mapping[str, str]) -> InktallyError:
+def _known(problem: Mapping[str, str]) -> type[InktallyError] | None:
     known = getattr(errors, problem["kind"], None)
-    if isinstance(known, type) and issubclass(known, InktallyError):
+    return known if isinstance(known, type) and issubclass(known, InktallyError) else None
+
+
+def _error(problem: Mapping[str, str]) -> InktallyError:
+    known = _known(problem)
+    if known:
         return known(problem["message"])
     return EngineFailed(f"The recognition engine failed: {problem['kind']}: {problem['message']}")
 

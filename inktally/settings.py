@@ -53,11 +53,12 @@ class Settings(BaseSettings):
         "", description="Spark Connect server, for example sc://127.0.0.1:15002; empty: in-process"
     )
     spark_memory: str = Field("1g", description="Memory of the in-process Spark")
+    count_seconds: float = Field(900.0, gt=0, description="A count of words is stopped after this time")
     group_seconds: float = Field(
         2.0, ge=0, description="How long a recognised picture waits for others to be counted with"
     )
 
-    notifier: Literal["folder", "smtp", "ses"] = Field("folder", description="How mail is sent")
+    notifier: str = Field("folder", description="How mail is sent: folder, smtp or ses")
     mail_from: str = Field("Inktally <inktally@localhost>", description="Sender of the mails")
     mail_folder: str = Field("inktally-mail", description="Where the notifier `folder` writes its .eml files")
     smtp_host: str = Field("127.0.0.1", description="SMTP server")

@@ -75,6 +75,9 @@ def _receive(store: Store, picture: Path, key: str, metadata: Mapping[str, str])
         standing = _stat_or_none(store, key)
         if standing and (standing.etag, _language(standing.metadata)) == (content, _language(metadata)):
             return _sent_again(store, standing, metadata.get("email", ""))
+        if standing and standing.etag != content and not is_answered(store, _delivery(store, standing)):
+            key = keys.beside(key, content)  # somebody else's, who waits for an answer
+            continue
         try:
             condition = {"if_match": standing.etag} if standing else {"if_absent": True}
             put = store.put(key, picture, metadata=metadata, **condition)
@@ -83,8 +86,12 @@ def _receive(store: Store, picture: Path, key: str, metadata: Mapping[str, str])
         return Upload(key=key, store=store.uri, version=put.version, etag=put.etag)
 
 
+def _delivery(store: Store, picture: StoredObject) -> Delivery:
+    return Delivery(upload=Upload(key=picture.key, store=store.uri), picture=picture)
+
+
 def _sent_again(store: Store, standing: StoredObject, email: str) -> Upload:
-    attempt = uuid4().hex
+    attempt = uuid4().hex if is_answered(store, _delivery(store, standing)) else ""
     upload = Upload(key=standing.key, store=store.uri, version=standing.version, etag=standing.etag, attempt=attempt)
     if email != standing.metadata.get("email", ""):
         set_recipient(store, Delivery(upload=upload, picture=standing), email)
@@ -105,19 +112,33 @@ def look(store: Store, upload: Upload) -> Delivery:
 
 
 def answer_of(store: Store, delivery: Delivery) -> Outcome | None:
-    """How this delivery was answered; None when it has not been."""
+    """How this delivery was answered; None when it has not been. Of a marker that cannot be read: only that it was."""
     try:
-        return Outcome.model_validate_json(store.read(keys.marker(delivery.id, "answered")))
+        return Outcome.model_validate_json(store.read(keys.marker(delivery.id, "answered")), extra="ignore")
     except NotFound:
         return None
+    except ValidationError:
+        return Outcome(upload=store.address(delivery.picture.key), etag=delivery.picture.etag)
+
+
+def is_answered(store: Store, delivery: Delivery) -> bool:
+    return _exists(store, keys.marker(delivery.id, "answered"))
 
 
 def recognise(
-    store: Store, recogniser: Recogniser, delivery: Delivery, engine: Engine, settings: Settings, *, refresh: bool
+    store: Store,
+    recogniser: Recogniser,
+    delivery: Delivery,
+    engine: Engine,
+    settings: Settings,
+    *,
+    refresh: bool,
+    when_new: Callable[[], None] = lambda: None,
 ) -> Receipt:
     """Read the words of a picture, unless the same bytes have been read by the same engine before.
 
-    Whoever reads holds the lease on the content, so that the same bytes under two names are read once.
+    Whoever reads holds the lease on the content, so that the same bytes under two names are read once. `when_new` is
+    called before anything is read.
     """
     check_size(delivery, settings)
     with scratch_folder(settings.scratch) as folder:
@@ -129,6 +150,7 @@ def recognise(
             made_for = "" if recognition else delivery.id
             begun = time.monotonic()
             if recognition is None:
+                when_new()
                 recognition = recogniser.recognise(picture, engine)
                 for counted_before in store.list(keys.all_counts(content, engine.fingerprint)):
                     store.remove(counted_before.key)
@@ -323,19 +345,24 @@ def dispose(store: Store, delivery: Delivery, outputs: Mapping[str, str], after:
     ):
         store.stat(key)
     if after == "archive":
-        _move(store, delivery, keys.archived(name), storage_class=settings.archive_class)
+        key = _free_key(store, keys.archived(name), delivery)
+        _move(store, delivery, key, storage_class=settings.archive_class)
     else:
         _delete(store, delivery)
 
 
 def reject(store: Store, delivery: Delivery, problem: Problem) -> None:
     """Move a picture that cannot be read to failed/, with its reason as JSON beside it."""
-    name = delivery.upload.name
-    reason = report.failure_reason(
-        source=store.address(delivery.picture.key), picture=delivery.picture, problem=problem
-    )
-    store.put(keys.failure_reason(name), reason)
-    _move(store, delivery, keys.failed(name))
+    key = _free_key(store, keys.failed(delivery.upload.name), delivery)
+    source = store.address(delivery.picture.key)
+    store.put(key + keys.REASON, report.failure_reason(source=source, picture=delivery.picture, problem=problem))
+    _move(store, delivery, key)
+
+
+def _free_key(store: Store, key: str, delivery: Delivery) -> str:
+    """`key`, or one beside it where another picture stands."""
+    standing = _stat_or_none(store, key)
+    return key if standing is None or standing.etag == delivery.picture.etag else keys.beside(key, delivery.id)
 
 
 def _move(store: Store, delivery: Delivery, key: str, *, storage_class: str = "") -> None:
@@ -344,11 +371,13 @@ def _move(store: Store, delivery: Delivery, key: str, *, storage_class: str = ""
     except (NotFound, Overwritten) as error:
         logger.warning("%s is no longer there to be moved: %s", delivery.upload.key, error)
         return
-    if delivery.picture.key.startswith(keys.INPUT):
-        _delete(store, delivery)
+    _delete(store, delivery)
 
 
 def _delete(store: Store, delivery: Delivery) -> None:
+    """Delete this very version, if it stands under input/: what stands elsewhere was not put there for us."""
+    if not delivery.picture.key.startswith(keys.INPUT):
+        return
     try:
         store.delete(delivery.picture)
     except (Overwritten, UnsafeDelete) as error:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from inktally import keys, steps
 from inktally.arguments import is_picture
 from inktally.document import Delivery, StoredObject, Upload, Value
-from inktally.errors import NotFound
+from inktally.errors import InktallyError, NotFound
 from inktally.ports import Store
 from inktally.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 class Unanswered(Value):
@@ -34,14 +37,18 @@ class Sweep:
             if not is_picture(picture.key):
                 continue
             self.looked_at += 1
-            late = self._late(picture)
+            try:
+                late = self._late(picture)
+            except InktallyError as error:
+                logger.warning("%s is left to the next sweep: %s", picture.key, error)
+                continue
             if late is not None:
                 yield late
 
     def _late(self, picture: StoredObject) -> Unanswered | None:
         upload = Upload(key=picture.key, store=self._store.uri, version=picture.version)
         delivery = Delivery(upload=upload, picture=picture)
-        if picture.age < self._settings.sweep_grace_seconds or steps.answer_of(self._store, delivery) is not None:
+        if picture.age < self._settings.sweep_grace_seconds or steps.is_answered(self._store, delivery):
             return None
         holder = self._holder(delivery)
         if holder is not None and holder.age <= self._settings.lease_seconds:

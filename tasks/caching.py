@@ -9,16 +9,41 @@ from typing import Any
 
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
+from prefect.filesystems import WritableFileSystem
 from prefect.results import resolve_result_storage
 from prefect.serializers import JSONSerializer
 
-from inktally import keys
+from inktally import keys, steps
 from inktally.document import Delivery, Engine, Receipt
-from inktally.errors import BadResult, NotFound
+from inktally.errors import BadResult, BadSettings, NotFound
 from tasks import wiring
 from tasks.locking import StoreLockManager
 
 PLAIN_JSON = JSONSerializer(jsonlib="json", object_encoder=None, object_decoder=None)
+
+
+class TrustedKeys(WritableFileSystem):
+    """Where Prefect looks up that a result is there, and how it is to be read.
+
+    A record names its serializer, and Prefect obeys: one that names a pickle runs code. Here a record is taken only
+    if it says what we write, and Prefect gets it written anew, so that it never sees a byte of anybody else.
+    """
+
+    inner: Any
+
+    def read_path(self, path: str, **_: bool) -> bytes:  # type: ignore[override]  # Prefect asks with _sync=True
+        """Raises `ValueError` for a record that we would not have written."""
+        record = json.loads(self.inner.read_path(_record(path), _sync=True))
+        if record["serializer"] != PLAIN_JSON.model_dump() or Path(record["storage_key"]).name != path:
+            raise ValueError(f"The record {path} was not written by Inktally.")
+        return json.dumps({"storage_key": record["storage_key"], "serializer": PLAIN_JSON.model_dump()}).encode()
+
+    def write_path(self, path: str, content: bytes, **_: bool) -> None:  # type: ignore[override]
+        self.inner.write_path(_record(path), content=content, _sync=True)
+
+
+def _record(key: str) -> str:
+    return f"keys/{key}"
 
 
 def recognition_key(delivery: Delivery, engine: Engine) -> str:
@@ -28,37 +53,42 @@ def recognition_key(delivery: Delivery, engine: Engine) -> str:
 def cached_receipt(delivery: Delivery, engine: Engine) -> Receipt | None:
     """The receipt that is cached for a picture; None when there is none.
 
-    The record is read as strictly as it is written. Raises `BadResult` for one that names another serializer (a
-    pickle, say, which runs code when it is read), that holds anything but a receipt, or whose artefact has gone:
-    such a record must never be read by Prefect, but be overwritten.
+    Raises `BadResult` for one that cannot be used, because it is no receipt of ours or its recognition has gone.
     """
-    record = _cached_record(delivery, engine)
-    if record is None:
+    storage, key = _result_storage_block(delivery.upload.store), recognition_key(delivery, engine)
+    try:
+        TrustedKeys(inner=storage).read_path(key)
+        result = storage.read_path(key, _sync=True)
+    except Exception:  # noqa: BLE001 - each storage block has an error of its own for "not there"
         return None
     try:
-        parsed = json.loads(record)
-        if parsed["metadata"]["serializer"] != PLAIN_JSON.model_dump():
-            raise BadResult("A cached result was not written by Inktally.")
-        receipt = Receipt.model_validate_json(parsed["result"])
-        wiring.store(delivery.upload.store).stat(receipt.artefact)
-    except (LookupError, TypeError, ValueError, NotFound) as error:
+        receipt = checked_receipt(json.loads(result), engine)
+        read_by = steps.recognition_of(wiring.store(delivery.upload.store), receipt).engine
+    except (ValueError, NotFound) as error:
         raise BadResult(f"A cached result cannot be used: {error}") from error
+    if read_by.fingerprint != engine.fingerprint:
+        raise BadResult("A cached result speaks of a recognition by another engine.")
     return receipt
 
 
-def _cached_record(delivery: Delivery, engine: Engine) -> bytes | None:
-    storage: Any = resolve_result_storage(_result_storage(delivery.upload.store), _sync=True)  # type: ignore[call-arg]
+def checked_receipt(result: object, engine: Engine) -> Receipt:
+    """A task's result as a receipt. Raises `BadResult` when it speaks of anything but a recognition by this engine."""
     try:
-        return bytes(storage.read_path(recognition_key(delivery, engine)))
-    except Exception:  # noqa: BLE001 - each storage block has an error of its own for "not there"
-        return None
+        receipt = Receipt.model_validate(result)
+    except ValueError as error:
+        raise BadResult(f"A cached result is no receipt: {error}") from error
+    if receipt.artefact != keys.recognition(receipt.content, engine.fingerprint):
+        raise BadResult("A cached result speaks of something else than a recognition by this engine.")
+    return receipt
 
 
 @lru_cache
 def recognition_cache(store: str) -> dict[str, Any]:
     """The options that make a task cache recognitions of the pictures in `store`."""
     locks = StoreLockManager(wiring.store(store), wiring.settings().lease_seconds)
-    policy = CacheKeyFnPolicy(cache_key_fn=_key_of_task).configure(lock_manager=locks, isolation_level="SERIALIZABLE")
+    policy = CacheKeyFnPolicy(cache_key_fn=_key_of_task).configure(
+        key_storage=TrustedKeys(inner=_result_storage_block(store)), lock_manager=locks, isolation_level="SERIALIZABLE"
+    )
     return {
         "cache_policy": policy,
         "persist_result": True,
@@ -69,6 +99,14 @@ def recognition_cache(store: str) -> dict[str, Any]:
 
 def _key_of_task(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
     return recognition_key(parameters["delivery"], parameters["engine"])
+
+
+def _result_storage_block(store: str) -> Any:
+    try:
+        return resolve_result_storage(_result_storage(store), _sync=True)  # type: ignore[call-arg]
+    except ValueError as error:
+        wanted = "write the type and the name of a block of this Prefect server, as in s3-bucket/inktally"
+        raise BadSettings(f"INKTALLY_RESULT_STORAGE cannot be used ({error}); {wanted}.") from error
 
 
 def _result_storage(store: str) -> str | Path:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from uuid import UUID
+from typing import Any
 
 from prefect import task
 from prefect.artifacts import (
@@ -16,25 +19,40 @@ from prefect.artifacts import (
 
 from inktally.document import Outcome, WordCounts, sha256_of
 
+logger = logging.getLogger(__name__)
+
 TOP_WORDS = 20
 
 
 class Progress:
-    """The share of a run's pictures that have been answered, as an artifact that moves."""
+    """The share of a run's pictures that have been answered, as an artifact that moves.
+
+    That an artifact cannot be written is logged and harms no picture.
+    """
 
     def __init__(self, pictures: int) -> None:
         self._pictures = pictures
         self._done = 0
-        self._artifact: UUID | None = None
+        self._artifact: Any = None
         if pictures > 1:
-            self._artifact = create_progress_artifact(
-                progress=0.0, key="pictures", description=f"{pictures} pictures, answered so far"
-            )  # type: ignore[assignment]
+            with _harmless():
+                self._artifact = create_progress_artifact(
+                    progress=0.0, key="pictures", description=f"{pictures} pictures, answered so far"
+                )
 
-    def advance(self) -> None:
-        self._done += 1
-        if self._artifact is not None:
-            update_progress_artifact(self._artifact, progress=100.0 * self._done / self._pictures)
+    def advance(self, pictures: int) -> None:
+        self._done += pictures
+        if self._artifact is not None and pictures:
+            with _harmless():
+                update_progress_artifact(self._artifact, progress=100.0 * self._done / self._pictures)
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever ails the server
+        logger.warning("the progress could not be shown: %s", error)
 
 
 @task(name="show", task_run_name="show {name}", persist_result=False)

@@ -33,7 +33,9 @@ RETRIES: dict[str, Any] = {
 def recognise(delivery: Delivery, engine: Engine, *, refresh: bool) -> dict[str, Any]:
     """Read a picture's words; the receipt, as plain JSON."""
     store, recogniser = wiring.store(delivery.upload.store), wiring.recogniser(engine.name)
-    receipt = steps.recognise(store, recogniser, delivery, engine, wiring.settings(), refresh=refresh)
+    receipt = steps.recognise(
+        store, recogniser, delivery, engine, wiring.settings(), refresh=refresh, when_new=wiring.counter().warm_up
+    )
     return receipt.model_dump(mode="json")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inktally.document import Box, Engine, Page, Recognition, Value, Word
-from inktally.errors import BadSettings, EngineFailed, MissingTool
+from inktally.errors import BadSettings, EngineFailed, MissingTool, UnreadablePicture
 from inktally.imaging.decode import Limits, Readable, readable
 from inktally.sandbox import Sandbox
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)?")
 PAGE_ROW, WORD_ROW = 1, 5
 TSV_COLUMNS = 12
-PREPARATION = "decode/1"  # names what is done to a picture before Tesseract sees it
+PREPARATION = "decode/2"  # names what is done to a picture before Tesseract sees it
 
 
 def build(settings: Settings) -> Tesseract:
@@ -158,7 +158,7 @@ def read(picture: str, command: str, languages: list[str], max_pixels: int, max_
         original = readable(Path(picture), limits, Path(folder))
         try:
             found = _run(original, languages)
-        except EngineFailed:
+        except (EngineFailed, UnreadablePicture):
             if original.path != Path(picture):
                 raise
             found = _run(readable(Path(picture), limits, Path(folder), always_copy=True), languages)
@@ -173,6 +173,8 @@ def _run(picture: Readable, languages: list[str]) -> dict[str, Any]:
             str(picture.path), extensions=["txt", "tsv"], lang="+".join(languages)
         )
     except pytesseract.TesseractError as error:
+        if error.status < 0:
+            raise UnreadablePicture("The picture broke Tesseract; save it again as PNG, or scan it anew.") from error
         raise EngineFailed(f"Tesseract failed: {error.message or f'status {error.status}'}") from error
     pages, words = parse_table(table)
     if len(pages) != picture.pages:
@@ -197,9 +199,7 @@ def parse_table(table: str) -> tuple[list[Page], list[Word]]:
 
 
 def _pages(rows: pandas.DataFrame) -> list[Page]:
-    return [
-        Page(number=row["page_num"], width=row["width"], height=row["height"]) for row in rows.to_dict("records")
-    ]
+    return [Page(number=row["page_num"], width=row["width"], height=row["height"]) for row in rows.to_dict("records")]
 
 
 def _words(rows: pandas.DataFrame) -> list[Word]:

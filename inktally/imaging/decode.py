@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
-from PIL import Image, ImageSequence, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, ImageSequence, UnidentifiedImageError
+from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from inktally.document import Value
 from inktally.errors import EmptyPicture, NotAPicture, PictureError, TooLarge, UnreadablePicture, UnsupportedFormat
@@ -55,10 +55,18 @@ def readable(path: Path, limits: Limits, folder: Path, *, always_copy: bool = Fa
             plain = [_is_plain(page) for page in _pages(picture, limits)]
             if all(plain):
                 return Readable(path=path, pages=len(plain))
-        pages = [_on_white(page) for page in _pages(picture, limits)]
-    target = folder / "readable.tiff"
-    pages[0].save(target, format="TIFF", save_all=True, append_images=pages[1:])
-    return Readable(path=target, pages=len(pages))
+        target = folder / "readable.tiff"
+        return Readable(path=target, pages=_copy(_pages(picture, limits), target))
+
+
+def _copy(pages: Iterator[Image.Image], target: Path) -> int:
+    """Write the pages to a TIFF, one at a time, so that memory holds one page of however many; their number."""
+    number = 0
+    with AppendingTiffWriter(target) as tiff:
+        for number, page in enumerate(pages, 1):  # noqa: B007 - the last one is told
+            _on_white(page).save(tiff, format="TIFF", compression="packbits")
+            tiff.newFrame()
+    return number
 
 
 def _opened(path: Path) -> Image.Image:
@@ -122,16 +130,18 @@ def _unreadable(error: Exception, page: int = 1) -> UnreadablePicture:
 
 
 def _is_plain(page: Image.Image) -> bool:
-    return page.mode in PLAIN_MODES and "transparency" not in page.info
+    upright = page.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    return page.mode in PLAIN_MODES and "transparency" not in page.info and upright
 
 
 def _on_white(page: Image.Image) -> Image.Image:
-    """A grey or RGB copy; what is transparent becomes white, as paper is."""
-    mode: Literal["L", "RGB"] = "L" if page.mode in {"1", "L"} else "RGB"
+    """An upright bilevel, grey or RGB copy; what is transparent becomes white, as paper is."""
+    page = ImageOps.exif_transpose(page)
+    mode = page.mode if page.mode in {"1", "L"} else "RGB"
     if page.mode.startswith("I") or page.mode == "F":
         return _stretched(page)
     if not page.has_transparency_data:
-        return page.convert(mode)
+        return page if page.mode == mode else page.convert(mode)
     rgba = page.convert("RGBA")
     paper = Image.new("RGBA", rgba.size, "white")
     return Image.alpha_composite(paper, rgba).convert("RGB")

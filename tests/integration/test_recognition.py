@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ExifTags, Image, ImageDraw, ImageFont
 
 from inktally.engines.tesseract import Tesseract, build
 from inktally.errors import (
@@ -94,6 +94,27 @@ def test_transparent_ink_is_read_on_white_paper(tmp_path: Path, scratch: Path) -
     ImageDraw.Draw(ink).text((40, 60), "Hello patient reader", fill="black", font=ImageFont.load_default(60))
     ink.save(tmp_path / "ink.png")
     assert words_on(tmp_path / "ink.png", tesseract(scratch)) == ["Hello", "patient", "reader"]
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_a_photograph_is_read_upright_as_its_camera_says(orientation: int, tmp_path: Path, scratch: Path) -> None:
+    turned = {3: 180, 6: 90, 8: 270}[orientation]
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    page("Hello patient reader").rotate(turned, expand=True).save(tmp_path / "photo.jpg", exif=exif)
+    assert words_on(tmp_path / "photo.jpg", tesseract(scratch)) == ["Hello", "patient", "reader"]
+
+
+def test_many_pages_that_need_a_copy_take_the_memory_of_one(tmp_path: Path, scratch: Path) -> None:
+    large = Image.new("P", (5000, 5000))
+    large.save(tmp_path / "many.tiff", save_all=True, append_images=[large] * 7, compression="tiff_deflate")
+    program = (
+        "import resource, sys; from pathlib import Path; from inktally.imaging.decode import Limits, readable; "
+        "readable(Path(sys.argv[1]), Limits(max_pixels=10**8, max_pages=10), Path(sys.argv[2])); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    arguments = [sys.executable, "-c", program, str(tmp_path / "many.tiff"), str(scratch)]
+    assert int(subprocess.check_output(arguments)) < 400_000  # kB; all eight at once would be 600 MB and more
 
 
 def test_all_pages_of_a_tiff_are_read_in_one_run(tmp_path: Path, scratch: Path, wrap: Wrap) -> None:

@@ -2,9 +2,11 @@
 
 import time
 from threading import Thread
+from typing import Any
 
 import pytest
 
+from inktally.document import StoredObject
 from inktally.errors import Busy
 from inktally.lease import Lease, leased
 from tests.memory_store import MemoryStore
@@ -90,3 +92,25 @@ def test_a_store_that_is_down_for_a_moment_costs_nobody_the_lease() -> None:
     time.sleep(0.12)
     assert lease.held
     lease.release()
+
+
+def test_a_write_whose_answer_was_lost_and_that_was_sent_twice_is_still_ours() -> None:
+    class Deaf(MemoryStore):
+        def put(self, *arguments: Any, **conditions: Any) -> StoredObject:
+            super().put(*arguments, **conditions)
+            return super().put(*arguments, **conditions)
+
+    lease = Lease(Deaf(), KEY, ttl=0.15)
+    assert lease.acquire(timeout=0)
+    time.sleep(0.2)
+    assert lease.held
+    lease.release()
+
+
+def test_one_that_another_holds_is_not_removed_by_a_holder_who_slept() -> None:
+    store = MemoryStore()
+    lease = Lease(store, KEY, ttl=30)
+    assert lease.acquire(timeout=0)
+    store.put(KEY, b"of another, who took it while we were suspended")
+    lease.release()
+    assert store.read(KEY) == b"of another, who took it while we were suspended"

@@ -308,6 +308,48 @@ def test_a_rejected_picture_outside_input_stays_where_it_is(desk: Desk) -> None:
     assert desk.store.read("scans/a.png") == desk.store.read("failed/scans/a.png") == b"junk"
 
 
+def test_no_archived_and_no_failed_picture_is_overwritten_by_another_of_its_name(desk: Desk) -> None:
+    for text in ("one", "two"):
+        delivery = desk.deliver("input/a.png", text)
+        steps.dispose(desk.store, delivery, desk.publish(delivery), "archive", desk.settings)
+        steps.reject(desk.store, desk.deliver("input/b.png", text), Problem(kind="NotAPicture", message="None."))
+    for prefix in ("archive/", "failed/"):
+        kept = [desk.store.read(key) for key in desk.keys(prefix) if not key.endswith(keys.REASON)]
+        assert sorted(kept) == [b"one", b"two"]
+
+
+def test_a_local_picture_never_takes_the_place_of_one_that_waits(desk: Desk, tmp_path: Path) -> None:
+    waiting = desk.deliver("input/a.png", "of Anna")
+    (tmp_path / "a.png").write_text("of Ben")
+    upload = steps.bring(desk.store, tmp_path / "a.png", "input/a.png")
+    assert upload.key != "input/a.png"
+    assert desk.store.read("input/a.png") == b"of Anna"
+    steps.answer(desk.store, waiting, Outcome(upload="a"))
+    assert steps.bring(desk.store, tmp_path / "a.png", "input/a.png").key == "input/a.png"
+
+
+def test_a_picture_sent_again_before_its_answer_is_the_same_delivery(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("one")
+    first, again = (steps.bring(desk.store, tmp_path / "a.png", "input/a.png") for _ in range(2))
+    assert steps.look(desk.store, first).id == steps.look(desk.store, again).id
+    steps.answer(desk.store, steps.look(desk.store, again), Outcome(upload="a"))
+    later = steps.bring(desk.store, tmp_path / "a.png", "input/a.png")
+    assert steps.look(desk.store, later).id != steps.look(desk.store, first).id
+
+
+def test_an_answer_of_another_release_is_an_answer(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one")
+    for marker in (b'{"upload": "a", "of_the_future": 1}', b"{}"):
+        desk.store.put(keys.marker(delivery.id, "answered"), marker)
+        assert steps.answer_of(desk.store, delivery) is not None
+
+
+def test_a_delivery_is_the_same_however_its_store_is_spelled(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one")
+    elsewhere = delivery.upload.model_copy(update={"store": "another spelling"})
+    assert delivery.model_copy(update={"upload": elsewhere}).id == delivery.id
+
+
 def test_the_first_answer_stands(desk: Desk) -> None:
     delivery = desk.deliver("input/a.png", "one")
     assert steps.answer_of(desk.store, delivery) is None

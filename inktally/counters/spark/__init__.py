@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING
 
 from inktally.counters.spark.jvm import Running
@@ -50,18 +51,27 @@ class SparkCounter:
         return not self._session.is_starting
 
     def count(self, documents: Mapping[str, Sequence[Token]]) -> dict[str, WordCounts]:
-        """Raises `CountFailed`, after which the next call starts a new session, and `MissingTool` without Java."""
+        """Takes at most INKTALLY_COUNT_SECONDS. Raises `CountFailed`, `MissingTool` without Java.
+
+        After a failure the next call starts a new session.
+        """
         if not any(documents.values()):
             return {name: WordCounts(words=()) for name in documents}
         running = self._begin()
+        limit = Timer(self._settings.count_seconds, self._session.end, (running,))
+        limit.daemon = True
+        limit.start()
         try:
-            return _count(running.result().session, documents, self._settings.scratch)
+            session = running.result(self._settings.count_seconds).session
+            return _count(session, documents, self._settings.scratch)
         except InktallyError:
             self._session.end(running)
             raise
         except Exception as error:
             self._session.end(running)
             raise CountFailed(f"Spark did not count the words: {_summary(error)}") from error
+        finally:
+            limit.cancel()
 
     def close(self) -> None:
         """End the session, if there is one, and wait for its JVM to go. The next count starts a new one."""
