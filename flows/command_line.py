@@ -199,7 +199,7 @@ def _upload(picture: Named, key: str, asked: argparse.Namespace) -> Upload:
     store = wiring.store(chosen)
     if picture.path is not None:
         if not picture.path.is_relative_to(store.uri):
-            return steps.bring(store, picture.path, key, email=asked.to)
+            return steps.bring(store, picture.path, key, settings, email=asked.to)
         return _standing(store, picture.path.relative_to(store.uri).as_posix(), asked)
     if picture.store != store.uri:
         return steps.fetch(wiring.store(picture.store), picture.key, store, key, email=asked.to, settings=settings)

@@ -59,8 +59,11 @@ class Picture:
     @classmethod
     def of(cls, upload: Upload, options: Options) -> Picture:
         """The picture of an upload, with its store spelled in the one way."""
-        store = wiring.store(upload.store or wiring.settings().store)
-        return cls(upload.model_copy(update={"store": store.uri}), options)
+        named = upload.store or wiring.settings().store
+        try:
+            return cls(upload.model_copy(update={"store": wiring.store(named).uri}), options)
+        except InktallyError as error:  # no such store
+            return cls(upload.model_copy(update={"store": named}), options, problem=error)
 
     @classmethod
     def prepare(cls, uploads: Iterable[Upload], options: Options) -> None:
@@ -73,9 +76,10 @@ class Picture:
 
     def is_new(self) -> bool:
         """Whether it looks as if nobody has read it; an ETag with a dash, of parts, says nothing about the bytes."""
-        with self._step("look"):
-            self._delivery = steps.look(self._store, self.upload)
-            self._recall()
+        if self.problem is None:
+            with self._step("look"):
+                self._delivery = steps.look(self._store, self.upload)
+                self._recall()
         return self.problem is None and not self.is_known and "-" not in self.delivery.picture.etag
 
     def begin(self, wait: float = 0.0) -> None:
@@ -84,11 +88,12 @@ class Picture:
         One that another run is at work on `must_wait`, if there is time: the others of this run come first, so that
         two runs never wait for each other.
         """
-        with self._step("look"):
-            self._look()
-            self.outcome = self.outcome or self._claim_it(wait)
-            if self.outcome is None:
-                self._recall()
+        if self.problem is None:
+            with self._step("look"):
+                self._look()
+                self.outcome = self.outcome or self._claim_it(wait)
+                if self.outcome is None:
+                    self._recall()
         self.must_wait = isinstance(self.problem, Busy) and wait < self.options.wait
         if self.must_wait:
             self.problem = None

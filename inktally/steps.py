@@ -47,13 +47,13 @@ from inktally.tokens import tokenise
 logger = logging.getLogger(__name__)
 
 
-def bring(store: Store, picture: Path, key: str, *, email: str = "", language: str = "") -> Upload:
+def bring(store: Store, picture: Path, key: str, settings: Settings, *, email: str = "", language: str = "") -> Upload:
     """Put a copy of a local picture into the store. Raises `NotFound`, or `AccessDenied` when it may not be read."""
     if not picture.is_file():
         raise NotFound(f"There is no file {picture}.")
     metadata = {name: value for name, value in {"email": email, "language": language}.items() if value}
     try:
-        return _receive(store, picture, key, metadata)
+        return _receive(store, picture, key, metadata, settings)
     except PermissionError as error:
         raise AccessDenied(f"{picture} may not be read; check its owner and mode.") from error
 
@@ -64,17 +64,17 @@ def fetch(source: Store, original: str, store: Store, key: str, *, email: str, s
     metadata = {**picture.metadata, **({"email": email} if email else {})}
     with scratch_folder(settings.scratch) as folder:
         source.download(picture, folder / "picture")
-        return _receive(store, folder / "picture", key, metadata)
+        return _receive(store, folder / "picture", key, metadata, settings)
 
 
-def _receive(store: Store, picture: Path, key: str, metadata: Mapping[str, str]) -> Upload:
+def _receive(store: Store, picture: Path, key: str, metadata: Mapping[str, str], settings: Settings) -> Upload:
     """Put a picture, unless it stands there already: then it is a new attempt, and whoever reads it goes on."""
     with picture.open("rb") as file:
         content = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     while True:
         standing = _stat_or_none(store, key)
         if standing and (standing.etag, _language(standing.metadata)) == (content, _language(metadata)):
-            return _sent_again(store, standing, metadata.get("email", ""))
+            return _sent_again(store, standing, metadata.get("email", ""), settings)
         if standing and standing.etag != content and not is_answered(store, _delivery(store, standing)):
             key = keys.beside(key, content)  # somebody else's, who waits for an answer
             continue
@@ -90,8 +90,10 @@ def _delivery(store: Store, picture: StoredObject) -> Delivery:
     return Delivery(upload=Upload(key=picture.key, store=store.uri), picture=picture)
 
 
-def _sent_again(store: Store, standing: StoredObject, email: str) -> Upload:
-    attempt = uuid4().hex if is_answered(store, _delivery(store, standing)) else ""
+def _sent_again(store: Store, standing: StoredObject, email: str, settings: Settings) -> Upload:
+    """The same delivery while it waits for its answer; a new attempt when it has one, or will have one of another."""
+    delivery = _delivery(store, standing)
+    attempt = uuid4().hex if is_answered(store, delivery) or is_at_work(store, delivery, settings) else ""
     upload = Upload(key=standing.key, store=store.uri, version=standing.version, etag=standing.etag, attempt=attempt)
     if email != standing.metadata.get("email", ""):
         set_recipient(store, Delivery(upload=upload, picture=standing), email)
@@ -123,6 +125,12 @@ def answer_of(store: Store, delivery: Delivery) -> Outcome | None:
 
 def is_answered(store: Store, delivery: Delivery) -> bool:
     return _exists(store, keys.marker(delivery.id, "answered"))
+
+
+def is_at_work(store: Store, delivery: Delivery, settings: Settings) -> bool:
+    """Whether a living run has claimed this delivery."""
+    claim = _stat_or_none(store, keys.marker(delivery.id, "claim"))
+    return claim is not None and claim.age <= settings.lease_seconds
 
 
 def recognise(

@@ -74,17 +74,22 @@ class TestCacheRecordsOfOthers:
         for text in texts:
             draw(folder / f"{text.split()[0]}.png", text)
         first = {Path(each["upload"]).stem: each for each in connected.run(folder, "--json").objects}
-        records = {_artefact(record): record for record in (connected.store / ".inktally" / "results").iterdir()}
-        by_word = {_first_word(connected.store / artefact): record for artefact, record in records.items()}
-        genuine = {word: json.loads(record.read_text()) for word, record in by_word.items()}
+        results = connected.store / ".inktally" / "results"
+        by_word = {_first_word(connected.store / _artefact(file)): file for file in results.iterdir() if file.is_file()}
+        keys = {word: results / "keys" / file.name for word, file in by_word.items()}
+        genuine = {word: json.loads(file.read_text()) for word, file in by_word.items()}
 
         (connected.store / _artefact(by_word["gone"])).unlink()
-        by_word["pickled"].write_bytes(_record(genuine["pickled"], {"type": "pickle"}, _pickle_that_touches(trap)))
         caller = {"type": "json", "jsonlib": "json", "object_decoder": "os.system", "object_encoder": None}
-        by_word["called"].write_bytes(_record(genuine["called"], caller, f"touch {trap}"))
-        elsewhere = json.loads(genuine["stolen"]["result"]) | {"artefact": _artefact(by_word["torn"])}
-        by_word["stolen"].write_bytes(_record(genuine["stolen"], PLAIN_JSON.model_dump(), json.dumps(elsewhere)))
-        by_word["torn"].write_bytes(by_word["torn"].read_bytes()[:50])
+        pickled = _pickle_that_touches(trap)
+        _poison(keys["pickled"], serializer={"type": "pickle"})
+        by_word["pickled"].write_text(pickled)
+        _poison(keys["called"], serializer=caller)
+        old_form = {"data": pickled, "serializer": {"type": "pickle"}}
+        by_word["called"].write_text(json.dumps({**genuine["called"], **old_form}))
+        by_word["stolen"].write_text(json.dumps(genuine["stolen"] | {"artefact": genuine["torn"]["artefact"]}))
+        keys["torn"].write_bytes(keys["torn"].read_bytes()[:50])
+        _poison(keys["listed"], **old_form)
         by_word["listed"].write_bytes(b"[]")
 
         connected.forget_starts()
@@ -97,9 +102,8 @@ class TestCacheRecordsOfOthers:
             name = text.split()[0]
             assert words_of(again[name]["outputs"]["word_counts"]) == {name: 1, "words": 1}
             assert again[name]["outputs"] == first[name]["outputs"]
-            repaired = json.loads(by_word[name].read_text())
-            assert repaired["metadata"]["serializer"] == PLAIN_JSON.model_dump()
-            assert json.loads(repaired["result"])["artefact"] == json.loads(genuine[name]["result"])["artefact"]
+            assert json.loads(keys[name].read_text())["serializer"] == PLAIN_JSON.model_dump()
+            assert _artefact(by_word[name]) == genuine[name]["artefact"]
 
 
 class TestRecipients:
@@ -182,12 +186,12 @@ def _pickle_that_touches(path: Path) -> str:
     return base64.encodebytes(pickle.dumps(_Touch(path))).decode()
 
 
-def _record(genuine: dict[str, Any], serializer: dict[str, Any], result: str) -> bytes:
-    return json.dumps({"metadata": {**genuine["metadata"], "serializer": serializer}, "result": result}).encode()
+def _poison(record: Path, **fields: Any) -> None:
+    record.write_text(json.dumps({**json.loads(record.read_text()), **fields}))
 
 
 def _artefact(record: Path) -> str:
-    return str(json.loads(json.loads(record.read_text())["result"])["artefact"])
+    return str(json.loads(record.read_text())["artefact"])
 
 
 def _first_word(artefact: Path) -> str:
