@@ -1,1 +1,1 @@
-"""What happens, in order. Each file is a flow, and a command: python -m flows.ocr_flow."""
+"""What happens, in order. Each *_flow.py is a flow, and a command: python -m flows.ocr_flow."""
