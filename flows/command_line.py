@@ -20,7 +20,7 @@ from rich.console import Console
 
 from flows.api_server import api_server
 from flows.picture import Picture
-from inktally import arguments, plugins, steps
+from inktally import arguments, plugins, receiving, steps
 from inktally.arguments import Named
 from inktally.console import print_outcomes, shown_progress
 from inktally.document import After, Options, Outcome, Problem, Upload
@@ -199,10 +199,10 @@ def _upload(picture: Named, key: str, asked: argparse.Namespace) -> Upload:
     store = wiring.store(chosen)
     if picture.path is not None:
         if not picture.path.is_relative_to(store.uri):
-            return steps.bring(store, picture.path, key, settings, email=asked.to)
+            return receiving.bring(store, picture.path, key, settings, email=asked.to)
         return _standing(store, picture.path.relative_to(store.uri).as_posix(), asked)
     if picture.store != store.uri:
-        return steps.fetch(wiring.store(picture.store), picture.key, store, key, email=asked.to, settings=settings)
+        return receiving.fetch(wiring.store(picture.store), picture.key, store, key, email=asked.to, settings=settings)
     return _standing(store, picture.key, asked)
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from email.message import EmailMessage
-from pathlib import Path
-from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -28,7 +25,6 @@ from inktally.document import (
     WordCounts,
 )
 from inktally.errors import (
-    AccessDenied,
     BadResult,
     EmptyPicture,
     InktallyError,
@@ -45,63 +41,6 @@ from inktally.settings import Settings
 from inktally.tokens import tokenise
 
 logger = logging.getLogger(__name__)
-
-
-def bring(store: Store, picture: Path, key: str, settings: Settings, *, email: str = "", language: str = "") -> Upload:
-    """Put a copy of a local picture into the store. Raises `NotFound`, or `AccessDenied` when it may not be read."""
-    if not picture.is_file():
-        raise NotFound(f"There is no file {picture}.")
-    metadata = {name: value for name, value in {"email": email, "language": language}.items() if value}
-    try:
-        return _receive(store, picture, key, metadata, settings)
-    except PermissionError as error:
-        raise AccessDenied(f"{picture} may not be read; check its owner and mode.") from error
-
-
-def fetch(source: Store, original: str, store: Store, key: str, *, email: str, settings: Settings) -> Upload:
-    """Put a copy of another store's picture, with its metadata, into the store. Raises `NotFound`."""
-    picture = source.stat(original)
-    metadata = {**picture.metadata, **({"email": email} if email else {})}
-    with scratch_folder(settings.scratch) as folder:
-        source.download(picture, folder / "picture")
-        return _receive(store, folder / "picture", key, metadata, settings)
-
-
-def _receive(store: Store, picture: Path, key: str, metadata: Mapping[str, str], settings: Settings) -> Upload:
-    """Put a picture, unless it stands there already: then it is a new attempt, and whoever reads it goes on."""
-    with picture.open("rb") as file:
-        content = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    while True:
-        standing = _stat_or_none(store, key)
-        if standing and (standing.etag, _language(standing.metadata)) == (content, _language(metadata)):
-            return _sent_again(store, standing, metadata.get("email", ""), settings)
-        if standing and standing.etag != content and not is_answered(store, _delivery(store, standing)):
-            key = keys.beside(key, content)  # somebody else's, who waits for an answer
-            continue
-        try:
-            condition = {"if_match": standing.etag} if standing else {"if_absent": True}
-            put = store.put(key, picture, metadata=metadata, **condition)
-        except Overwritten:
-            continue
-        return Upload(key=key, store=store.uri, version=put.version, etag=put.etag)
-
-
-def _delivery(store: Store, picture: StoredObject) -> Delivery:
-    return Delivery(upload=Upload(key=picture.key, store=store.uri), picture=picture)
-
-
-def _sent_again(store: Store, standing: StoredObject, email: str, settings: Settings) -> Upload:
-    """The same delivery while it waits for its answer; a new attempt when it has one, or will have one of another."""
-    delivery = _delivery(store, standing)
-    attempt = uuid4().hex if is_answered(store, delivery) or is_at_work(store, delivery, settings) else ""
-    upload = Upload(key=standing.key, store=store.uri, version=standing.version, etag=standing.etag, attempt=attempt)
-    if email != standing.metadata.get("email", ""):
-        set_recipient(store, Delivery(upload=upload, picture=standing), email)
-    return upload
-
-
-def _language(metadata: Mapping[str, str]) -> str:
-    return metadata.get("language", "")
 
 
 def look(store: Store, upload: Upload) -> Delivery:
@@ -129,7 +68,7 @@ def is_answered(store: Store, delivery: Delivery) -> bool:
 
 def is_at_work(store: Store, delivery: Delivery, settings: Settings) -> bool:
     """Whether a living run has claimed this delivery."""
-    claim = _stat_or_none(store, keys.marker(delivery.id, "claim"))
+    claim = stat_or_none(store, keys.marker(delivery.id, "claim"))
     return claim is not None and claim.age <= settings.lease_seconds
 
 
@@ -369,7 +308,7 @@ def reject(store: Store, delivery: Delivery, problem: Problem) -> None:
 
 def _free_key(store: Store, key: str, delivery: Delivery) -> str:
     """`key`, or one beside it where another picture stands."""
-    standing = _stat_or_none(store, key)
+    standing = stat_or_none(store, key)
     return key if standing is None or standing.etag == delivery.picture.etag else keys.beside(key, delivery.id)
 
 
@@ -405,10 +344,11 @@ def _mark(store: Store, marker: str, content: bytes) -> None:
 
 
 def _exists(store: Store, key: str) -> bool:
-    return _stat_or_none(store, key) is not None
+    return stat_or_none(store, key) is not None
 
 
-def _stat_or_none(store: Store, key: str) -> StoredObject | None:
+def stat_or_none(store: Store, key: str) -> StoredObject | None:
+    """What stands under the key, if anything does."""
     try:
         return store.stat(key)
     except NotFound:

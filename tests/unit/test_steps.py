@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from inktally import keys, steps
+from inktally import keys, receiving, steps
 from inktally.document import (
     Box,
     CountedWord,
@@ -321,29 +321,29 @@ def test_no_archived_and_no_failed_picture_is_overwritten_by_another_of_its_name
 def test_a_local_picture_never_takes_the_place_of_one_that_waits(desk: Desk, tmp_path: Path) -> None:
     waiting = desk.deliver("input/a.png", "of Anna")
     (tmp_path / "a.png").write_text("of Ben")
-    upload = steps.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
+    upload = receiving.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
     assert upload.key != "input/a.png"
     assert desk.store.read("input/a.png") == b"of Anna"
     steps.answer(desk.store, waiting, Outcome(upload="a"))
-    assert steps.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings).key == "input/a.png"
+    assert receiving.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings).key == "input/a.png"
 
 
 def test_a_picture_sent_again_before_its_answer_is_the_same_delivery(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("one")
-    first, again = (steps.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings) for _ in range(2))
+    first, again = (receiving.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings) for _ in range(2))
     assert steps.look(desk.store, first).id == steps.look(desk.store, again).id
     steps.answer(desk.store, steps.look(desk.store, again), Outcome(upload="a"))
-    later = steps.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
+    later = receiving.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
     assert steps.look(desk.store, later).id != steps.look(desk.store, first).id
 
 
 def test_a_picture_sent_again_while_it_is_read_is_a_delivery_of_its_own(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("one")
-    first = steps.look(desk.store, steps.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings))
+    first = steps.look(desk.store, receiving.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings))
     desk.store.put(keys.marker(first.id, "claim"), b"a run")
-    during = steps.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
+    during = receiving.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
     desk.store.now += desk.settings.lease_seconds + 1
-    after_its_death = steps.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
+    after_its_death = receiving.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
     assert steps.look(desk.store, during).id != first.id
     assert steps.look(desk.store, after_its_death).id == first.id
 
