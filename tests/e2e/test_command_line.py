@@ -312,18 +312,18 @@ class TestOptions:
         assert [mail["Subject"] for mail in connected.mails()] == ["Still reading page.png"]
 
 
-def test_a_picture_sent_three_times_at_once_is_recognised_once(connected: Machine) -> None:
+def test_a_picture_sent_four_times_at_once_is_recognised_once_and_each_sender_is_told(connected: Machine) -> None:
     connected.slow_down_tesseract(3)
-    page = draw(connected.folder / "page.png", "sent again")
+    page, bob = draw(connected.folder / "page.png", "sent again"), "bob@example.org"
     copy = shutil.copy(page, connected.folder / "copy.png")
-    same = [connected.start(page, "--to", ANNA, "--json"), connected.start(copy, "--to", ANNA, "--json")]
+    begun = [connected.start(each, "--to", to, "--json") for each, to in ((page, ANNA), (page, bob), (copy, ANNA))]
     eventually(connected.recognitions)
-    runs = [connected.run(page, "--to", "bob@example.org", "--json"), *map(ended, same)]
-    assert [run.status for run in runs] == [0, 0, 0], [run.stderr for run in runs]
+    runs = [connected.run(page, "--to", bob, "--json"), *map(ended, begun)]
+    assert [run.status for run in runs] == [0] * 4, [run.stderr for run in runs]
     assert connected.recognitions() == 1
     assert [run.only["cached"] for run in runs].count(False) == 1
-    assert [set(run.only["outputs"]) for run in runs] == [OUTPUTS] * 3
-    assert sorted(mail["To"] for mail in connected.mails()) == [ANNA, ANNA, "bob@example.org"]
+    assert [set(run.only["outputs"]) for run in runs] == [OUTPUTS] * 4
+    assert sorted(mail["To"] for mail in connected.mails()) == [ANNA, ANNA, bob, bob]
 
 
 def _totals(counts: str) -> tuple[int, int]:

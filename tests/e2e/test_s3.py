@@ -108,8 +108,9 @@ def test_recognitions_can_be_remembered_in_a_block_of_prefect_aws(bucket: Bucket
     first, second = (machine.run(page, "--json", INKTALLY_RESULT_STORAGE="s3-bucket/remembered").only for _ in range(2))
     assert [(each["error"], each["cached"]) for each in (first, second)] == [(None, False), (None, True)]
     assert machine.recognitions() == 1
-    (record,) = bucket.listed("results/")
-    assert json.loads(bucket.read(record))["metadata"]["serializer"]["type"] == "json"
+    (record,) = bucket.listed("results/keys/")
+    assert json.loads(bucket.read(record))["serializer"]["type"] == "json"
+    assert record.replace("keys/", "") in bucket.listed("results/")
     assert not (machine.store / ".inktally" / "results").exists()
 
 
