@@ -70,7 +70,7 @@ install_environment() {
     [ -x $uv ] || { python3 -m venv --clear .venv-tools && .venv-tools/bin/python -m pip install -q 'uv>=0.9,<1'; }
   fi
   say "making the Python environment in .venv (several hundred MB to fetch, the first time)"
-  UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv $uv sync --locked --quiet || {
+  UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv $uv sync --locked --compile-bytecode --quiet || {
     say "the Python environment could not be made; uv says why above. It takes a Python $(requires_python)."
     exit 1
   }
