@@ -67,7 +67,7 @@ install_environment() {
     uv=uv
   else
     uv=.venv-tools/bin/uv
-    [ -x $uv ] || { python3 -m venv --clear .venv-tools && .venv-tools/bin/python -m pip install -q 'uv>=0.9,<1'; }
+    [ -x $uv ] || { python3 -m venv --clear .venv-tools && .venv-tools/bin/python -m pip install -q --disable-pip-version-check 'uv>=0.9,<1'; }
   fi
   say "making the Python environment in .venv (several hundred MB to fetch, the first time)"
   UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv $uv sync --locked --compile-bytecode --quiet || {
