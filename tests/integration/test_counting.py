@@ -63,8 +63,9 @@ def rows(counts: WordCounts) -> list[tuple[str, int, float]]:
 
 
 def jvms(parent: int | None = None) -> list[psutil.Process]:
-    children = psutil.Process(parent).children(recursive=True)
-    return [child for child in children if "java" in child.name()]
+    """The JVMs of a process, but for the Connect server that other tests of the session share."""
+    children = [child for child in psutil.Process(parent).children(recursive=True) if "java" in child.name()]
+    return [child for child in children if not any("SparkConnectServer" in word for word in child.cmdline())]
 
 
 @pytest.fixture(scope="session")
