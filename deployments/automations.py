@@ -27,7 +27,9 @@ from prefect.exceptions import ObjectNotFound
 POOL = "inktally"
 FLOW_RUNS = ResourceSpecification(root={"prefect.resource.id": "prefect.flow-run.*"})
 OURS = ResourceSpecification(root={"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.inktally"})
-ENDED = {f"prefect.flow-run.{state}" for state in ("Completed", "Rejected", "Failed", "Crashed", "Cancelled")}
+ENDED = {
+    f"prefect.flow-run.{state}" for state in ("Completed", "Rejected", "NothingToDo", "Failed", "Crashed", "Cancelled")
+}
 STUCK_AFTER = timedelta(minutes=5)
 SILENT_AFTER = timedelta(minutes=9)  # three heartbeats of a run, of three minutes each
 

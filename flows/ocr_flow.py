@@ -144,7 +144,6 @@ def _final_state(pictures: list[Picture]) -> State[Any]:
     outcomes = [picture.summary for picture in pictures]
     broken = [picture for picture in pictures if picture.is_our_fault]
     rejected = [picture for picture in pictures if picture.is_rejected]
-    words = sum(outcome.words for outcome in outcomes)
     if broken:
         first = broken[0]
         message = f"{len(broken)} of {len(pictures)} not answered; {first.summary.upload}: {first.problem}"
@@ -152,7 +151,11 @@ def _final_state(pictures: list[Picture]) -> State[Any]:
     if rejected:
         get_run_logger().warning("%d of %d pictures could not be read", len(rejected), len(pictures))
         return Completed(name="Rejected", message=f"{len(rejected)} of {len(pictures)} cannot be read", data=outcomes)
-    return Completed(message=f"{len(pictures)} answered, {words:,} words", data=outcomes)
+    answered = [picture.summary for picture in pictures if picture.is_final]
+    message = f"{len(answered)} of {len(pictures)} answered, {sum(outcome.words for outcome in answered):,} words"
+    if pictures and not answered:
+        return Completed(name="NothingToDo", message=f"{message}: gone, or in the hands of another run", data=outcomes)
+    return Completed(message=message, data=outcomes)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ class Picture:
     _claim: Lease | None = None
     _overwrite_cache: bool = False
     must_wait: bool = False
+    is_no_more: bool = False
 
     @classmethod
     def of(cls, upload: Upload, options: Options) -> Picture:
@@ -95,6 +96,7 @@ class Picture:
                 if self.outcome is None:
                     self._recall()
         self.must_wait = isinstance(self.problem, Busy) and wait < self.options.wait
+        self.is_no_more = isinstance(self.problem, NotFound | Overwritten)
         if self.must_wait:
             self.problem = None
         elif self.is_rejected:
@@ -323,7 +325,7 @@ class Picture:
 
     @property
     def is_our_fault(self) -> bool:
-        return not self.is_final and not isinstance(self.problem, NotFound | Overwritten | Busy)
+        return not (self.is_final or self.is_no_more or isinstance(self.problem, Busy))
 
     @property
     def counting(self) -> Counting:

@@ -140,7 +140,7 @@ def refreshed(deployed: Deployed, failed: dict[str, Any]) -> dict[str, Any]:  # 
 
 def test_a_run_answers_its_uploads_and_is_named_after_them(deployed: Deployed, first: dict[str, Any]) -> None:
     assert (first["state_type"], first["name"]) == ("COMPLETED", "page.png and 1 more")
-    assert first["state"]["message"] == "2 answered, 5 words"
+    assert first["state"]["message"] == "2 of 2 answered, 5 words"
     counts = deployed.machine.store / "output" / "word_counts"
     assert words_of(counts / "page.png.json") == {"hand": 1, "made": 1, "words": 1}
     assert words_of(counts / "b" / "2 +.png.json") == {"more": 1, "words": 1}
