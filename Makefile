@@ -1,9 +1,10 @@
 # `make demo` and `make test` do all their set-up themselves; `make help` lists the rest.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo deploy worker test check clean distclean
+.PHONY: help setup setup-tests demo up deploy worker test faults check clean distclean
 
 PYTHON := .venv/bin/python
+WORKER := warm-process
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
@@ -23,15 +24,21 @@ demo: setup demo/pictures ## count the words of the sample pictures; results and
 demo/pictures: deployments/samples.py | setup
 	@rm -rf $@ $@.part && $(PYTHON) -m deployments.samples $@.part >/dev/null && mv $@.part $@
 
+up: setup ## everything on this machine, until Ctrl-C: Prefect, a store that rings, workers, Spark, mails (docs/running.md)
+	@exec $(PYTHON) -m deployments.up $(if $(UP),"$(UP)") $(if $(STORE),--store $(STORE)) --worker $(WORKER)
+
 deploy: setup ## make the work pool and the deployment on the Prefect server that PREFECT_API_URL names
-	@.venv/bin/prefect work-pool inspect inktally >/dev/null 2>&1 || .venv/bin/prefect work-pool create inktally --type process
+	@.venv/bin/prefect work-pool inspect inktally >/dev/null 2>&1 || .venv/bin/prefect work-pool create inktally --type $(WORKER)
 	@.venv/bin/prefect --no-prompt deploy --all
 
-worker: setup ## run what the deployment is asked for
-	@.venv/bin/prefect worker start --pool inktally --type process
+worker: setup ## run what the deployment is asked for; Prefect's own worker with WORKER=process
+	@.venv/bin/prefect worker start --pool inktally --type $(WORKER)
 
 test: setup-tests ## every test, on real servers and tools
 	@$(PYTHON) -m pytest
+
+faults: setup-tests ## break everything while pictures come in, for a few minutes; the last line is a verdict
+	@WORKER=$(WORKER) $(PYTHON) -m tests.faults
 
 check: setup ## style, types, imports and unit tests, in seconds
 	@.venv/bin/ruff check .

@@ -1,0 +1,1 @@
+"""`make up`: everything on one machine, under one supervisor, in the foreground. See docs/running.md."""

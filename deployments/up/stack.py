@@ -1,0 +1,204 @@
+"""Which services there are on this machine, and what they are told of each other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+from deployments.up import ceph, postgres
+from deployments.up.ceph import Ceph
+from deployments.up.checks import http_answers, port_answers, posted
+from deployments.up.home import CannotRun, Home, environment
+from deployments.up.postgres import Postgres
+from deployments.up.supervisor import PROJECT, Service, Stages, leash
+
+POOL = "inktally"
+SPARK_SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
+DEPLOY_SECONDS = 120
+
+
+class Stack:
+    """All services of one home.
+
+    `store` is "ceph", "folder", or empty: as it was, else the best there is; `worker` a type of Prefect's workers; `to`
+    whom dropped pictures are answered.
+    """
+
+    def __init__(self, home: Home, store: str, worker: str, to: str) -> None:
+        self.home = home
+        self.worker = worker
+        self.to = to
+        self.hook = f"http://127.0.0.1:{home.port('receiver')}/hooks/s3"
+        self.ceph = Ceph(home, f"{self.hook}?secret={home.secret('hook')}") if self._takes_ceph(store) else None
+        self.postgres = self._find_postgres()
+
+    def _takes_ceph(self, store: str) -> bool:
+        """Raises `CannotRun` where the store that is wanted is not the one that the home has, or cannot be had."""
+        stands = next((name for name in ("ceph", "store") if (self.home.folder / name).exists()), "")
+        kept = "folder" if stands == "store" else stands
+        if store and kept and store != kept:
+            raise CannotRun(f"{self.home.folder} has a store already, of the kind {kept}; name another with UP=FOLDER.")
+        taken = store or kept or ("ceph" if ceph.is_installed() else "folder")
+        if taken == "ceph" and not ceph.is_installed():
+            raise CannotRun(f"Ceph is not installed (Debian: {', '.join(ceph.PROGRAMS)}).")
+        return taken == "ceph"
+
+    def _find_postgres(self) -> Postgres | None:
+        """None where SQLite has to do, or did before. Raises `CannotRun` when there are data and no programs."""
+        programs, stands = postgres.programs(), (self.home.folder / "postgres" / "data").exists()
+        if (self.home.folder / "prefect" / "prefect.db").exists() and not stands:
+            return None
+        if programs is None:
+            if stands:
+                raise CannotRun(f"{self.home.folder} has a database of PostgreSQL, which is not installed any more.")
+            return None
+        found = Postgres(self.home, programs)
+        if obstacle := found.obstacle():
+            self.home.notices.append(f"{obstacle}; Prefect uses SQLite.")
+            return None
+        return found
+
+    @property
+    def prefect(self) -> str:
+        return f"http://127.0.0.1:{self.home.port('prefect')}"
+
+    @property
+    def inbox(self) -> str:
+        return f"http://127.0.0.1:{self.home.port('inbox')}"
+
+    @property
+    def pictures(self) -> str:
+        return f"s3://{ceph.BUCKET}/input/" if self.ceph else f"{self.home.folder / 'store' / 'input'}/"
+
+    def environment(self) -> dict[str, str]:
+        """What a program has to know to speak to all of them."""
+        folder = self.home.folder
+        store = self.ceph.environment() if self.ceph else {"INKTALLY_STORE": str(folder / "store")}
+        return {
+            "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_API_URL": f"{self.prefect}/api",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "INKTALLY_SPARK_REMOTE": f"sc://127.0.0.1:{self.home.port('spark')}",
+            "SPARK_CONNECT_MODE_ENABLED": "1",
+            "INKTALLY_NOTIFIER": "folder",
+            "INKTALLY_MAIL_FOLDER": str(folder / "mail"),
+            "INKTALLY_DEAD_LETTERS": str(folder / "dead-letters"),
+            "INKTALLY_CACHE": str(folder / "cache"),
+            "INKTALLY_SCRATCH": str(folder / "scratch"),
+            "INKTALLY_WEB_HOST": "127.0.0.1",
+            "INKTALLY_WEB_PORT": str(self.home.port("receiver")),
+            "INKTALLY_HOOK_SECRET": self.home.secret("hook"),
+            **store,
+        }
+
+    def prepare(self) -> None:
+        """Make what the services find at their start. Raises `CannotRun`."""
+        for name in ("mail", "scratch", "prefect", "spark", *([] if self.ceph else ["store/input"])):
+            (self.home.folder / name).mkdir(parents=True, exist_ok=True)
+        if self.postgres:
+            self.postgres.prepare()
+        if self.ceph:
+            self.ceph.prepare()
+        self.home.write_environment(self.environment())
+
+    def stages(self) -> Stages:
+        """In each stage those come last that take longest."""
+        data = [*([self.postgres.service()] if self.postgres else []), *([self.ceph.monitor()] if self.ceph else [])]
+        disk, gateway = ([self.ceph.disk()], [self.ceph.gateway()]) if self.ceph else ([], [])
+        servers = [self._inbox(), self._receiver(), *gateway, self._spark(), self._prefect()]
+        work = [self._worker(), *([] if self.ceph else [self._watch()])]
+        stages = {"data": data, "disk": disk, "servers": servers, "work": work}
+        return {name: services for name, services in stages.items() if services}
+
+    def _prefect(self) -> Service:
+        port = str(self.home.port("prefect"))
+        database = {"PREFECT_API_DATABASE_CONNECTION_URL": self.postgres.url} if self.postgres else {}
+        return Service(
+            name="prefect",
+            command=[_program("prefect"), "server", "start", "--host", "127.0.0.1", "--port", port],
+            environment=database,
+            is_up=lambda: http_answers(f"{self.prefect}/api/health"),
+            then=self._deploy,
+        )
+
+    def _deploy(self) -> None:
+        """As users do it. Raises `CannotRun`."""
+        log = self.home.log("deploy")
+        with log.open("wb") as file:
+            done = subprocess.run(
+                ["make", "--no-print-directory", "deploy", f"WORKER={self.worker}"],
+                cwd=PROJECT,
+                env=environment(self.environment()),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                timeout=DEPLOY_SECONDS,
+                check=False,
+            )
+        if done.returncode:
+            raise CannotRun(f"`make deploy` failed; its log is {log}")
+
+    def _spark(self) -> Service:
+        pyspark, folder, port = find_spec("pyspark"), self.home.folder / "spark", self.home.port("spark")
+        assert pyspark is not None
+        assert pyspark.origin is not None
+        settings = {
+            "spark.master": "local[2]",
+            "spark.ui.enabled": "false",
+            "spark.driver.host": "127.0.0.1",
+            "spark.connect.grpc.binding.address": "127.0.0.1",
+            "spark.connect.grpc.binding.port": str(port),
+            "spark.local.dir": str(folder),
+            "spark.sql.warehouse.dir": str(folder),
+            "spark.sql.catalogImplementation": "in-memory",
+            "spark.driver.extraJavaOptions": f'-XX:TieredStopAtLevel=1 -XX:+UseSerialGC "-Djava.io.tmpdir={folder}"',
+        }
+        options = [f"--conf={name}={value}" for name, value in settings.items()]
+        submit = Path(pyspark.origin).parent / "bin" / "spark-submit"
+        return Service(
+            name="spark",
+            command=[submit, *options, "--class", SPARK_SERVER, "spark-internal"],
+            is_up=lambda: port_answers(port),
+            then=self._warm_spark,
+        )
+
+    def _warm_spark(self) -> None:
+        """Its first job takes seconds. Have it done before there is a picture, and do not wait."""
+        with self.home.log("first-job").open("wb") as log:
+            subprocess.Popen(
+                [*leash("KILL"), sys.executable, "-m", "deployments.up.first_job"],
+                cwd=PROJECT,
+                env=environment(self.environment()),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _receiver(self) -> Service:
+        health = self.hook.replace("/hooks/s3", "/healthz")
+        return Service("receiver", [sys.executable, "-m", "web"], is_up=lambda: http_answers(health))
+
+    def _inbox(self) -> Service:
+        command = [sys.executable, "-m", "web.inbox", "--port", str(self.home.port("inbox"))]
+        return Service("inbox", command, is_up=lambda: http_answers(self.inbox))
+
+    def _watch(self) -> Service:
+        return Service("watch", [sys.executable, "-m", "web.watch", "--to", self.to], is_up=lambda: True)
+
+    def _worker(self) -> Service:
+        options: list[str | Path] = ["--pool", POOL, "--type", self.worker, "--name", "up"]
+        command = [_program("prefect"), "worker", "start", *options]
+        return Service("worker", command, is_up=partial(self._worker_polls, datetime.now(UTC).isoformat()))
+
+    def _worker_polls(self, since: str) -> bool:
+        workers = posted(f"{self.prefect}/api/work_pools/{POOL}/workers/filter", {})
+        return any((worker["last_heartbeat_time"] or "") > since for worker in workers or [])
+
+
+def _program(name: str) -> Path:
+    return Path(sys.executable).with_name(name)
