@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
@@ -134,6 +135,39 @@ def running_ceph() -> Iterator[S3Server]:
         user = ["--uid", "test", "--display-name", "Test", "--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY]
         run(["radosgw-admin", *conf, "user", "create", *user])
         yield S3Server("ceph", endpoint)
+
+
+@contextmanager
+def running_spark(folder: Path) -> Iterator[str]:
+    """The address of a real Spark Connect server, which keeps its files in `folder`."""
+    pyspark = find_spec("pyspark")
+    assert pyspark is not None
+    assert pyspark.origin is not None
+    port = free_port()
+    settings = {
+        "spark.master": "local[2]",
+        "spark.ui.enabled": "false",
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.driver.host": "127.0.0.1",
+        "spark.sql.warehouse.dir": str(folder),
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Djava.io.tmpdir={folder}",
+    }
+    options = [f"--conf={name}={value}" for name, value in settings.items()]
+    service = ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
+    submit = str(Path(pyspark.origin).parent / "bin" / "spark-submit")
+    with process([submit, *options, *service], folder / "server.log") as server:
+        wait_until(lambda: listens(port), server)
+        yield f"sc://127.0.0.1:{port}"
+
+
+def listens(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def _ceph_conf(folder: Path, gateway: int) -> list[str]:

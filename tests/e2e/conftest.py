@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from deployments import samples
 from tests.e2e.machine import Machine, new_machine, server_environment
-from tests.servers import answers, free_port, process, wait_until
+from tests.servers import answers, free_port, process, running_spark, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -42,26 +40,8 @@ def prefect_server(prefect_home: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def spark_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real Spark Connect server."""
-    pyspark = find_spec("pyspark")
-    assert pyspark is not None
-    assert pyspark.origin is not None
-    port, folder = free_port(), tmp_path_factory.mktemp("spark")
-    settings = {
-        "spark.master": "local[2]",
-        "spark.ui.enabled": "false",
-        "spark.connect.grpc.binding.address": "127.0.0.1",
-        "spark.connect.grpc.binding.port": str(port),
-        "spark.driver.host": "127.0.0.1",
-        "spark.sql.warehouse.dir": str(folder),
-        "spark.sql.catalogImplementation": "in-memory",
-        "spark.driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Djava.io.tmpdir={folder}",
-    }
-    options = [f"--conf={name}={value}" for name, value in settings.items()]
-    service = ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
-    submit = str(Path(pyspark.origin).parent / "bin" / "spark-submit")
-    with server_environment(), process([submit, *options, *service], folder / "server.log") as server:
-        wait_until(lambda: _listens(port), server)
-        yield f"sc://127.0.0.1:{port}"
+    with server_environment(), running_spark(tmp_path_factory.mktemp("spark")) as address:
+        yield address
 
 
 @pytest.fixture
@@ -77,11 +57,3 @@ def connected(tmp_path: Path, prefect_server: str, spark_server: str) -> Iterato
     servers = {"PREFECT_API_URL": prefect_server, "INKTALLY_SPARK_REMOTE": spark_server}
     with new_machine(tmp_path, **servers) as made:
         yield made
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
-        return False

@@ -1,0 +1,286 @@
+"""All of Inktally at work, from the bucket to the mail: for the fault suite and for the benchmarks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from pathlib import Path
+from urllib.parse import urlencode
+
+import boto3
+import httpx
+import psutil
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from tests.e2e.machine import PROJECT, Machine, new_machine
+from tests.messages import s3_record
+from tests.prefect_servers import PrefectServer, new_server
+from tests.servers import (
+    ACCESS_KEY,
+    ENVIRONMENT,
+    REGION,
+    SECRET_KEY,
+    START_SECONDS,
+    S3Server,
+    answers,
+    ceph_is_installed,
+    free_port,
+    running_ceph,
+    running_moto,
+    running_spark,
+    wait_until,
+)
+
+SECRET = "a secret of this stack"
+WORKER = os.environ.get("WORKER", "warm-process")
+DOMAIN = "example.org"
+ONLY_INPUT = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "input/"}]}}
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail that the server has accepted, and when (time.monotonic)."""
+
+    to: str
+    message_id: str
+    moment: float
+    sender: int | None
+    """The process that handed it over."""
+
+    @property
+    def is_answer(self) -> bool:
+        """Not one that says that the answer takes longer."""
+        return ".delayed@" not in self.message_id
+
+
+@dataclass
+class Mailbox:
+    """An SMTP server's mails; while `away`, it asks to come again later. `on_mail` runs before it says yes."""
+
+    mails: list[Mail] = field(default_factory=list)
+    away: bool = False
+    refused: int = 0
+    on_mail: Callable[[Mail], None] = lambda _mail: None
+
+    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if self.away:
+            self.refused += 1
+            return "451 Come again later"
+        assert isinstance(envelope.content, bytes)
+        parsed = message_from_bytes(envelope.content)
+        sender = await asyncio.to_thread(_owner_of, session.peer[1])
+        mail = Mail(envelope.rcpt_tos[0], parsed["Message-ID"], time.monotonic(), sender)
+        self.mails.append(mail)
+        await asyncio.to_thread(self.on_mail, mail)
+        return "250 OK"
+
+    def moments(self) -> dict[str, float]:
+        """When each address got its first answer."""
+        return {mail.to: mail.moment for mail in reversed(list(self.mails)) if mail.is_answer}
+
+
+@dataclass(frozen=True)
+class Put:
+    """A picture that was put into the bucket, and when (time.monotonic)."""
+
+    key: str
+    to: str
+    etag: str
+    version: str
+    moment: float
+
+
+@dataclass
+class Stack:
+    """Everything that runs, and what may be done to it."""
+
+    machine: Machine
+    s3: S3Server
+    bucket: str
+    prefect: PrefectServer
+    mailbox: Mailbox
+    receiver_port: int
+    prefect_running: ExitStack
+    servers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def hook(self) -> str:
+        return f"http://127.0.0.1:{self.receiver_port}/hooks/s3"
+
+    def put(self, name: str, content: bytes) -> Put:
+        """Upload a picture of an uploader of its own."""
+        key, to = f"input/{name}.png", f"{name}@{DOMAIN}"
+        begun = time.monotonic()
+        done = self.s3.client.put_object(Bucket=self.bucket, Key=key, Body=content, Metadata={"email": to})
+        return Put(key, to, done["ETag"].strip('"'), done.get("VersionId", ""), begun)
+
+    def deliver(self, *puts: Put) -> bool:
+        """Tell the receiver of pictures as Ceph does; whether it has taken the message."""
+        details = {"sender": "ceph:s3", "bucket": self.bucket}
+        records = [s3_record(put.key, etag=put.etag, versionId=put.version, **details) for put in puts]
+        headers = {"X-Inktally-Secret": SECRET}
+        try:
+            answer = httpx.post(self.hook, json={"Records": records}, headers=headers, timeout=10)
+        except httpx.HTTPError:
+            return False
+        return answer.is_success
+
+    def connect(self) -> None:
+        """Have the bucket itself tell the receiver of pictures, where it can: moto cannot, and `upload` does it."""
+        if self.s3.name != "ceph":
+            return
+        hook = f"{self.hook}?{urlencode({'secret': SECRET})}"
+        keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY, "region_name": REGION}
+        sns = boto3.session.Session(**keys).client("sns", endpoint_url=self.s3.endpoint)
+        topic = sns.create_topic(Name=self.bucket, Attributes={"push-endpoint": hook})["TopicArn"]
+        told = {"Id": "pictures", "TopicArn": topic, "Events": ["s3:ObjectCreated:*"], "Filter": ONLY_INPUT}
+        self.s3.client.put_bucket_notification_configuration(
+            Bucket=self.bucket, NotificationConfiguration={"TopicConfigurations": [told]}
+        )
+
+    def upload(self, name: str, content: bytes) -> Put:
+        """Put a picture into a connected bucket."""
+        put = self.put(name, content)
+        if self.s3.name != "ceph":
+            self.deliver(put)
+        return put
+
+    def wait_for_mails(self, puts: Sequence[Put], seconds: float) -> None:
+        """Until all have come, or the time is over."""
+        end = time.monotonic() + seconds
+        while {put.to for put in puts} - set(self.mailbox.moments()) and time.monotonic() < end:
+            time.sleep(0.02)
+
+    def keys(self, prefix: str) -> list[str]:
+        pages = self.s3.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def recognitions(self) -> list[str]:
+        """Artefacts of recognitions, not those of counts."""
+        return [key for key in self.keys("recognitions/") if ".counts." not in key]
+
+    def start_receiver(self) -> None:
+        self.servers["receiver"] = self._start("receiver", sys.executable, "-m", "web")
+        wait_until(lambda: answers(self.hook.replace("hooks/s3", "readyz")), self.servers["receiver"])
+
+    def start_worker(self) -> None:
+        command = ["prefect", "worker", "start", "--pool", "inktally", "--type", WORKER]
+        log = self.machine.folder / "worker.log"
+        begun = log.stat().st_size if log.exists() else 0
+        self.servers["worker"] = self._start("worker", *command)
+        wait_until(lambda: b"started!" in log.read_bytes()[begun:], self.servers["worker"])
+
+    def kill(self, name: str) -> None:
+        self.servers[name].kill()
+        self.servers[name].wait()
+
+    def kill_prefect(self) -> None:
+        self.prefect_running.close()
+
+    def start_prefect(self) -> None:
+        self.prefect_running.enter_context(self.prefect.running())
+
+    def start_sweep(self) -> subprocess.Popen[bytes]:
+        return self._start("sweep", sys.executable, "-m", "flows.sweep_flow")
+
+    def run_pids(self) -> list[int]:
+        """The processes of flow runs of uploads that are at work, the oldest first."""
+        try:
+            flow_runs = sorted(self.prefect.runs(), key=lambda each: each["created"])
+        except httpx.HTTPError:  # it is away, or SQLite is locked
+            return []
+        pids = [each["infrastructure_pid"] for each in flow_runs if each["state_type"] == "RUNNING"]
+        return [int(pid.rpartition(":")[2]) for pid in pids if pid and psutil.pid_exists(int(pid.rpartition(":")[2]))]
+
+    def prepare(self) -> None:
+        """Make the work pool and the deployments."""
+        self._do("prefect", "work-pool", "create", "inktally", "--type", WORKER)
+        self._do("prefect", "--no-prompt", "deploy", "--all")
+
+    def _start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        with (self.machine.folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                command, cwd=PROJECT, env=self.machine.environment, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def _do(self, *command: str) -> None:
+        subprocess.run(
+            command, cwd=PROJECT, env=self.machine.environment, check=True, capture_output=True, timeout=START_SECONDS
+        )
+
+
+@contextmanager
+def new_stack(folder: Path, s3: S3Server, spark: str, **settings: object) -> Iterator[Stack]:
+    """A stack with a bucket, a Prefect server, a receiver and a worker of its own; `settings` are INKTALLY_…"""
+    with ExitStack() as stack:
+        (folder / "prefect").mkdir(parents=True)
+        prefect = new_server(folder / "prefect")
+        prefect_running = stack.enter_context(ExitStack())
+        prefect_running.enter_context(prefect.running())
+        mailbox, smtp, port = Mailbox(), free_port(), free_port()
+        controller = Controller(mailbox, hostname="127.0.0.1", port=smtp)
+        controller.start()
+        stack.callback(controller.stop)
+        bucket = s3.new_bucket(versioned=True)
+        own = {
+            "store": f"s3://{bucket}",
+            "s3_endpoint": s3.endpoint,
+            "s3_region": REGION,
+            "spark_remote": spark,
+            "notifier": "smtp",
+            "smtp_port": smtp,
+            "hook_secret": SECRET,
+            "web_port": port,
+            "cache": folder / "cache",
+            "dead_letters": folder / "dead-letters",
+            **settings,
+        }
+        environment = {f"INKTALLY_{name.upper()}": str(value) for name, value in own.items()}
+        servers = {"PREFECT_API_URL": prefect.api, **ENVIRONMENT}
+        machine = stack.enter_context(new_machine(folder / "machine", **servers, **environment))
+        made = Stack(machine, s3, bucket, prefect, mailbox, port, prefect_running)
+        stack.callback(_end, made)
+        made.prepare()
+        made.start_receiver()
+        made.start_worker()
+        yield made
+
+
+@contextmanager
+def own_servers(folder: Path) -> Iterator[tuple[S3Server, str]]:
+    """The best S3 server there is, and a Spark Connect server, for those who have no fixtures."""
+    (folder / "spark").mkdir(parents=True)
+    with running_ceph() if ceph_is_installed() else running_moto() as s3, running_spark(folder / "spark") as spark:
+        yield s3, spark
+
+
+def kill_run(pid: int) -> None:
+    """End a run's process, as a machine that is out of memory does; what it has started goes with it."""
+    with suppress(psutil.Error):
+        doomed = [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]
+        for each in reversed(doomed):
+            with suppress(psutil.Error):
+                each.send_signal(signal.SIGKILL)
+
+
+def _end(stack: Stack) -> None:
+    for server in stack.servers.values():
+        server.kill()
+        server.wait()
+
+
+def _owner_of(port: int) -> int | None:
+    """The process on this machine whose connection comes from a port."""
+    for each in psutil.net_connections("tcp4"):
+        if each.laddr and each.laddr.port == port and each.pid not in {None, os.getpid()}:
+            return each.pid
+    return None
