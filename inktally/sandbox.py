@@ -1,6 +1,6 @@
 """Child processes in which pictures are decoded and read, so that no picture can harm or outlive the parent.
 
-A child leads a process group of its own, owns a temporary folder, gets no secret of the parent's environment, and
+A child leads a process group of its own, owns a temporary folder, is handed no secret of the environment, and
 answers one request at a time, each a line of JSON. When a request takes too long, the whole group is killed and the
 folder removed. When the parent dies, however it dies, the child sees its input end and does both itself.
 """
