@@ -215,7 +215,7 @@ class Picture:
         if self.problem is None:
             with self._step("announce"):
                 self._check_claim()
-                self.recipient = upload_steps.announce(self.delivery, self.receipt, self.counting)
+                self.recipient = upload_steps.announce(self.delivery, self.engine, self.receipt, self.counting)
         if self.is_final:
             with self._step("dispose"):
                 self._check_claim()

@@ -16,11 +16,11 @@ from inktally.settings import Settings
 from inktally.steps import is_answered, is_at_work, set_recipient, stat_or_none
 
 
-def bring(store: Store, picture: Path, key: str, settings: Settings, *, email: str = "", language: str = "") -> Upload:
+def bring(store: Store, picture: Path, key: str, settings: Settings, *, email: str = "") -> Upload:
     """Put a copy of a local picture into the store. Raises `NotFound`, or `AccessDenied` when it may not be read."""
     if not picture.is_file():
         raise NotFound(f"There is no file {picture}.")
-    metadata = {name: value for name, value in {"email": email, "language": language}.items() if value}
+    metadata = {"email": email} if email else {}
     try:
         return _receive(store, picture, key, metadata, settings)
     except PermissionError as error:

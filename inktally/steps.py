@@ -163,15 +163,17 @@ def _counts_key(receipt: Receipt, counting: Counting) -> str:
     return keys.counts(receipt.content, receipt.fingerprint, counting)
 
 
-def counts_document(store: Store, delivery: Delivery, receipt: Receipt, counting: Counting) -> CountsDocument:
-    """The counts as the uploader gets them. Raises `NotFound` when something they are made of has gone."""
+def counts_document(
+    store: Store, delivery: Delivery, engine: Engine, receipt: Receipt, counting: Counting
+) -> CountsDocument:
+    """The counts as the uploader gets them. Raises `NotFound` when they have gone."""
     counts = counts_of(store, receipt, counting)
     if counts is None:
         raise NotFound(f"The counts of {delivery.upload.key} have gone; run it again.")
     return report.counts_document(
         source=store.address(delivery.picture.key),
         picture=delivery.picture,
-        engine=recognition_of(store, receipt).engine,
+        engine=engine,
         pages=receipt.pages,
         counting=counting,
         counts=counts,
@@ -189,7 +191,7 @@ def publish(store: Store, delivery: Delivery, receipt: Receipt, counting: Counti
     name = delivery.upload.name
     recognition = recognition_of(store, receipt)
     tokens = tokenise(recognition.words, counting.min_confidence)
-    document = counts_document(store, delivery, receipt, counting)
+    document = counts_document(store, delivery, recognition.engine, receipt, counting)
     contents = {
         "plain_text": (keys.plain_text(name), report.plain_text(recognition)),
         "coordinates_text": (keys.coordinates_text(name), report.coordinates_tsv(recognition, tokens)),

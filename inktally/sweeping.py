@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from inktally import keys, steps
 from inktally.arguments import is_picture
 from inktally.document import Delivery, StoredObject, Upload, Value
-from inktally.errors import InktallyError, NotFound
+from inktally.errors import InktallyError
 from inktally.ports import Store
 from inktally.settings import Settings
 
@@ -50,16 +50,9 @@ class Sweep:
         delivery = Delivery(upload=upload, picture=picture)
         if picture.age < self._settings.sweep_grace_seconds or steps.is_answered(self._store, delivery):
             return None
-        holder = self._holder(delivery)
+        holder = steps.stat_or_none(self._store, keys.marker(delivery.id, "claim"))
         if holder is not None and holder.age <= self._settings.lease_seconds:
             return None
         attempt = int(picture.age / self._settings.sweep_again_seconds)
         key = f"{delivery.id} {attempt} {holder.etag if holder else ''}"
         return Unanswered(upload=upload, age=picture.age, idempotency_key=key)
-
-    def _holder(self, delivery: Delivery) -> StoredObject | None:
-        """The claim of the run that is, or was, at work on it."""
-        try:
-            return self._store.stat(keys.marker(delivery.id, "claim"))
-        except NotFound:
-            return None

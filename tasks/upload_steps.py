@@ -52,10 +52,10 @@ def publish(delivery: Delivery, receipt: Receipt, counting: Counting) -> dict[st
 
 
 @task(name="announce", task_run_name="announce {delivery.upload.short_name}", persist_result=False, **RETRIES)
-def announce(delivery: Delivery, receipt: Receipt, counting: Counting) -> str | None:
+def announce(delivery: Delivery, engine: Engine, receipt: Receipt, counting: Counting) -> str | None:
     """Mail a picture's counts; the recipient."""
     store = wiring.store(delivery.upload.store)
-    document = steps.counts_document(store, delivery, receipt, counting)
+    document = steps.counts_document(store, delivery, engine, receipt, counting)
     return steps.announce_counts(store, wiring.notifier(), delivery, document, wiring.settings())
 
 

@@ -114,7 +114,7 @@ class Desk:
     def announce(self, delivery: Delivery) -> str | None:
         receipt = self.recognise(delivery)
         steps.count(self.store, self.counter, [receipt], COUNTING)
-        document = steps.counts_document(self.store, delivery, receipt, COUNTING)
+        document = steps.counts_document(self.store, delivery, ENGINE, receipt, COUNTING)
         return steps.announce_counts(self.store, self.notifier, delivery, document, self.settings)
 
     def keys(self, prefix: str) -> list[str]:
