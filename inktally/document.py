@@ -100,7 +100,10 @@ class Box(Value):
 
 
 class Word(Value):
-    """One recognised word; `confidence` runs from 0 to 100. All numbers of the layout start at 1."""
+    """One recognised word; `confidence` runs from 0 to 100. All numbers of the layout start at 1.
+
+    `section` is the number of the page's section it stands in; 0: the page was not split.
+    """
 
     text: str
     confidence: float
@@ -110,18 +113,44 @@ class Word(Value):
     line: int
     word: int
     box: Box
+    section: int = 0
 
     @property
     def line_id(self) -> tuple[int, int, int, int]:
         return self.page, self.block, self.paragraph, self.line
 
 
+SectionKind = Literal["body", "header", "footer", "page-number"]
+
+
+class Section(Value):
+    """A part of a page that is read as one: a column, an article, a header. `number` starts at 1, in reading order."""
+
+    number: int
+    kind: SectionKind
+    box: Box
+
+
+class Step(Value):
+    """Something that was done to a page before it was read, with what was measured for it."""
+
+    name: str
+    parameters: dict[str, float | int | str] = {}
+
+
 class Page(Value):
-    """One page of a picture, its size in pixels."""
+    """One page of a picture, its size in pixels, and how it was read."""
 
     number: int
     width: int
     height: int
+    dpi: int = Field(default=0, description="as stated or estimated; 0: unknown")
+    source: Literal["picture", "text layer"] = "picture"
+    engine: str = Field(default="", description="whose words were kept")
+    reason: str = Field(default="", description="why that engine's")
+    quality: float | None = Field(default=None, description="estimated share of words read rightly, 0 to 1")
+    steps: tuple[Step, ...] = ()
+    sections: tuple[Section, ...] = ()
 
 
 class Engine(Value):

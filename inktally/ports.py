@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from inktally.document import Engine, Recognition, StoredObject, Token, WordCounts
+
+if TYPE_CHECKING:
+    from inktally.imaging.page import PageImage, PageText
 
 
 class Store(Protocol):
@@ -85,6 +88,24 @@ class Recogniser(Protocol):
 
     def recognise(self, picture: Path, engine: Engine) -> Recognition:
         """Read a picture. Raises `PictureError` when it is the picture's fault, `EngineFailed` when it is not."""
+        ...
+
+
+class PageEngine(Protocol):
+    """One OCR engine: what a new file in inktally/engines/ brings, by its function `build(settings)`.
+
+    A free engine is built and asked in a sandboxed child, which has the settings without their secrets. One that is
+    `remote` is asked in the parent, which has credentials.
+    """
+
+    remote: bool
+
+    def identify(self, languages: Sequence[str]) -> Engine:
+        """What would read a page in these languages, without starting it. Raises `MissingTool`, `BadSettings`."""
+        ...
+
+    def read(self, page: PageImage, engine: Engine) -> PageText:
+        """Read one prepared page. Raises `PictureError` when it is the page's fault, `EngineFailed` when not."""
         ...
 
 

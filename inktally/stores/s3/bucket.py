@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 CONNECTIONS = 32
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 3, 20, 3
+LOST_PUTS = 5
 LONGEST_REQUEST_SECONDS = ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS)
 
 DENIED = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
@@ -118,8 +119,21 @@ class Bucket:
             body = stack.enter_context(content.open("rb")) if isinstance(content, Path) else content
             size = len(body) if isinstance(body, bytes) else os.fstat(body.fileno()).st_size
             stack.enter_context(self._errors(key, replacing=bool(if_match)))
-            response = self._client.put_object(**self._named(key), Body=body, Metadata=headers, **condition)
+            request = {**self._named(key), "Body": body, "Metadata": headers, **condition}
+            response = self._put_again_if_lost(request, replacing=bool(if_match))
         return self._written(key, size, response)
+
+    def _put_again_if_lost(self, request: Any, *, replacing: bool) -> Any:
+        """Ceph 16 may answer NoSuchKey to a PUT while another erases a version of that key; such a PUT had no effect."""
+        for lost in range(LOST_PUTS + 1):
+            try:
+                return self._client.put_object(**request)
+            except boto.ClientError as error:
+                if replacing or lost == LOST_PUTS or error.response["Error"].get("Code") != "NoSuchKey":
+                    raise
+                if hasattr(request["Body"], "seek"):
+                    request["Body"].seek(0)
+        raise AssertionError("the last attempt returns or raises")
 
     def copy(self, source: StoredObject, key: str, storage_class: str = "") -> StoredObject:
         options: Any = {"StorageClass": storage_class} if storage_class else {}
