@@ -33,13 +33,9 @@ class StoredObject(Value):
     metadata: dict[str, str] = {}
 
     def same_version(self, other: StoredObject) -> bool:
-        return (self.key, self.version, self.etag, self.size, self.modified) == (
-            other.key,
-            other.version,
-            other.etag,
-            other.size,
-            other.modified,
-        )
+        """Two with a version id are told by that; else all that the store says of them must be alike."""
+        mine, others = (self.key, self.version, self.etag, self.size), (other.key, other.version, other.etag, other.size)
+        return mine == others and (bool(self.version) or self.modified == other.modified)
 
 
 class Upload(Value):

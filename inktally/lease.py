@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from uuid import uuid4
 
+from inktally.document import StoredObject
 from inktally.errors import Busy, InktallyError, NotFound, Overwritten
 from inktally.ports import Store
 
@@ -32,7 +33,8 @@ class Lease:
         self.key = key
         self._store = store
         self._ttl = ttl
-        self._etag = ""
+        self._written: StoredObject | None = None
+        self._stands_alone = False
         self._content = b""
         self._renewed = 0.0
         self._released = Event()
@@ -41,7 +43,7 @@ class Lease:
     @property
     def held(self) -> bool:
         """Whether nobody else can have taken it yet."""
-        return bool(self._etag) and time.monotonic() - self._renewed < self._ttl
+        return self._written is not None and time.monotonic() - self._renewed < self._ttl
 
     def acquire(self, timeout: float | None = None) -> bool:
         """Take it, waiting at most `timeout` seconds (None: for ever); whether it was taken."""
@@ -63,11 +65,17 @@ class Lease:
             self._keeper.join()
         if self.held:
             try:
-                if self._etag_if_ours():
-                    self._store.remove(self.key)
+                self._remove()
             except InktallyError as error:
                 logger.warning("could not give up %s, which ends in %.0f s: %s", self.key, self._ttl, error)
-        self._etag = ""
+        self._written = None
+
+    def _remove(self) -> None:
+        """Where versions are kept, one that replaced nothing is deleted by its own; else an older one would show."""
+        if self._written and self._written.version and self._stands_alone:
+            self._store.delete(self._written)
+        elif self._found_if_ours():
+            self._store.remove(self.key)
 
     def _take(self) -> bool:
         try:
@@ -91,27 +99,33 @@ class Lease:
         begun = time.monotonic()
         self._content = json.dumps({"holder": uuid4().hex}).encode()
         try:
-            etag = self._store.put(self.key, self._content, if_absent=if_absent, if_match=if_match).etag
+            written = self._store.put(self.key, self._content, if_absent=if_absent, if_match=if_match)
         except Overwritten:
-            etag = self._etag_if_ours()
-            if not etag:
+            found = self._found_if_ours()
+            if found is None:
                 raise
-        self._etag, self._renewed = etag, begun
+            written = found
+        self._written, self._renewed = written, begun
+        self._stands_alone = if_absent
 
-    def _etag_if_ours(self) -> str:
-        """Our object's ETag, if it stands there: a write whose answer was lost may have been sent twice."""
+    def _renew(self) -> None:
+        assert self._written is not None
+        self._write(if_match=self._written.etag)
+
+    def _found_if_ours(self) -> StoredObject | None:
+        """Our object, if it stands there: a write whose answer was lost may have been sent twice."""
         try:
-            return self._store.stat(self.key).etag if self._store.read(self.key) == self._content else ""
+            return self._store.stat(self.key) if self._store.read(self.key) == self._content else None
         except NotFound:
-            return ""
+            return None
 
     def _keep(self) -> None:
         while not self._released.wait(self._ttl / RENEWALS_PER_LIFE):
             try:
-                self._write(if_match=self._etag)
+                self._renew()
             except Overwritten:
                 logger.warning("lost %s to another holder", self.key)
-                self._etag = ""
+                self._written = None
                 return
             except InktallyError as error:
                 logger.warning("could not renew %s: %s", self.key, error)

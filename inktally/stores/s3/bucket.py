@@ -172,11 +172,11 @@ class Bucket:
         return Overwritten(f"{self.address(key)} is not, or no longer, what was expected there.")
 
     def _written(self, key: str, size: int, response: Any) -> StoredObject:
-        """The object just put. The answer does not say when it was changed, so that is looked up."""
+        """The object just put. The answer does not say when it was changed; without a version that is looked up."""
         etag, version, modified = bare(response["ETag"]), version_of(response), time_of(date(response))
         with suppress(NotFound):
-            found = self.head(key, version)
-            modified = found.modified if found.etag == etag else modified
+            found = None if version else self.head(key)
+            modified = found.modified if found and found.etag == etag else modified
         return StoredObject(key=key, etag=etag, size=size, version=version, modified=modified)
 
     def _pages(self, operation: Any, prefix: str) -> Iterator[dict[str, Any]]:
