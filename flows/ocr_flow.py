@@ -5,30 +5,22 @@ As a command: python -m flows.ocr_flow PICTURE… (see --help). As a deployment:
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from threading import Timer
-from time import monotonic
 from typing import Any
 
 from prefect import State, flow, get_run_logger
-from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows import group
 from flows.picture import Picture
+from flows.pipeline import CORES, Pipeline
 from inktally.document import Options, Outcome, Upload
-from tasks import ui, wiring
-
-CORES = os.cpu_count() or 1  # more recognitions at once would only be slower
+from tasks import wiring
 
 AS_THE_SETTINGS_SAY = Options()
-NEXT_LOOK = 0.05  # seconds
-MOST_SHOWN = 25  # pictures of one run whose words and links are shown in the UI
 
 
 class NotAnswered(Exception):
@@ -61,72 +53,18 @@ def ocr_flow(uploads: list[Upload], options: Options = AS_THE_SETTINGS_SAY) -> S
     """
     pictures = [Picture.of(upload, options) for upload in uploads]
     late = _watch_the_deadline(pictures)
-    progress = ui.Progress(len(pictures))
     try:
-        for picture in pictures:
-            picture.begin()
-        _process([picture for picture in pictures if not picture.must_wait], progress)
-        for picture in pictures:
-            if picture.must_wait:
-                picture.begin(options.wait)
-                _process([picture], progress)
+        with Pipeline(len(pictures)) as pipeline:
+            pipeline.run(pictures)
+            for picture in pictures:
+                if picture.must_wait:
+                    pipeline.run([picture], options.wait)
     finally:
         late.cancel()
         for picture in pictures:
             picture.let_go()
-    for picture in pictures[:MOST_SHOWN]:
-        picture.show()
+    group.show(pictures)
     return _final_state(pictures)
-
-
-def _process(pictures: list[Picture], progress: ui.Progress) -> None:
-    progress.advance(sum(picture.outcome is not None for picture in pictures))
-    pictures = [picture for picture in pictures if picture.outcome is None]
-    new = [picture for picture in pictures if not picture.is_known]
-    futures = {picture.submit(): picture for picture in new}
-    for picture in pictures:
-        if picture.is_known:
-            picture.recall()
-            _finish([picture], progress)
-    for group in _groups(futures):
-        _finish(group, progress)
-
-
-def _groups(futures: dict[PrefectFuture[Any], Picture]) -> Iterator[list[Picture]]:
-    """The pictures as they are recognised, in groups that are counted together.
-
-    A group is closed when nothing more is to come, or when Spark is there and its first picture has waited for
-    INKTALLY_GROUP_SECONDS. A picture that needs no count goes on at once, alone.
-    """
-    finished: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()
-    for future in futures:
-        future.add_done_callback(finished.put)
-    group: list[Picture] = []
-    waiting, since = len(futures), 0.0
-    while waiting:
-        with suppress(Empty):
-            picture = futures[future := finished.get(timeout=NEXT_LOOK)]
-            waiting -= 1
-            picture.take(future)
-            if not picture.needs_a_count:
-                yield [picture]
-            else:
-                since = since if group else monotonic()
-                group.append(picture)
-        if group and (not waiting or _is_due(since)):
-            yield group
-            group = []
-
-
-def _is_due(since: float) -> bool:
-    return monotonic() - since >= wiring.settings().group_seconds and wiring.counter().is_ready
-
-
-def _finish(pictures: list[Picture], progress: ui.Progress) -> None:
-    Picture.count(pictures)
-    for picture in pictures:
-        picture.finish()
-        progress.advance(1)
 
 
 def _watch_the_deadline(pictures: list[Picture]) -> Timer:

@@ -29,7 +29,7 @@ from inktally.errors import (
 from inktally.lease import Lease
 from inktally.ports import Store
 from inktally.progress import tell
-from tasks import caching, chaining, ui, upload_steps, wiring
+from tasks import caching, chaining, upload_steps, wiring
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ class Picture:
     _delivery: Delivery | None = None
     _engine: Engine | None = None
     _claim: Lease | None = None
+    _counts: WordCounts | None = None
     _overwrite_cache: bool = False
     must_wait: bool = False
     is_no_more: bool = False
@@ -99,10 +100,9 @@ class Picture:
         self.is_no_more = isinstance(self.problem, NotFound | Overwritten)
         if self.must_wait:
             self.problem = None
-        elif self.is_rejected:
-            self.finish()
-        elif self.problem is not None:
-            self._end()
+        elif self.problem is not None and not self.is_rejected:
+            self.conclude()
+            self.end()
         elif self.outcome is not None:
             self.outcome = self.outcome.model_copy(update={"cached": True})
             self.let_go()
@@ -180,58 +180,25 @@ class Picture:
         """Whether it has been recognised, and its words have never been counted."""
         if self.problem is not None or self.receipt is None:
             return False
-        return self._counts() is None
+        return self.counts() is None
 
-    @staticmethod
-    def count(pictures: Iterable[Picture]) -> None:
-        """Count the words of pictures, one Spark job for all that have no counts yet."""
-        for (store, counting), group in _by_store_and_counting(pictures).items():
-            for picture in group:
-                if not picture.is_cached:
-                    tell(picture.name, "counting")
-            begun, problem = monotonic(), None
-            try:
-                upload_steps.count(store, [picture.receipt for picture in group if picture.receipt], counting)
-            except Exception as error:  # noqa: BLE001 - kept as the problem of each
-                problem = error
-            for picture in group:
-                picture.problem = problem
-                picture.seconds["count"] = round(monotonic() - begun, 3)
+    def check_claim(self) -> None:
+        """Keep it as a problem when another run may have taken the picture over."""
+        if not self.is_claimed:
+            self.problem = Busy(f"This run was stopped so long that another may have taken {self.name} over.")
 
-    def finish(self) -> None:
-        """Publish, announce, dispose and answer, or reject; whatever happens, the picture has an outcome."""
-        if self.problem is None:
-            self._answer()
-        if isinstance(self.problem, PictureError):
-            with self._step("announce"):
-                self._check_claim()
-                self.recipient = upload_steps.reject(self.delivery, Problem.of(self.problem))
-        self._end()
+    @property
+    def is_claimed(self) -> bool:
+        return self._claim is not None and self._claim.held
 
-    def _answer(self) -> None:
-        assert self.receipt is not None
-        with self._step("publish"):
-            self.outputs = upload_steps.publish(self.delivery, self.receipt, self.counting)
-        if self.problem is None:
-            with self._step("announce"):
-                self._check_claim()
-                self.recipient = upload_steps.announce(self.delivery, self.engine, self.receipt, self.counting)
-        if self.is_final:
-            with self._step("dispose"):
-                self._check_claim()
-                upload_steps.dispose(self.delivery, self.outputs, self.after)
-
-    def _check_claim(self) -> None:
-        if self._claim is None or not self._claim.held:
-            raise Busy(f"This run was stopped so long that another may have taken {self.name} over.")
-
-    def _end(self) -> None:
+    def conclude(self) -> None:
+        """Make up the outcome."""
         self.outcome = self._outcome()
-        if self.is_final:
-            with self._step("answer"):
-                upload_steps.answer(self.delivery, self.outcome)
+
+    def end(self) -> None:
+        """Tell how it ended, and let it go."""
         if self.problem is None:
-            chaining.announce_counted(self.delivery, self.outcome)
+            chaining.announce_counted(self.delivery, self.summary)
         self.let_go()
         tell(self.name, f"failed: {self.problem}" if self.problem else "done")
         if self.is_our_fault:
@@ -248,7 +215,7 @@ class Picture:
             notified=self.recipient,
             error=Problem.of(self.problem) if self.problem else None,
         )
-        counts = self._counts()
+        counts = self.counts()
         if self.receipt is None or counts is None:
             return outcome
         facts = {
@@ -265,19 +232,14 @@ class Picture:
         except InktallyError:  # no such store
             return f"{self.upload.store}/{self.upload.key}"
 
-    def _counts(self) -> WordCounts | None:
+    def counts(self) -> WordCounts | None:
         """None when there are none, or when the store cannot be asked now: an outcome must not fail."""
-        try:
-            return steps.counts_of(self._store, self.receipt, self.counting) if self.receipt else None
-        except InktallyError as error:
-            logger.warning("the counts of %s cannot be read: %s", self.name, error)
-            return None
-
-    def show(self) -> None:
-        """Show the words and the outputs in Prefect's UI; what goes wrong there harms no picture."""
-        counts = self._counts() if self.outputs else None
-        if counts is not None:
-            ui.show(self.name, self.summary, counts, return_state=True)
+        if self._counts is None and self.receipt is not None:
+            try:
+                self._counts = steps.counts_of(self._store, self.receipt, self.counting)
+            except InktallyError as error:
+                logger.warning("the counts of %s cannot be read: %s", self.name, error)
+        return self._counts
 
     def tell_it_takes_longer(self) -> None:
         """Mail once that the answer comes later, if it has not come yet."""
@@ -349,12 +311,8 @@ class Picture:
         except Exception as error:  # noqa: BLE001 - decided upon by its type
             self.problem = error
         finally:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + monotonic() - begun, 3)
+            self.spend(name, monotonic() - begun)
 
-
-def _by_store_and_counting(pictures: Iterable[Picture]) -> dict[tuple[str, Counting], list[Picture]]:
-    groups: dict[tuple[str, Counting], list[Picture]] = {}
-    for picture in pictures:
-        if picture.receipt is not None and picture.problem is None:
-            groups.setdefault((picture.upload.store, picture.counting), []).append(picture)
-    return groups
+    def spend(self, step: str, seconds: float) -> None:
+        """Note down what a step took."""
+        self.seconds[step] = round(self.seconds.get(step, 0.0) + seconds, 3)

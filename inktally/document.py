@@ -34,7 +34,10 @@ class StoredObject(Value):
 
     def same_version(self, other: StoredObject) -> bool:
         """Two with a version id are told by that; else all that the store says of them must be alike."""
-        mine, others = (self.key, self.version, self.etag, self.size), (other.key, other.version, other.etag, other.size)
+        mine, others = (
+            (self.key, self.version, self.etag, self.size),
+            (other.key, other.version, other.etag, other.size),
+        )
         return mine == others and (bool(self.version) or self.modified == other.modified)
 
 

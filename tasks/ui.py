@@ -7,21 +7,25 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
+from urllib.parse import quote
 
 from prefect import task
 from prefect.artifacts import (
-    create_link_artifact,
+    create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
 )
 
-from inktally.document import Outcome, WordCounts, sha256_of
+from inktally.document import CountedWord, Outcome, WordCounts, sha256_of
 
 logger = logging.getLogger(__name__)
 
-TOP_WORDS = 20
+TOP_WORDS = 20  # of a single picture
+FEW_WORDS = 5  # of each among several
+NEXT_UPDATE = 1.0  # seconds
 
 
 class Progress:
@@ -33,6 +37,7 @@ class Progress:
     def __init__(self, pictures: int) -> None:
         self._pictures = pictures
         self._done = 0
+        self._told = 0.0
         self._artifact: Any = None
         if pictures > 1:
             with _harmless():
@@ -42,7 +47,9 @@ class Progress:
 
     def advance(self, pictures: int) -> None:
         self._done += pictures
-        if self._artifact is not None and pictures:
+        now = monotonic()
+        if self._artifact is not None and (now - self._told >= NEXT_UPDATE or self._done == self._pictures):
+            self._told = now
             with _harmless():
                 update_progress_artifact(self._artifact, progress=100.0 * self._done / self._pictures)
 
@@ -56,21 +63,50 @@ def _harmless() -> Iterator[None]:
 
 
 @task(name="show", task_run_name="show {name}", persist_result=False)
-def show(name: str, outcome: Outcome, counts: WordCounts) -> None:
-    """Artifacts of one picture: its top words as a table, and a link to each output."""
-    slug = artifact_key(name)
+def show_words(name: str, outcome: Outcome, counts: WordCounts | None) -> None:
+    """Artifacts of one picture: its top words as a table, and links to its outputs."""
+    slug, shown = artifact_key(name), _markdown(name)
     create_table_artifact(
-        table=[entry.model_dump() for entry in counts.words[:TOP_WORDS]],
+        table=[entry.model_dump() for entry in _top(counts, TOP_WORDS)],
         key=f"words-{slug}",
-        description=f"Top words of **{_markdown(name)}**: {counts.total:,} words, {counts.distinct:,} distinct",
+        description=f"Top words of **{shown}**: {outcome.words:,} words, {outcome.distinct:,} distinct",
     )
-    for output, address in outcome.outputs.items():
-        create_link_artifact(
-            link=address if "://" in address else Path(address).as_uri(),
-            link_text=Path(address).name,
-            key=f"{output.replace('_', '-')}-{slug}",
-            description=f"{output.replace('_', ' ').capitalize()} of **{_markdown(name)}**",
-        )
+    links = "\n".join(f"- {_title(output)}: {_link(address)}" for output, address in outcome.outputs.items())
+    create_markdown_artifact(links, key=f"outputs-{slug}", description=f"Outputs of **{shown}**")
+
+
+@task(name="show", persist_result=False)
+def show_pictures(pictures: dict[str, tuple[Outcome, WordCounts | None]]) -> None:
+    """One artifact of a run with several pictures: a row for each, with its top words and links to its outputs."""
+    create_table_artifact(
+        table=[
+            {
+                "picture": name,
+                "words": outcome.words,
+                "distinct": outcome.distinct,
+                "confidence": outcome.mean_confidence,
+                "top words": ", ".join(f"{entry.word} {entry.count}" for entry in _top(counts, FEW_WORDS)),
+                **{_title(output): _link(address) for output, address in outcome.outputs.items()},
+            }
+            for name, (outcome, counts) in pictures.items()
+        ],
+        key="counted-pictures",
+        description=f"{len(pictures)} pictures and their outputs",
+    )
+
+
+def _top(counts: WordCounts | None, most: int) -> tuple[CountedWord, ...]:
+    return counts.words[:most] if counts else ()
+
+
+def _title(output: str) -> str:
+    return output.replace("_", " ").capitalize()
+
+
+def _link(address: str) -> str:
+    """In Markdown, which the cells of tables understand, too."""
+    url = address if "://" in address else Path(address).as_uri()
+    return f"[{_markdown(Path(address).name)}](<{quote(url, safe=':/%')}>)"
 
 
 def artifact_key(name: str) -> str:

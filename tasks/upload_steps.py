@@ -1,11 +1,14 @@
-"""The steps of one upload as Prefect tasks; what they do stands in inktally/steps.py."""
+"""The steps of uploads as Prefect tasks; what they do stands in inktally/steps.py."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from prefect import State, task
 from prefect.client.schemas.objects import TaskRun
+from prefect.context import TaskRunContext
+from prefect.runtime import task_run
 from prefect.tasks import Task, exponential_backoff
 
 from inktally import steps
@@ -16,9 +19,70 @@ from tasks import wiring
 RECOGNITION_TAG = "inktally-recognition"  # a concurrency limit of this name holds across all runs and workers
 
 
+class Answer(NamedTuple):
+    """A counted picture whose uploader is to be told."""
+
+    delivery: Delivery
+    engine: Engine
+    receipt: Receipt
+    counting: Counting
+
+
+class Disposal(NamedTuple):
+    """A picture whose uploader has been told, what was made of it, and what is to become of it."""
+
+    delivery: Delivery
+    outputs: dict[str, str]
+    after: After
+
+
+class Rejection(NamedTuple):
+    """A picture that cannot be read, and why."""
+
+    delivery: Delivery
+    problem: Problem
+
+
+class Closing(NamedTuple):
+    """A picture that is done, and how it ended."""
+
+    delivery: Delivery
+    outcome: Outcome
+
+
 def _is_worth_a_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     error = state.result(raise_on_failure=False)
     return isinstance(error, BaseException) and is_retryable(error)
+
+
+def _named() -> str:
+    """The step, and the pictures it is taken for."""
+    items = task_run.parameters["pictures"]
+    more = f" and {len(items) - 1} more" if len(items) > 1 else ""
+    return f"{task_run.task_name} {items[0].delivery.upload.short_name}{more}"
+
+
+def _for_each(step: Callable[[Any], Any], pictures: Sequence[Any]) -> list[Any]:
+    """Take a step for each; the results, or errors in their place.
+
+    An error that is worth a retry is raised while there are retries: then the step is taken again for all, and finds
+    what was done. So is the error of a picture that is alone, for Prefect to show.
+    """
+    results = [_result_or_error(step, picture) for picture in pictures]
+    errors = [result for result in results if isinstance(result, Exception)]
+    context = TaskRunContext.get()
+    is_last = context is None or context.task_run.run_count > context.task.retries
+    worth_a_retry = [error for error in errors if is_retryable(error) and not is_last]
+    for error in worth_a_retry or (errors if len(pictures) == 1 else []):
+        raise error
+    return results
+
+
+def _result_or_error(step: Callable[[Any], Any], picture: Any) -> Any:
+    try:
+        return step(picture)
+    except Exception as error:  # noqa: BLE001 - the flow decides by its type
+        return error
 
 
 RETRIES: dict[str, Any] = {
@@ -45,36 +109,61 @@ def count(store: str, receipts: list[Receipt], counting: Counting) -> None:
     steps.count(wiring.store(store), wiring.counter(), receipts, counting)
 
 
-@task(name="publish", task_run_name="publish {delivery.upload.short_name}", persist_result=False, **RETRIES)
-def publish(delivery: Delivery, receipt: Receipt, counting: Counting) -> dict[str, str]:
-    """Write a picture's outputs; their names and addresses."""
-    return steps.publish(wiring.store(delivery.upload.store), delivery, receipt, counting)
+FOR_EACH: dict[str, Any] = {"task_run_name": _named, "persist_result": False, **RETRIES}
 
 
-@task(name="announce", task_run_name="announce {delivery.upload.short_name}", persist_result=False, **RETRIES)
-def announce(delivery: Delivery, engine: Engine, receipt: Receipt, counting: Counting) -> str | None:
-    """Mail a picture's counts; the recipient."""
-    store = wiring.store(delivery.upload.store)
-    document = steps.counts_document(store, delivery, engine, receipt, counting)
-    return steps.announce_counts(store, wiring.notifier(), delivery, document, wiring.settings())
+@task(name="publish", **FOR_EACH)
+def publish(pictures: list[Answer]) -> list[dict[str, str] | Exception]:
+    """Write the outputs of pictures; their names and addresses."""
+    return _for_each(_publish, pictures)
 
 
-@task(name="dispose", task_run_name="dispose {delivery.upload.short_name}", persist_result=False, **RETRIES)
-def dispose(delivery: Delivery, outputs: dict[str, str], after: After) -> None:
-    """Keep, archive or delete the picture."""
-    steps.dispose(wiring.store(delivery.upload.store), delivery, outputs, after, wiring.settings())
+def _publish(picture: Answer) -> dict[str, str]:
+    store = wiring.store(picture.delivery.upload.store)
+    return steps.publish(store, picture.delivery, picture.receipt, picture.counting)
 
 
-@task(name="reject", task_run_name="reject {delivery.upload.short_name}", persist_result=False, **RETRIES)
-def reject(delivery: Delivery, problem: Problem) -> str | None:
-    """Tell what is wrong with a picture and move it to failed/; the recipient."""
-    store = wiring.store(delivery.upload.store)
-    recipient = steps.announce_failure(store, wiring.notifier(), delivery, problem, wiring.settings())
-    steps.reject(store, delivery, problem)
+@task(name="announce", **FOR_EACH)
+def announce(pictures: list[Answer]) -> list[str | Exception | None]:
+    """Mail the counts of pictures; the recipients."""
+    return _for_each(_announce, pictures)
+
+
+def _announce(picture: Answer) -> str | None:
+    store = wiring.store(picture.delivery.upload.store)
+    document = steps.counts_document(store, *picture)
+    return steps.announce_counts(store, wiring.notifier(), picture.delivery, document, wiring.settings())
+
+
+@task(name="dispose", **FOR_EACH)
+def dispose(pictures: list[Disposal]) -> list[Exception | None]:
+    """Keep, archive or delete pictures."""
+    return _for_each(_dispose, pictures)
+
+
+def _dispose(picture: Disposal) -> None:
+    store = wiring.store(picture.delivery.upload.store)
+    steps.dispose(store, picture.delivery, picture.outputs, picture.after, wiring.settings())
+
+
+@task(name="reject", **FOR_EACH)
+def reject(pictures: list[Rejection]) -> list[str | Exception | None]:
+    """Tell what is wrong with pictures and move them to failed/; the recipients."""
+    return _for_each(_reject, pictures)
+
+
+def _reject(picture: Rejection) -> str | None:
+    store = wiring.store(picture.delivery.upload.store)
+    recipient = steps.announce_failure(store, wiring.notifier(), *picture, wiring.settings())
+    steps.reject(store, *picture)
     return recipient
 
 
-@task(name="answer", task_run_name="answer {delivery.upload.short_name}", persist_result=False, **RETRIES)
-def answer(delivery: Delivery, outcome: Outcome) -> None:
-    """Write down that a picture has been answered."""
-    steps.answer(wiring.store(delivery.upload.store), delivery, outcome)
+@task(name="answer", **FOR_EACH)
+def answer(pictures: list[Closing]) -> list[Exception | None]:
+    """Write down that pictures have been answered."""
+    return _for_each(_answer, pictures)
+
+
+def _answer(picture: Closing) -> None:
+    steps.answer(wiring.store(picture.delivery.upload.store), *picture)

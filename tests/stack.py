@@ -76,9 +76,9 @@ class Mailbox:
             self.refused += 1
             return "451 Come again later"
         assert isinstance(envelope.content, bytes)
-        parsed = message_from_bytes(envelope.content)
+        moment, parsed = time.monotonic(), message_from_bytes(envelope.content)
         sender = await asyncio.to_thread(_owner_of, session.peer[1])
-        mail = Mail(envelope.rcpt_tos[0], parsed["Message-ID"], time.monotonic(), sender)
+        mail = Mail(envelope.rcpt_tos[0], parsed["Message-ID"], moment, sender)
         self.mails.append(mail)
         await asyncio.to_thread(self.on_mail, mail)
         return "250 OK"

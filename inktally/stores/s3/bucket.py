@@ -124,7 +124,7 @@ class Bucket:
         return self._written(key, size, response)
 
     def _put_again_if_lost(self, request: Any, *, replacing: bool) -> Any:
-        """Ceph 16 may answer NoSuchKey to a PUT while another erases a version of that key; such a PUT had no effect."""
+        """Ceph 16 may answer NoSuchKey to a PUT, and not do it, while another erases a version of that key."""
         for lost in range(LOST_PUTS + 1):
             try:
                 return self._client.put_object(**request)
