@@ -35,6 +35,22 @@ def word_counts(name: str) -> str:
     return f"output/word_counts/{_fitted(name)}.json"
 
 
+def word_counts_csv(name: str) -> str:
+    return f"output/word_counts/{_fitted(name)}.csv"
+
+
+def hocr(name: str) -> str:
+    return f"output/ocr_hocr/{_fitted(name)}.hocr"
+
+
+def alto(name: str) -> str:
+    return f"output/ocr_alto/{_fitted(name)}.xml"
+
+
+def pdf(name: str) -> str:
+    return f"output/ocr_pdf/{_fitted(name)}.pdf"
+
+
 def failed(name: str) -> str:
     return FAILED + _fitted(name)
 
@@ -55,7 +71,8 @@ def recognition(content: str, fingerprint: str) -> str:
 
 def counts(content: str, fingerprint: str, counting: Counting) -> str:
     """The counts of one recognition under the present token rules."""
-    how = sha256_of(RULES, counting.model_dump_json())[:16]
+    as_before = None if counting.body_only else {"body_only"}  # counts from before there was a choice keep their keys
+    how = sha256_of(RULES, counting.model_dump_json(exclude=as_before))[:16]
     return f"{all_counts(content, fingerprint)}{how}.json"
 
 

@@ -1,4 +1,4 @@
-"""What people and programs get to see of a picture: the counts document, coordinates, plain text, and the mails.
+"""What people and programs get to see of a picture: the counts document and the mails.
 
 `python -m inktally.report` writes the JSON Schema of the counts document, which is shipped as
 inktally/schemas/word_counts.schema.json.
@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from email.message import EmailMessage
 
 from inktally import keys
@@ -20,29 +18,13 @@ from inktally.document import (
     CountsDocument,
     Engine,
     Problem,
-    Recognition,
     StoredObject,
-    Token,
     Upload,
     WordCounts,
 )
 from inktally.mails import author, compose, file_name, render, shown
+from inktally.outputs.json_text import by_lines
 from inktally.tokens import RULES
-
-COLUMNS = (
-    "page",
-    "block",
-    "paragraph",
-    "line",
-    "word",
-    "left",
-    "top",
-    "width",
-    "height",
-    "confidence",
-    "text",
-    "tokens",
-)
 
 CHARTED_WORDS = 20
 LOW_CONFIDENCE = 60  # of 100
@@ -79,6 +61,7 @@ def counts_document(
         fingerprint=engine.fingerprint,
         tokeniser=RULES,
         min_confidence=counting.min_confidence,
+        body_only=counting.body_only,
         pages=pages,
         total=counts.total,
         distinct=counts.distinct,
@@ -89,7 +72,7 @@ def counts_document(
 
 def counts_json(document: CountsDocument) -> bytes:
     """UTF-8 JSON, one counted word a line; the same document gives the same bytes."""
-    return _json_by_lines(document.model_dump(mode="json"))
+    return by_lines(document.model_dump(mode="json"))
 
 
 def counts_schema() -> str:
@@ -102,47 +85,7 @@ def counts_schema() -> str:
 def failure_reason(*, source: str, picture: StoredObject, problem: Problem) -> bytes:
     """Why a picture was not counted, as UTF-8 JSON."""
     about = {"schema": "inktally.failure/1", "source": source, "etag": picture.etag, "size": picture.size}
-    return _json_by_lines({**about, "version": picture.version, **problem.model_dump(mode="json")})
-
-
-def plain_text(recognition: Recognition) -> bytes:
-    """The text as the engine gave it, in UTF-8."""
-    return recognition.text.encode()
-
-
-def coordinates_json(recognition: Recognition, tokens: Sequence[Token], *, source: str) -> bytes:
-    """Every recognised word with its box and the counted words it belongs to; UTF-8 JSON, one word a line."""
-    belongs_to = _tokens_by_word(tokens)
-    words = [
-        {**word.model_dump(mode="json"), "tokens": belongs_to[index]} for index, word in enumerate(recognition.words)
-    ]
-    return _json_by_lines(
-        {
-            "schema": "inktally.coordinates/1",
-            "source": source,
-            "engine": recognition.engine.model_dump(mode="json"),
-            "fingerprint": recognition.engine.fingerprint,
-            "pages": [page.model_dump(mode="json") for page in recognition.pages],
-            "words": words,
-        }
-    )
-
-
-def coordinates_tsv(recognition: Recognition, tokens: Sequence[Token]) -> bytes:
-    r"""Every recognised word as a line of tab-separated UTF-8, under a line of headings.
-
-    In a text a backslash is written \\, a tab \t, a line feed \n, a carriage return \r, and any other control
-    character or Unicode line end as \u and four hex digits. There are no quotes. `tokens` are parted by blanks.
-    This is for programs, and no spreadsheet is promised anything: a cell may start with = + - or @.
-    """
-    belongs_to = _tokens_by_word(tokens)
-    lines = ["\t".join(COLUMNS)]
-    for index, word in enumerate(recognition.words):
-        box = word.box
-        numbers = (*word.line_id, word.word, box.left, box.top, box.width, box.height, word.confidence)
-        texts = (_escaped(word.text), _escaped(" ".join(belongs_to[index])))
-        lines.append("\t".join([*map(str, numbers), *texts]))
-    return ("\n".join(lines) + "\n").encode()
+    return by_lines({**about, "version": picture.version, **problem.model_dump(mode="json")})
 
 
 def answer_mail(to: str, sender: str, message_id: str, upload: Upload, document: CountsDocument) -> EmailMessage:
@@ -195,40 +138,6 @@ def message_id(delivery_id: str, kind: str, sender: str) -> str:
 
 def _rank(entry: CountedWord) -> tuple[int, str]:
     return -entry.count, entry.word
-
-
-def _json_by_lines(document: Mapping[str, object]) -> bytes:
-    """JSON with one field a line, and one entry a line in lists of objects."""
-    fields = [f"  {_compact(name)}: {_by_lines(value)}" for name, value in document.items()]
-    return ("{\n" + ",\n".join(fields) + "\n}\n").encode()
-
-
-def _by_lines(value: object) -> str:
-    if not (isinstance(value, list) and value and isinstance(value[0], dict)):
-        return _compact(value)
-    return "[\n" + ",\n".join(f"    {_compact(entry)}" for entry in value) + "\n  ]"
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _tokens_by_word(tokens: Iterable[Token]) -> defaultdict[int, list[str]]:
-    """Index of a recognised word -> the lower-cased tokens that it is part of."""
-    belongs_to: defaultdict[int, list[str]] = defaultdict(list)
-    for token in tokens:
-        for index in token.words:
-            belongs_to[index].append(token.text.lower())
-    return belongs_to
-
-
-def _escaped(text: str) -> str:
-    named = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-    return "".join(
-        named.get(character)
-        or (f"\\u{ord(character):04x}" if unicodedata.category(character) in {"Cc", "Zl", "Zp"} else character)
-        for character in text
-    )
 
 
 def _chart(words: Sequence[CountedWord]) -> list[dict[str, object]]:

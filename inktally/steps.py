@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from email.message import EmailMessage
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -17,6 +18,7 @@ from inktally.document import (
     Delivery,
     Engine,
     Outcome,
+    OutputName,
     Problem,
     Receipt,
     Recognition,
@@ -35,10 +37,12 @@ from inktally.errors import (
     UnsafeDelete,
 )
 from inktally.lease import leased
-from inktally.ports import Counter, Notifier, Recogniser, Store
+from inktally.outputs.catalogue import OUTPUTS
+from inktally.outputs.layout import Reading
+from inktally.ports import Counter, Notifier, PdfWriter, Recogniser, Store
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
-from inktally.tokens import tokenise
+from inktally.tokens import counted_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +148,7 @@ def count(store: Store, counter: Counter, receipts: Iterable[Receipt], counting:
     if not missing:
         return
     documents = {
-        artefact: tokenise(recognition_of(store, receipt).words, counting.min_confidence)
+        artefact: counted_tokens(recognition_of(store, receipt), counting)
         for artefact, receipt in missing.items()
     }
     for artefact, counts in counter.count(documents).items():
@@ -180,30 +184,50 @@ def counts_document(
     )
 
 
-def publish(store: Store, delivery: Delivery, receipt: Receipt, counting: Counting) -> dict[str, str]:
+def publish(
+    store: Store,
+    delivery: Delivery,
+    receipt: Receipt,
+    counting: Counting,
+    outputs: Iterable[OutputName],
+    pdf_writer: PdfWriter,
+    settings: Settings,
+) -> dict[str, str]:
     """Write the outputs; their names and addresses.
 
     Nothing is written for a picture that a newer one has replaced: its outputs have the same names.
     """
-    if _replaced(store, delivery):
-        logger.warning("%s has been replaced; its outputs are left to the newer picture", delivery.upload.key)
-        return {}
-    name = delivery.upload.name
     recognition = recognition_of(store, receipt)
-    tokens = tokenise(recognition.words, counting.min_confidence)
+    tokens = counted_tokens(recognition, counting)
     document = counts_document(store, delivery, recognition.engine, receipt, counting)
-    contents = {
-        "plain_text": (keys.plain_text(name), report.plain_text(recognition)),
-        "coordinates_text": (keys.coordinates_text(name), report.coordinates_tsv(recognition, tokens)),
-        "coordinates_json": (
-            keys.coordinates_json(name),
-            report.coordinates_json(recognition, tokens, source=document.source),
-        ),
-        "word_counts": (keys.word_counts(name), report.counts_json(document)),
-    }
-    for key, content in contents.values():
-        store.put(key, content)
-    return {output: store.address(key) for output, (key, _) in contents.items()}
+    reading = Reading(recognition, tokens, document)
+    with scratch_folder(settings.scratch) as folder:
+        contents: dict[str, bytes | Path] = {}
+        try:
+            for output in outputs:
+                write = OUTPUTS[output].write
+                contents[output] = write(reading) if write else _pdf(store, delivery, recognition, pdf_writer, folder)
+        except (NotFound, Overwritten) as error:
+            logger.warning("no PDF can be made of %s any more: %s", delivery.upload.key, error)
+            return {}
+        if _replaced(store, delivery):
+            logger.warning("%s has been replaced; its outputs are left to the newer picture", delivery.upload.key)
+            return {}
+        return {output: _put(store, delivery, output, content) for output, content in contents.items()}
+
+
+def _pdf(store: Store, delivery: Delivery, recognition: Recognition, pdf_writer: PdfWriter, folder: Path) -> Path:
+    """The picture is needed once more, and where it was known already for the first time."""
+    picture, target = folder / "picture", folder / "searchable.pdf"
+    store.download(delivery.picture, picture)
+    pdf_writer.write(picture, recognition, target)
+    return target
+
+
+def _put(store: Store, delivery: Delivery, output: str, content: bytes | Path) -> str:
+    key = OUTPUTS[output].key(delivery.upload.name)
+    store.put(key, content)
+    return store.address(key)
 
 
 def _replaced(store: Store, delivery: Delivery) -> bool:
@@ -285,16 +309,10 @@ def dispose(store: Store, delivery: Delivery, outputs: Mapping[str, str], after:
     """
     if after == "keep" or not outputs:
         return
-    name = delivery.upload.name
-    for key in (
-        keys.plain_text(name),
-        keys.coordinates_text(name),
-        keys.coordinates_json(name),
-        keys.word_counts(name),
-    ):
-        store.stat(key)
+    for output in outputs:
+        store.stat(OUTPUTS[output].key(delivery.upload.name))
     if after == "archive":
-        key = _free_key(store, keys.archived(name), delivery)
+        key = _free_key(store, keys.archived(delivery.upload.name), delivery)
         _move(store, delivery, key, storage_class=settings.archive_class)
     else:
         _delete(store, delivery)

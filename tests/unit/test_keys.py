@@ -3,7 +3,8 @@
 import pytest
 
 from inktally import keys
-from inktally.document import Counting, Delivery, Engine, StoredObject, Upload
+from inktally.document import Counting, Delivery, Engine, StoredObject, Upload, sha256_of
+from inktally.tokens import RULES
 
 ENGINE = Engine(name="tesseract", version="5.3.0", languages=("eng",), models={"eng": "0" * 64})
 
@@ -48,6 +49,15 @@ def test_a_receipt_depends_on_store_etag_and_size_but_not_on_the_name() -> None:
 
 def test_counts_under_another_least_confidence_are_other_counts() -> None:
     assert keys.counts("c", "f", Counting()) != keys.counts("c", "f", Counting(min_confidence=50))
+
+
+def test_counts_of_the_body_alone_are_other_counts() -> None:
+    assert keys.counts("c", "f", Counting()) != keys.counts("c", "f", Counting(body_only=True))
+
+
+def test_counts_from_before_the_body_could_be_counted_alone_are_still_found() -> None:
+    before = sha256_of(RULES, '{"min_confidence":50.0}')[:16]
+    assert keys.counts("c", "f", Counting(min_confidence=50)) == f"recognitions/c/f.counts.{before}.json"
 
 
 def test_a_delivery_is_told_by_version_else_by_etag_and_time() -> None:

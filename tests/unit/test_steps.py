@@ -28,7 +28,9 @@ from inktally.document import (
     Word,
     WordCounts,
 )
-from inktally.errors import EmptyPicture, MailRefused, NotFound, Overwritten, TooLarge
+from inktally.errors import EmptyPicture, MailRefused, NotFound, OutputFailed, Overwritten, TooLarge
+from inktally.outputs import NAMES, chosen
+from inktally.outputs.catalogue import OUTPUTS
 from inktally.settings import Settings, read_settings
 from tests.memory_store import MemoryStore
 
@@ -90,6 +92,18 @@ class FakeNotifier:
 
 
 @dataclass
+class FakePdfWriter:
+    """Writes the picture's bytes and the words; `error` is raised instead."""
+
+    error: Exception | None = None
+
+    def write(self, picture: Path, recognition: Recognition, target: Path) -> None:
+        if self.error:
+            raise self.error
+        target.write_bytes(picture.read_bytes() + b"|" + recognition.text.encode())
+
+
+@dataclass
 class Desk:
     """All that a delivery needs, and the steps up to a point."""
 
@@ -98,6 +112,7 @@ class Desk:
     recogniser: FakeRecogniser = field(default_factory=FakeRecogniser)
     counter: FakeCounter = field(default_factory=FakeCounter)
     notifier: FakeNotifier = field(default_factory=FakeNotifier)
+    pdf_writer: FakePdfWriter = field(default_factory=FakePdfWriter)
 
     def deliver(self, key: str, text: str, **metadata: str) -> Delivery:
         self.store.put(key, text.encode(), metadata=metadata)
@@ -106,10 +121,15 @@ class Desk:
     def recognise(self, delivery: Delivery, *, refresh: bool = False) -> Receipt:
         return steps.recognise(self.store, self.recogniser, delivery, ENGINE, self.settings, refresh=refresh)
 
-    def publish(self, delivery: Delivery) -> dict[str, str]:
+    def publish(self, delivery: Delivery, names: str = "") -> dict[str, str]:
+        """The outputs of these names, else those of the settings."""
         receipt = self.recognise(delivery)
         steps.count(self.store, self.counter, [receipt], COUNTING)
-        return steps.publish(self.store, delivery, receipt, COUNTING)
+        return self.publish_read(delivery, receipt, names)
+
+    def publish_read(self, delivery: Delivery, receipt: Receipt, names: str = "") -> dict[str, str]:
+        outputs = chosen(names or self.settings.outputs)
+        return steps.publish(self.store, delivery, receipt, COUNTING, outputs, self.pdf_writer, self.settings)
 
     def announce(self, delivery: Delivery) -> str | None:
         receipt = self.recognise(delivery)
@@ -198,6 +218,46 @@ def test_the_outputs_stand_under_the_pictures_name(desk: Desk) -> None:
     assert desk.store.read("output/ocr_plain_text/book/12.png.txt") == b"The owl, the OWL"
 
 
+def test_exactly_the_outputs_that_are_asked_for_are_written(desk: Desk) -> None:
+    outputs = desk.publish(desk.deliver("input/book/12.png", "The owl"), "pdf,word_counts_csv,hocr,alto")
+    assert outputs == {name: f"{desk.store.uri}/{OUTPUTS[name].key('book/12.png')}" for name in outputs}
+    assert desk.keys("output/") == [
+        "output/ocr_alto/book/12.png.xml",
+        "output/ocr_hocr/book/12.png.hocr",
+        "output/ocr_pdf/book/12.png.pdf",
+        "output/word_counts/book/12.png.csv",
+    ]
+    assert desk.store.read("output/ocr_pdf/book/12.png.pdf") == b"The owl|The owl"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_known_picture_gets_an_output_it_did_not_have_without_being_read_again(desk: Desk, name: str) -> None:
+    first = desk.deliver("input/a.png", "one")
+    desk.publish(first, "plain_text" if name != "plain_text" else "hocr")
+    again = desk.deliver("input/a.png", "one")
+    assert list(desk.publish(again, name)) == [name]
+    assert (desk.recogniser.read, len(desk.counter.jobs)) == (["one"], 1)
+
+
+def test_a_picture_that_goes_while_its_pdf_is_made_leaves_no_output(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one")
+    receipt = desk.recognise(delivery)
+    steps.count(desk.store, desk.counter, [receipt], COUNTING)
+    desk.store.remove("input/a.png")
+    assert desk.publish_read(delivery, receipt, "plain_text,pdf") == {}
+    assert desk.keys("output/") == []
+    assert list(desk.publish_read(delivery, receipt, "plain_text")) == ["plain_text"]
+
+
+def test_a_pdf_that_cannot_be_made_is_an_error_that_leaves_the_picture_where_it_is(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one")
+    desk.pdf_writer.error = OutputFailed("No searchable PDF could be made.")
+    with pytest.raises(OutputFailed):
+        desk.publish(delivery, "plain_text,pdf")
+    assert desk.keys("output/") == []
+    assert desk.keys("input/") == ["input/a.png"]
+
+
 def test_publishing_twice_gives_the_same_bytes(desk: Desk) -> None:
     delivery = desk.deliver("input/a.png", "one two")
     desk.publish(delivery)
@@ -211,7 +271,7 @@ def test_a_late_old_picture_leaves_the_outputs_of_the_newer_one(desk: Desk) -> N
     receipt = desk.recognise(old)
     steps.count(desk.store, desk.counter, [receipt], COUNTING)
     desk.publish(desk.deliver("input/a.png", "new"))
-    assert steps.publish(desk.store, old, receipt, COUNTING) == {}
+    assert desk.publish_read(old, receipt) == desk.publish_read(old, receipt, "hocr,pdf") == {}
     assert desk.store.read("output/ocr_plain_text/a.png.txt") == b"new"
 
 
@@ -284,6 +344,18 @@ def test_a_picture_whose_output_is_missing_is_not_deleted(desk: Desk) -> None:
     with pytest.raises(NotFound):
         steps.dispose(desk.store, delivery, outputs, "delete", desk.settings)
     assert desk.keys("input/") == ["input/a.png"]
+
+
+@pytest.mark.parametrize("missing", NAMES)
+def test_before_a_picture_goes_exactly_the_outputs_asked_for_must_be_there(desk: Desk, missing: str) -> None:
+    delivery = desk.deliver("input/a.png", "one")
+    outputs = desk.publish(delivery, ",".join(NAMES))
+    desk.store.remove(OUTPUTS[missing].key("a.png"))
+    with pytest.raises(NotFound):
+        steps.dispose(desk.store, delivery, outputs, "delete", desk.settings)
+    del outputs[missing]
+    steps.dispose(desk.store, delivery, outputs, "delete", desk.settings)
+    assert desk.keys("input/") == []
 
 
 def test_a_newer_picture_under_the_same_key_is_never_deleted(desk: Desk) -> None:

@@ -1,0 +1,35 @@
+"""The counts as a table for spreadsheets, in which no word that somebody wrote on a page becomes a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+from inktally.outputs.layout import Reading
+
+COLUMNS = ("word", "count", "confidence")
+FORMULA = re.compile(r"\s*[=+\-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}"
+                     r"\N{FULLWIDTH COMMERCIAL AT}]")  # fmt: skip
+BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def write(reading: Reading) -> bytes:
+    """RFC 4180 in UTF-8: a line a word, by falling count, under a line of headings.
+
+    It starts with a byte order mark, without which Excel takes it for the country's old code page. What stands in the
+    first place of a cell is made harmless as OWASP advises ("CSV Injection"): an apostrophe before = + - @ and their
+    full-width forms. Control characters, line ends and tabs among them, become blanks. Texts always stand in quotes,
+    and first, so that a program that takes semicolons for separators still finds no formula at a cell's beginning.
+    """
+    table = io.StringIO()
+    writer = csv.writer(table, quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow(COLUMNS)
+    writer.writerows((harmless(entry.word), entry.count, entry.confidence) for entry in reading.counts.words)
+    return table.getvalue().encode("utf-8-sig")
+
+
+def harmless(text: str) -> str:
+    """`text` as a cell that no spreadsheet takes for a formula, on one line."""
+    line = BREAKS.sub(" ", text)
+    return f"'{line}" if FORMULA.match(line) else line

@@ -1,0 +1,22 @@
+"""JSON that a person can read, and a program line by line: the same facts give the same bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+
+def by_lines(document: Mapping[str, object]) -> bytes:
+    """UTF-8 JSON with one field a line, and one entry a line in lists of objects."""
+    fields = [f"  {_compact(name)}: {_entries(value)}" for name, value in document.items()]
+    return ("{\n" + ",\n".join(fields) + "\n}\n").encode()
+
+
+def _entries(value: object) -> str:
+    if not (isinstance(value, list) and value and isinstance(value[0], dict)):
+        return _compact(value)
+    return "[\n" + ",\n".join(f"    {_compact(entry)}" for entry in value) + "\n  ]"
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

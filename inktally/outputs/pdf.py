@@ -1,0 +1,47 @@
+"""Searchable PDFs, made in a sandboxed child: the picture is a stranger's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inktally.document import Recognition
+from inktally.errors import EngineFailed, OutputFailed, PictureError
+from inktally.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from inktally.settings import Settings
+
+
+def build(settings: Settings) -> SandboxedPdf:
+    return SandboxedPdf(settings)
+
+
+class SandboxedPdf:
+    """A `PdfWriter` that never opens the picture in this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._sandbox = Sandbox(settings.recognition_workers, settings.scratch, memory=settings.recognition_memory)
+
+    def write(self, picture: Path, recognition: Recognition, target: Path) -> None:
+        """The recognition goes by a file beside the target: it may be long.
+
+        What ails the picture is no `PictureError` here: its words could be read, so its uploader need not act.
+        """
+        words = target.with_suffix(".json")
+        words.write_text(recognition.model_dump_json(), encoding="utf-8")
+        try:
+            self._sandbox.call(
+                "inktally.outputs.pdf_pages:write",
+                {
+                    "picture": str(picture),
+                    "recognition": str(words),
+                    "target": str(target),
+                    "max_pixels": self._settings.max_pixels,
+                    "max_pages": self._settings.max_pages,
+                },
+                seconds=self._settings.recognition_seconds,
+            )
+        except (PictureError, EngineFailed) as error:
+            raise OutputFailed(f"No searchable PDF could be made: {error}") from error

@@ -1,0 +1,10 @@
+"""The text of a picture."""
+
+from __future__ import annotations
+
+from inktally.outputs.layout import Reading
+
+
+def write(reading: Reading) -> bytes:
+    """The text as the engine gave it, in UTF-8."""
+    return reading.recognition.text.encode()
