@@ -37,7 +37,8 @@ worker: setup ## run what the deployment is asked for; Prefect's own worker with
 test: setup-tests ## every test, on real servers and tools
 	@$(PYTHON) -m pytest
 
-faults: setup-tests ## break everything while pictures come in, for a few minutes; the last line is a verdict
+faults: setup-tests ## damaged pictures for a minute; then break everything while pictures come in; verdict in the last line
+	@$(PYTHON) -m tests.faults.fuzz --seconds 60
 	@WORKER=$(WORKER) $(PYTHON) -m tests.faults
 
 check: setup ## style, types, imports and unit tests, in seconds

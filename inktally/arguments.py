@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from inktally import keys
 from inktally.document import sha256_of
 from inktally.errors import InktallyError, NotFound
-from inktally.imaging.decode import PICTURE_SUFFIXES
+from inktally.imaging.decode_formats import PICTURE_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,19 @@ class RecipientRefused(InktallyError):
     """The mail service will never take mail for this recipient."""
 
 
+class Stopped(InktallyError):
+    """We are being stopped, and so was the work; nothing is wrong with the picture."""
+
+    exit_code = 130
+    http_status = 503
+
+
+class CostCapReached(InktallyError):
+    """A paid engine would cost more than the settings allow."""
+
+    http_status = 503
+
+
 class BadResult(InktallyError):
     """A stored result does not have the form we write."""
 
@@ -128,8 +141,16 @@ class EngineFailed(TransientError):
     """The recognition engine ended without a result and without blaming the picture."""
 
 
+class OutputFailed(TransientError):
+    """An output could not be made of what was read."""
+
+
 class CountFailed(TransientError):
     """The Spark job did not give counts."""
+
+
+class ScratchFull(TransientError):
+    """There is no room left on the disk of the temporary folders."""
 
 
 class MailRefused(TransientError):

@@ -1,49 +1,80 @@
 """Child processes in which pictures are decoded and read, so that no picture can harm or outlive the parent.
 
 A child leads a process group of its own, owns a temporary folder, is handed no secret of the environment, and
-answers one request at a time, each a line of JSON. When a request takes too long, the whole group is killed and the
-folder removed. When the parent dies, however it dies, the child sees its input end and does both itself.
+answers one request at a time, each a line of JSON (inktally/sandboxed.py). When a request takes too long or too much
+memory, the whole group is killed and the folder removed. When the parent dies, however it dies, the child sees its
+input end and does both itself.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
-import logging
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from importlib import import_module
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
+from weakref import WeakSet
+
+from pydantic import ValidationError
 
 from inktally import errors
-from inktally.errors import EngineFailed, InktallyError, RecognitionTimeout, UnreadablePicture
+from inktally.document import Problem, Value
+from inktally.errors import EngineFailed, InktallyError, Stopped, TooLarge, UnreadablePicture
 from inktally.scratch import scratch_folder, turn
-
-logger = logging.getLogger(__name__)
+from inktally.watch import Watch, too_late, too_much_memory
 
 INHERITED = ("PATH", "LANG", "LC_ALL", "HOME", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "PYTHONPATH", "VIRTUAL_ENV")
-CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
+OWN = {"OMP_THREAD_LIMIT": "1", "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "2"}
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
+MEMORY = 1200  # MB
+REQUESTS = 100  # that a child answers before another takes its place, so that nothing that leaks grows
+LONGEST_ANSWER = 256 * 1024 * 1024  # characters
+
+_open: WeakSet[Sandbox] = WeakSet()
+
+
+@atexit.register
+def close_all() -> None:
+    """Kill whatever reads a picture for this process now: for an interrupt, whose sender waits."""
+    for sandbox in list(_open):
+        sandbox.close()
 
 
 class Sandbox:
     """Children that are kept for the next request; `size` requests at once on the whole machine, the others wait.
 
-    Children have their folders below `scratch` and import the modules `preload` before their first request.
+    Children have their folders below `scratch` and import the modules `preload` before their first request. One that
+    takes more than `memory` MB, with all it has started, is killed; one that has answered `requests` is replaced.
     """
 
-    def __init__(self, size: int, scratch: Path, preload: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        size: int,
+        scratch: Path,
+        preload: Sequence[str] = (),
+        *,
+        memory: int = MEMORY,
+        requests: int = REQUESTS,
+    ) -> None:
+        self._size = size
         self._scratch = scratch
         self._preload = preload
-        self._size = size
+        self._memory = memory
+        self._requests = requests
         self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
-        self._is_warm = False
+        self._children: set[_Child] = set()
+        self._owner = os.getpid()
+        self._is_warm = self._is_closed = False
+        self._lock = threading.Lock()
+        _open.add(self)
 
     def warm_up(self) -> None:
         """Start a first child, without waiting for it."""
@@ -54,23 +85,56 @@ class Sandbox:
     def call(self, function: str, arguments: Mapping[str, Any], *, seconds: float) -> Any:
         """Call `module:function` in a child with JSON arguments; its JSON result.
 
-        Raises what the function raised (of `inktally.errors`), `RecognitionTimeout` after `seconds` seconds,
-        `UnreadablePicture` when the child crashed, `EngineFailed` when it was killed or broke otherwise.
+        Raises what the function raised (of `inktally.errors`), `RecognitionTimeout` after `seconds` seconds, `TooLarge`
+        when it took too much memory, `UnreadablePicture` when the child crashed, `ScratchFull` when the disk was full,
+        `EngineFailed` when it was killed or broke otherwise, `Stopped` after `close`.
         """
-        with turn(self._scratch, self._size):
-            child = self._next_child()
-            try:
-                answer = child.ask({"function": function, "arguments": dict(arguments)}, seconds)
-            except BaseException:
-                child.kill()
+        request = {"function": function, "arguments": dict(arguments)}
+        try:
+            with turn(self._scratch, self._size):
+                answer = self._answer(request, time.monotonic() + seconds, seconds)
+        except InktallyError as error:
+            if self._is_closed:
+                raise self._stopped() from error
+            raise
+        if answer.error:
+            raise _error(answer.error)
+        return answer.result
+
+    def close(self) -> None:
+        """Kill all children at once, whatever they are doing. Whoever waits for one, or asks again, gets `Stopped`."""
+        if self._owner != os.getpid():  # a fork of the process whose children they are
+            return
+        with self._lock:
+            self._is_closed = True
+            children, self._children = self._children, set()
+        for child in children:
+            child.kill()
+
+    def _answer(self, request: Mapping[str, Any], end: float, seconds: float) -> _Answer:
+        """What a child has left behind in its memory is not held against the next picture: a new child decides."""
+        child = self._next_child()
+        is_new = not child.answered
+        try:
+            return self._ask(child, request, seconds)
+        except TooLarge:
+            if is_new:
                 raise
-            if "error" in answer and not _known(answer["error"]):
-                child.kill()
-            else:
-                self._idle.put(child)
-        if "error" in answer:
-            raise _error(answer["error"])
-        return answer["result"]
+            return self._ask(self._new_child(), request, end - time.monotonic())
+
+    def _ask(self, child: _Child, request: Mapping[str, Any], seconds: float) -> _Answer:
+        if child.answered + 1 >= self._requests:
+            self._idle.put(self._new_child())  # which gets ready while the old one reads its last picture
+        try:
+            answer = child.ask(request, seconds, self._memory)
+        except BaseException:
+            self._end(child)
+            raise
+        if child.answered >= self._requests or (answer.error and not _known(answer.error)):
+            self._end(child)
+        else:
+            self._idle.put(child)
+        return answer
 
     def _next_child(self) -> _Child:
         while True:
@@ -80,20 +144,42 @@ class Sandbox:
                 return self._new_child()
             if child.alive:
                 return child
-            child.kill()
+            self._end(child)
 
     def _new_child(self) -> _Child:
-        return _Child(self._scratch, self._preload)
+        with self._lock:
+            if self._is_closed:
+                raise self._stopped()
+            child = _Child(self._scratch, [str(self._memory), *self._preload])
+            self._children.add(child)
+            return child
+
+    def _end(self, child: _Child) -> None:
+        with self._lock:
+            self._children.discard(child)
+        child.kill()
+
+    @staticmethod
+    def _stopped() -> Stopped:
+        return Stopped("Recognition was interrupted; the picture will be read when it is asked for again.")
+
+
+class _Answer(Value):
+    """What a child has written: the result of a call, or why there is none."""
+
+    result: Any = None
+    error: Problem | None = None
 
 
 class _Child:
-    def __init__(self, scratch: Path, preload: Sequence[str]) -> None:
+    def __init__(self, scratch: Path, arguments: Sequence[str]) -> None:
         self._cleanup = ExitStack()
         folder = self._cleanup.enter_context(scratch_folder(scratch))
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        environment |= {"TMPDIR": str(folder), "OMP_THREAD_LIMIT": "1", "PYTHONUTF8": "1"}
+        environment |= {**OWN, "TMPDIR": str(folder)}
+        self.answered = 0
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "inktally.sandbox", *preload],
+            [sys.executable, "-W", "ignore", "-m", "inktally.sandboxed", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # where decoders grumble; errors come as answers
@@ -101,31 +187,23 @@ class _Child:
             start_new_session=True,
             text=True,
             encoding="utf-8",
+            errors="replace",
         )
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        """Its end is only looked at, so that nobody else can get its number before its group has been killed."""
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
-    def ask(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        expired = threading.Event()
-
-        def expire() -> None:
-            expired.set()
-            self._kill_group()
-
-        limit = threading.Timer(seconds, expire)
-        limit.start()
-        try:
-            answer = self._exchange(json.dumps(request))
-        finally:
-            limit.cancel()
-        if answer:
-            parsed: dict[str, Any] = json.loads(answer)
-            return parsed
-        if expired.is_set():
-            raise RecognitionTimeout(f"Recognition was stopped after {seconds:g} seconds; try a smaller picture.")
-        raise self._death()
+    def ask(self, request: Mapping[str, Any], seconds: float, memory: int) -> _Answer:
+        """The answer, as the child has written it; raises when there is none."""
+        line = json.dumps({**request, "seconds": seconds})
+        with Watch(self._process.pid, seconds=seconds, megabytes=memory, kill=self._kill_group) as watch:
+            answer = self._exchange(line)
+        if not answer.endswith("\n"):
+            raise watch.verdict or self._death(seconds)
+        self.answered += 1
+        return _parsed(answer, memory)
 
     def _exchange(self, line: str) -> str:
         assert self._process.stdin is not None
@@ -135,19 +213,21 @@ class _Child:
             self._process.stdin.flush()
         except BrokenPipeError:
             return ""
-        return self._process.stdout.readline()
+        return self._process.stdout.readline(LONGEST_ANSWER)
 
-    def _death(self) -> InktallyError:
+    def _death(self, seconds: float) -> InktallyError:
+        self._kill_group()  # it may still be writing more than we would ever read
         status = self._process.wait()
         if -status in CRASHES:
             return UnreadablePicture("The picture broke its decoder; save it again as PNG and send that.")
+        if -status == signal.SIGXCPU:
+            return too_late(seconds)
         return EngineFailed(f"The recognition process ended unexpectedly (status {status}); it will be tried again.")
 
     def _kill_group(self) -> None:
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            logger.debug("process group %d had gone already", self._process.pid)
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
         self._kill_group()
@@ -155,47 +235,24 @@ class _Child:
         self._cleanup.close()
 
 
-def _known(problem: Mapping[str, str]) -> type[InktallyError] | None:
-    known = getattr(errors, problem["kind"], None)
+def _parsed(line: str, memory: int) -> _Answer:
+    """The child has read a stranger's bytes: what it answers is looked at before it is believed."""
+    try:
+        answer = _Answer.model_validate_json(line)
+    except ValidationError as error:
+        raise EngineFailed("The recognition process gave an answer that is none; it will be tried again.") from error
+    if answer.error and answer.error.kind == "MemoryError":
+        raise too_much_memory(memory)
+    return answer
+
+
+def _known(problem: Problem) -> type[InktallyError] | None:
+    known = getattr(errors, problem.kind, None)
     return known if isinstance(known, type) and issubclass(known, InktallyError) else None
 
 
-def _error(problem: Mapping[str, str]) -> InktallyError:
+def _error(problem: Problem) -> InktallyError:
     known = _known(problem)
     if known:
-        return known(problem["message"])
-    return EngineFailed(f"The recognition engine failed: {problem['kind']}: {problem['message']}")
-
-
-def _serve(requests: queue.SimpleQueue[str], answers: TextIO) -> None:
-    while True:
-        request = json.loads(requests.get())
-        module, _, function = request["function"].partition(":")
-        try:
-            answer = {"result": getattr(import_module(module), function)(**request["arguments"])}
-        except Exception as error:  # noqa: BLE001 - the parent raises it again
-            answer = {"error": {"kind": type(error).__name__, "message": str(error)}}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-
-
-def _listen(requests: queue.SimpleQueue[str]) -> None:
-    for line in sys.stdin:
-        requests.put(line)
-    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
-    os.killpg(0, signal.SIGKILL)
-
-
-def main() -> None:
-    """Answer requests until the parent closes our input; the arguments are modules to import beforehand."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
-    for module in sys.argv[1:]:
-        import_module(module)
-    _serve(requests, answers)
-
-
-if __name__ == "__main__":
-    main()
+        return known(problem.message)
+    return EngineFailed(f"The recognition engine failed: {problem.kind}: {problem.message}")

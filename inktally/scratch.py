@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -12,11 +13,28 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISDIR
 
-from inktally.errors import AccessDenied, BadSettings
+from inktally.errors import AccessDenied, BadSettings, ScratchFull
 
 PREFIX = "scratch-"
 NEXT_LOOK = 0.02  # seconds
 LOCK = ".owner"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether there was no room, or no more was allowed."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def _told_when_full(parent: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise ScratchFull(
+            f"The disk of {parent} is full; make room there, or set INKTALLY_SCRATCH to a folder on another disk."
+        ) from error
 
 
 @contextmanager
@@ -24,12 +42,14 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     """A new empty folder below `parent`, removed at the end; those whose owners have died are removed first.
 
     A living owner holds a lock on a file in its folder, which the system lets go when the process ends. The folder
-    gets the name under which others look for it only when it is locked.
+    gets the name under which others look for it only when it is locked. Raises `ScratchFull` when what is done in it
+    finds no room.
     """
-    ours = _ours(parent)
-    _remove_abandoned(ours)
-    unlocked = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=ours))
-    with (unlocked / LOCK).open("w") as lock:
+    with _told_when_full(parent):
+        ours = _ours(parent)
+        _remove_abandoned(ours)
+        unlocked = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=ours))
+    with _told_when_full(parent), (unlocked / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         folder = unlocked.rename(ours / unlocked.name.removeprefix("."))
         try:
@@ -44,6 +64,8 @@ def _ours(parent: Path) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
+        if is_disk_full(error):
+            raise
         wanted = "set INKTALLY_SCRATCH to a folder that may be written to"
         raise BadSettings(f"{folder} cannot be made ({error.strerror}); {wanted}.") from error
     found = folder.lstat()
@@ -62,10 +84,11 @@ def _remove_abandoned(ours: Path) -> None:
 @contextmanager
 def turn(parent: Path, turns: int) -> Iterator[None]:
     """One of so many turns that all processes of this user on this machine share; waits until one is free."""
-    ours = _ours(parent)
+    with _told_when_full(parent):
+        ours = _ours(parent)
     while True:
         for number in range(turns):
-            with (ours / f"turn-{number}").open("a") as lock:
+            with _told_when_full(parent), (ours / f"turn-{number}").open("a") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:

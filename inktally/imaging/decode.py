@@ -1,8 +1,9 @@
-"""From the bytes of a stranger to a picture that an engine reads: limits first, then pixels."""
+"""From the bytes of a stranger to pages of pixels: limits first, then one page at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps, ImageSequence, UnidentifiedImageError
@@ -10,14 +11,35 @@ from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from inktally.document import Value
 from inktally.errors import EmptyPicture, NotAPicture, PictureError, TooLarge, UnreadablePicture, UnsupportedFormat
+from inktally.imaging.decode_formats import Kind, kind_of
+from inktally.imaging.decode_page import LONGEST_SIDE, DecodedPage, Document, Limits
+
+__all__ = ["DecodedPage", "Document", "Limits", "open_document"]
+
+
+@contextmanager
+def open_document(path: Path, limits: Limits) -> Iterator[Document]:
+    """The document in a file; its headers have been looked at, its pages are decoded when they are asked for.
+
+    Raises `PictureError`. Decoders are imported when they are needed: callers in a parent process need none.
+    """
+    kind = kind_of(path)
+    if kind is Kind.PDF:
+        from inktally.imaging.pdf import Pdf
+
+        with Pdf(path, limits) as document:
+            yield document
+    else:
+        from inktally.imaging.decode_raster import Raster, open_heif
+
+        yield open_heif(path, limits) if kind is Kind.HEIF else Raster(path, limits)
+
+
+# What follows is Tesseract's old way to pictures, until its engine is built on open_document.
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000")
-PICTURE_SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".pbm", ".pgm", ".ppm", ".jp2", ".j2k")
-)
 READ_AS_THEY_ARE = frozenset({"PNG", "JPEG", "TIFF"})
 PLAIN_MODES = frozenset({"1", "L", "RGB"})
-LONGEST_SIDE = 32_767  # pixels; Tesseract takes no more
 
 FOREIGN_FORMATS = {
     b"%PDF": "PDF",
@@ -28,13 +50,6 @@ FOREIGN_FORMATS = {
 }
 FOREIGN_BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"avif": "AVIF", b"avis": "AVIF"}
 PICTURE_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8", b"RIFF", b"BM", b"\0\0\0\x0cjP")
-
-
-class Limits(Value):
-    """What a picture may have at most: pixels of one page, and pages."""
-
-    max_pixels: int
-    max_pages: int
 
 
 class Readable(Value):

@@ -10,7 +10,7 @@ import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from inktally import events
-from inktally.imaging.decode import PICTURE_SUFFIXES
+from inktally.imaging.decode_formats import PICTURE_SUFFIXES
 from tests import messages
 from tests.messages import Message
 

@@ -1,0 +1,93 @@
+"""The formats that are read, by the suffixes of names and by the first bytes of files; nothing is decoded here."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from pathlib import Path
+
+from inktally.errors import EmptyPicture, NotAPicture, PictureError, UnsupportedFormat
+
+PICTURE_SUFFIXES = frozenset(
+    (
+        ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff",
+        ".webp", ".bmp", ".dib", ".gif", ".pbm", ".pgm", ".ppm", ".pnm",
+        ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx",
+        ".heic", ".heif", ".hif", ".avif", ".pdf",
+    )
+)  # fmt: skip
+READ = "send PDF, PNG, JPEG, TIFF, WebP, HEIC, AVIF, JPEG 2000, BMP, GIF or PNM"
+HEAD = 1024  # bytes; as far into a file as a PDF may begin
+
+RASTER_MAGIC = (
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0",  # BigTIFF
+    b"MM\0+",
+    b"GIF8",
+    b"BM",
+    b"\0\0\0\x0cjP",
+    b"\xff\x4f\xff\x51",  # JPEG 2000, the bare codestream
+)
+PNM = re.compile(rb"P[1-7fF][\s#]")
+HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"))
+AVIF_BRANDS = frozenset((b"avif", b"avis"))
+FOREIGN_MAGIC = {
+    b"PK\x03\x04": "ZIP or an Office document",
+    b"\xd0\xcf\x11\xe0": "an old Office document",
+    b"\x1f\x8b": "gzip",
+    b"8BPS": "Photoshop",
+    b"AT&TFORM": "DjVu",
+    b"%!PS": "PostScript",
+    b"\xc5\xd0\xd3\xc6": "PostScript",
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"\0\0\1\0": "an icon",
+    b"<svg": "SVG",
+}
+FOREIGN_BRANDS = {b"crx ": "a raw photo"}
+VIDEO = "a video"
+
+
+class Kind(Enum):
+    """Which of our decoders reads a file."""
+
+    RASTER = "raster"
+    HEIF = "heif"
+    PDF = "pdf"
+
+
+def kind_of(path: Path) -> Kind:
+    """By its first bytes, never by its name. Raises `EmptyPicture`, `NotAPicture`, `UnsupportedFormat`."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if not head:
+        raise EmptyPicture("The file is empty; send it again, the upload was probably cut off.")
+    if head.startswith(RASTER_MAGIC) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP") or PNM.match(head):
+        return Kind.RASTER
+    if head[4:8] == b"ftyp":
+        return _kind_of_brands(head)
+    if b"%PDF-" in head:
+        return Kind.PDF
+    raise _foreign(head)
+
+
+def _kind_of_brands(head: bytes) -> Kind:
+    """HEIC and AVIF share a container, whose major brand comes first, and then those it is compatible with."""
+    length = int.from_bytes(head[:4], "big")
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(length, HEAD), 4))]
+    for brand in brands:
+        if brand in AVIF_BRANDS:
+            return Kind.RASTER
+        if brand in HEIF_BRANDS and not AVIF_BRANDS.intersection(brands):
+            return Kind.HEIF
+    raise UnsupportedFormat(f"The file is {FOREIGN_BRANDS.get(head[8:12], VIDEO)}, which is not read; {READ}.")
+
+
+def _foreign(head: bytes) -> PictureError:
+    name = next((name for magic, name in FOREIGN_MAGIC.items() if head.startswith(magic)), "")
+    if name:
+        return UnsupportedFormat(f"The file is {name}, which is not read; {READ}.")
+    return NotAPicture(f"The file is no picture; {READ}.")

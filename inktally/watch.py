@@ -1,0 +1,92 @@
+"""Time and memory of a process and all that it has started, watched from outside: no library is broken by that."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from inktally.errors import PictureError, RecognitionTimeout, TooLarge
+
+EVERY = 0.05  # seconds; in which a process can take some 100 MB more
+PAGE = os.sysconf("SC_PAGE_SIZE")
+MEGABYTE = 1024 * 1024
+
+
+class Watch:
+    """While it lasts, `kill` is called as soon as the process takes too long or too much; `verdict` tells which."""
+
+    def __init__(self, pid: int, *, seconds: float, megabytes: int, kill: Callable[[], None]) -> None:
+        self._pid = pid
+        self._seconds = seconds
+        self._megabytes = megabytes
+        self._kill = kill
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self.verdict: PictureError | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        end = time.monotonic() + self._seconds
+        while not self._is_over.wait(max(0.0, min(EVERY, end - time.monotonic()))):
+            if resident_bytes(self._pid) > self._megabytes * MEGABYTE:
+                self.verdict = too_much_memory(self._megabytes)
+            elif time.monotonic() >= end:
+                self.verdict = too_late(self._seconds)
+            if self.verdict:
+                self._kill()
+                return
+
+
+def too_much_memory(megabytes: int) -> TooLarge:
+    return TooLarge(
+        f"To read the picture takes more than {megabytes:,} MB of memory; scale it down (300 dpi is enough), or send "
+        "its pages one by one."
+    )
+
+
+def too_late(seconds: float) -> RecognitionTimeout:
+    return RecognitionTimeout(f"Recognition was stopped after {seconds:g} seconds; try a smaller picture.")
+
+
+def resident_bytes(pid: int) -> int:
+    """Of the process and its descendants; 0 where the system does not tell, as only Linux does.
+
+    Asked often, while pages are read: so files are opened by their names, which is quicker than `Path.glob`.
+    """
+    return sum(_resident(each) for each in _family(pid))
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
+            for child in _read(f"/proc/{pid}/task/{thread}/children").split():
+                yield from _family(int(child))
+
+
+def _resident(pid: int) -> int:
+    with suppress(OSError):
+        return int(_read(f"/proc/{pid}/statm").split()[1]) * PAGE
+    return 0
+
+
+def _read(file: str) -> bytes:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        return os.read(descriptor, 65536)
+    finally:
+        os.close(descriptor)
