@@ -49,6 +49,7 @@ IMPORTED_BY_ALL_RUNS = (
     "spark_jobs.word_count",
     "inktally.counters.spark",
     "inktally.engines.tesseract",
+    "inktally.reading",
     "inktally.stores.files",
     "inktally.stores.s3",
 )

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from flows.api_server import api_server
 from flows.picture import Picture
-from inktally import arguments, plugins, receiving, steps
+from inktally import arguments, outputs, plugins, receiving, steps
 from inktally.arguments import Named
 from inktally.console import print_outcomes, shown_progress
 from inktally.document import After, Options, Outcome, Problem, Upload
@@ -102,11 +102,18 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     """The options that every command about pictures has."""
     add = parser.add_argument
     add("--language", default="", metavar="LANG", help="languages as Tesseract names them, joined by + (eng, eng+deu)")
-    add("--engine", default="", choices=plugins.names("engines"), help="recognition engine")
+    add("--engine", default="", choices=plugins.engines(), help="recognition engine")
     add("--store", metavar="STORE", help="where pictures and results live: a folder, or s3://bucket")
     kept = "what becomes of the store's copy; a local original is never touched"
     add("--after", default="", choices=get_args(After), help=kept)
     add("--min-confidence", type=float, metavar="N", help="do not count words recognised less surely (0 to 100)")
+    add("--body", action="store_true", help="do not count headers, footers and page numbers")
+    add(
+        "--outputs",
+        default="",
+        metavar="NAMES",
+        help=f"what is written, separated by commas: {', '.join(outputs.NAMES)}",
+    )
     add("--json", action="store_true", help="one JSON object a picture on stdout, and nothing else")
 
 
@@ -120,6 +127,8 @@ def _options(asked: argparse.Namespace) -> Options:
             engine=asked.engine,
             after=asked.after,
             min_confidence=asked.min_confidence,
+            body_only=asked.body,
+            outputs=",".join(outputs.chosen(asked.outputs)) if asked.outputs else "",
             refresh=asked.refresh,
             wait=wiring.settings().deadline_seconds,
         )

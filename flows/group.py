@@ -109,7 +109,7 @@ def _together(
 
 def _as_answer(picture: Picture) -> Answer:
     assert picture.receipt is not None
-    return Answer(picture.delivery, picture.engine, picture.receipt, picture.counting)
+    return Answer(picture.delivery, picture.engine, picture.receipt, picture.counting, picture.outputs_asked)
 
 
 def _as_disposal(picture: Picture) -> Disposal:

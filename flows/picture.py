@@ -13,7 +13,19 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 
 from inktally import keys, steps
-from inktally.document import After, Counting, Delivery, Engine, Options, Outcome, Problem, Receipt, Upload, WordCounts
+from inktally.document import (
+    After,
+    Counting,
+    Delivery,
+    Engine,
+    Options,
+    Outcome,
+    OutputName,
+    Problem,
+    Receipt,
+    Upload,
+    WordCounts,
+)
 from inktally.errors import (
     BadResult,
     BadSettings,
@@ -27,6 +39,7 @@ from inktally.errors import (
     UnknownLanguage,
 )
 from inktally.lease import Lease
+from inktally.outputs import chosen
 from inktally.ports import Store
 from inktally.progress import tell
 from tasks import caching, chaining, upload_steps, wiring
@@ -48,6 +61,7 @@ class Picture:
     problem: Exception | None = None
     outcome: Outcome | None = None
     outputs: dict[str, str] = field(default_factory=dict)
+    outputs_asked: tuple[OutputName, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     recipient: str | None = None
     _delivery: Delivery | None = None
@@ -125,8 +139,9 @@ class Picture:
         return steps.answer_of(self._store, self.delivery)
 
     def _recall(self) -> None:
-        """Find out who would read the picture, and whether it has been read."""
+        """Find out who would read the picture, whether it has been read, and what is to be written of it."""
         settings, uploaders = wiring.settings(), self.delivery.picture.metadata.get("language")
+        self.outputs_asked = chosen(self.options.outputs or settings.outputs)
         languages = self.options.language or uploaders or settings.language
         try:
             self._engine = wiring.recogniser(self.options.engine or settings.engine).identify(languages.split("+"))
@@ -291,8 +306,11 @@ class Picture:
 
     @property
     def counting(self) -> Counting:
-        asked = self.options.min_confidence
-        return Counting(min_confidence=wiring.settings().min_confidence if asked is None else asked)
+        settings, asked = wiring.settings(), self.options.min_confidence
+        return Counting(
+            min_confidence=settings.min_confidence if asked is None else asked,
+            body_only=self.options.body_only or settings.body_only,
+        )
 
     @property
     def after(self) -> After:

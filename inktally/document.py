@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import PurePosixPath
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 After = Literal["keep", "delete", "archive"]
+OutputName = Literal[
+    "plain_text", "coordinates_text", "coordinates_json", "word_counts", "word_counts_csv", "hocr", "alto", "pdf"
+]
 
 
 class Value(BaseModel):
@@ -227,9 +230,13 @@ class WordCounts(Value):
 
 
 class Counting(Value):
-    """How words are counted: what distinguishes two counts of one recognition."""
+    """How words are counted: what distinguishes two counts of one recognition.
+
+    `body_only`: headers, footers and page numbers are left out.
+    """
 
     min_confidence: float = 0.0
+    body_only: bool = False
 
 
 class Options(Value):
@@ -251,6 +258,16 @@ class Options(Value):
         le=100,
         title="Least confidence",
         description="Words recognised less surely are not counted (0 to 100); empty: the settings",
+    )
+    body_only: bool = Field(
+        default=False,
+        title="Body only",
+        description="Headers, footers and page numbers are not counted; the settings may ask for it as well",
+    )
+    outputs: str = Field(
+        default="",
+        title="Outputs",
+        description=f"What is written, separated by commas, of {', '.join(get_args(OutputName))}; empty: the settings",
     )
     refresh: bool = Field(
         default=False, title="Refresh", description="Recognise again, and answer again, what is known already"
@@ -307,6 +324,7 @@ class CountsDocument(Value):
     fingerprint: str = Field(description="of the engine", pattern=r"^[0-9a-f]{16}$")
     tokeniser: str = Field(description="the rules that made words of what was recognised")
     min_confidence: float = Field(description="words recognised less surely are left out", ge=0, le=100)
+    body_only: bool = Field(default=False, description="whether headers, footers and page numbers are left out")
     pages: int = Field(ge=0)
     total: int = Field(description="the number of counted words", ge=0)
     distinct: int = Field(description="the number of different words", ge=0)

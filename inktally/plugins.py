@@ -13,15 +13,25 @@ if TYPE_CHECKING:
     from inktally.ports import Counter, Notifier, Recogniser, Store
     from inktally.settings import Settings
 
+AUTO = "auto"
+
 
 def names(kind: str) -> list[str]:
     """All adapters of a kind: engines, stores, notifiers or counters."""
     return sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / kind)]))
 
 
+def engines() -> list[str]:
+    """What may be asked for as an engine."""
+    return [AUTO, *names("engines")]
+
+
 def recogniser(name: str, settings: Settings) -> Recogniser:
-    engine: Recogniser = _adapter("engines", name).build(settings)
-    return engine
+    """One engine, or with `auto` those that the settings name for it."""
+    from inktally.reading import Reader
+
+    chain = [one.strip() for one in settings.auto_engines.split(",") if one.strip()] if name == AUTO else [name]
+    return Reader(name, {one: _adapter("engines", one).build(settings) for one in chain}, settings)
 
 
 def store(uri: str, settings: Settings) -> Store:

@@ -110,6 +110,14 @@ class PageEngine(Protocol):
         ...
 
 
+class PdfWriter(Protocol):
+    """Makes searchable PDFs."""
+
+    def write(self, picture: Path, recognition: Recognition, target: Path) -> None:
+        """Write the picture, and invisibly what was read on it, to `target`. Raises `OutputFailed`."""
+        ...
+
+
 class Notifier(Protocol):
     """Takes mail to people."""
 

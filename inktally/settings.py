@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from inktally.document import After
 from inktally.errors import BadSettings
+from inktally.outputs import chosen
 
 SHORTEST_GROUPED = 10_000  # shorter numbers, ports among them, are shown as they are
 
@@ -33,16 +35,38 @@ class Settings(BaseSettings):
         "", description="Block of Prefect's result storage, for example s3-bucket/inktally; empty: a local folder"
     )
 
-    engine: str = Field("tesseract", description="Recognition engine")
+    engine: str = Field("tesseract", description="Recognition engine; auto: several, the next where one reads badly")
+    auto_engines: str = Field("tesseract,rapidocr", description="Engines of auto, the first one first")
+    auto_quality: float = Field(
+        0.96, ge=0, le=1, description="Pages whose estimated quality is lower are read by the next engine of auto too"
+    )
+    imaging: bool = Field(
+        True, description="Pages are turned, levelled, cleaned and split into sections before they are read"
+    )
     language: str = Field("eng", description="Languages of the text, as Tesseract names them, joined by +")
     tesseract: str = Field("tesseract", description="The tesseract command, or its path")
+    textract_region: str = Field("", description="Region of Textract; empty: as boto3 finds it")
+    textract_endpoint: str = Field("", description="Endpoint of Textract; empty: AWS's own")
+    textract_price: float = Field(0.0015, ge=0, description="What Textract costs (US dollars a page)")
+    paid_pages: int = Field(20, ge=0, description="Pages of one picture that a paid engine may read")
+    paid_pages_per_day: int = Field(
+        1000, ge=0, description="Pages that paid engines may read on this machine in a day (of UTC)"
+    )
     min_confidence: float = Field(
         0.0, ge=0, le=100, description="Words recognised less surely are not counted (0 to 100)"
+    )
+    body_only: bool = Field(False, description="Headers, footers and page numbers are not counted")
+    outputs: str = Field(
+        "plain_text,coordinates_text,coordinates_json,word_counts",
+        description="What is written of a picture, separated by commas; also: word_counts_csv, hocr, alto, pdf",
     )
     max_bytes: int = Field(50_000_000, gt=0, description="Larger files are refused (bytes)")
     max_pixels: int = Field(100_000_000, gt=0, description="Pages with more pixels are refused")
     max_pages: int = Field(200, gt=0, description="Pictures with more pages are refused")
     recognition_seconds: float = Field(300.0, gt=0, description="Recognition of one picture is stopped after this time")
+    recognition_memory: int = Field(
+        1200, gt=0, description="Recognition of one picture is stopped when it takes more memory (MB)"
+    )
     recognition_workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         gt=0,
@@ -105,6 +129,25 @@ class Settings(BaseSettings):
         default_factory=lambda: Path(sys.prefix) / "share" / "inktally",
         description="Folder of the JVM's class-data archive, which makes Spark start faster",
     )
+
+    def without_secrets(self) -> dict[str, Any]:
+        """As JSON, for a process that must not know the secrets; `restored` makes settings of it again."""
+        secrets = {name for name, field in type(self).model_fields.items() if field.annotation is SecretStr}
+        return self.model_dump(mode="json", exclude=secrets)
+
+    @classmethod
+    def restored(cls, values: Mapping[str, Any]) -> Settings:
+        """What `without_secrets` gave; neither the environment's file nor a secret is looked at."""
+        return cls(_env_file=None, **values)
+
+    @field_validator("outputs")
+    @classmethod
+    def _known(cls, names: str) -> str:
+        try:
+            chosen(names)
+        except BadSettings as error:
+            raise ValueError(str(error)) from error
+        return names
 
 
 def read_settings(**overrides: object) -> Settings:

@@ -24,7 +24,7 @@ from unicodedata import category, normalize, unidata_version
 
 import regex
 
-from inktally.document import Token, Word
+from inktally.document import Counting, Recognition, Token, Word
 
 RULES = f"inktally.tokens/1 unicode/{unidata_version}"
 
@@ -56,6 +56,21 @@ def tokenise(words: Sequence[Word], min_confidence: float = 0.0) -> list[Token]:
                 kept = text.lower() if CAPITAL_SIGMA in text else text
                 tokens.append(Token(text=kept, confidence=confidence, words=indices))
     return tokens
+
+
+def counted_tokens(recognition: Recognition, counting: Counting) -> list[Token]:
+    """The tokens of a recognition that are to be counted; their `words` are indices into all of its words."""
+    if not counting.body_only:
+        return tokenise(recognition.words, counting.min_confidence)
+    margins = {
+        (page.number, section.number)
+        for page in recognition.pages
+        for section in page.sections
+        if section.kind != "body"
+    }
+    body = [index for index, word in enumerate(recognition.words) if (word.page, word.section) not in margins]
+    tokens = tokenise([recognition.words[index] for index in body], counting.min_confidence)
+    return [token.model_copy(update={"words": tuple([body[index] for index in token.words])}) for token in tokens]
 
 
 def _normalised(words: Sequence[Word]) -> list[Piece]:

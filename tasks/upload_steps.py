@@ -12,7 +12,7 @@ from prefect.runtime import task_run
 from prefect.tasks import Task, exponential_backoff
 
 from inktally import steps
-from inktally.document import After, Counting, Delivery, Engine, Outcome, Problem, Receipt
+from inktally.document import After, Counting, Delivery, Engine, Outcome, OutputName, Problem, Receipt
 from inktally.errors import is_retryable
 from tasks import wiring
 
@@ -26,6 +26,7 @@ class Answer(NamedTuple):
     engine: Engine
     receipt: Receipt
     counting: Counting
+    outputs: tuple[OutputName, ...]
 
 
 class Disposal(NamedTuple):
@@ -119,8 +120,9 @@ def publish(pictures: list[Answer]) -> list[dict[str, str] | Exception]:
 
 
 def _publish(picture: Answer) -> dict[str, str]:
-    store = wiring.store(picture.delivery.upload.store)
-    return steps.publish(store, picture.delivery, picture.receipt, picture.counting)
+    delivery, _, receipt, counting, outputs = picture
+    store = wiring.store(delivery.upload.store)
+    return steps.publish(store, delivery, receipt, counting, outputs, wiring.pdf_writer(), wiring.settings())
 
 
 @task(name="announce", **FOR_EACH)
@@ -131,7 +133,7 @@ def announce(pictures: list[Answer]) -> list[str | Exception | None]:
 
 def _announce(picture: Answer) -> str | None:
     store = wiring.store(picture.delivery.upload.store)
-    document = steps.counts_document(store, *picture)
+    document = steps.counts_document(store, picture.delivery, picture.engine, picture.receipt, picture.counting)
     return steps.announce_counts(store, wiring.notifier(), picture.delivery, document, wiring.settings())
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from inktally import plugins
-from inktally.ports import Counter, Notifier, Recogniser, Store
+from inktally.outputs import pdf
+from inktally.ports import Counter, Notifier, PdfWriter, Recogniser, Store
 from inktally.settings import Settings, read_settings
 
 
@@ -33,6 +34,11 @@ def recogniser(name: str) -> Recogniser:
 @lru_cache
 def counter() -> Counter:
     return plugins.counter(settings())
+
+
+@lru_cache
+def pdf_writer() -> PdfWriter:
+    return pdf.build(settings())
 
 
 @lru_cache

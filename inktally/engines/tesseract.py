@@ -1,4 +1,4 @@
-"""Tesseract, by pytesseract, in a sandboxed child: one run gives text, words, confidences and boxes."""
+"""Tesseract, by pytesseract: one run a page gives words, confidences and boxes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inktally.document import Box, Engine, Page, Recognition, Value, Word
+from inktally.document import Box, Engine, Value, Word
 from inktally.errors import BadSettings, EngineFailed, MissingTool, UnreadablePicture
-from inktally.imaging.decode import Limits, Readable, readable
-from inktally.sandbox import Sandbox
+from inktally.imaging.page import PageImage, PageText
 
 if TYPE_CHECKING:
     import pandas
@@ -26,9 +25,8 @@ if TYPE_CHECKING:
     from inktally.settings import Settings
 
 LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)?")
-PAGE_ROW, WORD_ROW = 1, 5
+WORD_ROW = 5
 TSV_COLUMNS = 12
-PREPARATION = "decode/2"  # names what is done to a picture before Tesseract sees it
 
 
 def build(settings: Settings) -> Tesseract:
@@ -38,13 +36,10 @@ def build(settings: Settings) -> Tesseract:
 class Tesseract:
     """The Tesseract command that the settings name."""
 
+    remote = False
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._sandbox = Sandbox(settings.recognition_workers, settings.scratch, preload=("pytesseract",))
-
-    def warm_up(self) -> None:
-        """Begin to start a child, without waiting."""
-        self._sandbox.warm_up()
 
     def identify(self, languages: Sequence[str]) -> Engine:
         command = shutil.which(self._settings.tesseract)
@@ -55,24 +50,65 @@ class Tesseract:
             )
         installation = _installation(Path(command).resolve(), self._settings.cache / "tesseract.json")
         models = {language: _model_digest(_model(installation, language)) for language in languages}
-        options = {"preparation": PREPARATION}
-        return Engine(
-            name="tesseract", version=installation.version, languages=tuple(languages), models=models, options=options
-        )
+        return Engine(name="tesseract", version=installation.version, languages=tuple(languages), models=models)
 
-    def recognise(self, picture: Path, engine: Engine) -> Recognition:
-        pages = self._sandbox.call(
-            "inktally.engines.tesseract:read",
-            {
-                "picture": str(picture),
-                "command": self._settings.tesseract,
-                "languages": list(engine.languages),
-                "max_pixels": self._settings.max_pixels,
-                "max_pages": self._settings.max_pages,
-            },
-            seconds=self._settings.recognition_seconds,
+    def read(self, page: PageImage, engine: Engine) -> PageText:
+        """Raises `UnreadablePicture` when Tesseract breaks over the page, `EngineFailed` when it fails otherwise."""
+        with tempfile.TemporaryDirectory() as folder:
+            picture = Path(folder) / "page.tiff"
+            _save(page, picture)
+            return PageText.of(parse_table(_run(picture, self._settings.tesseract, engine.languages)))
+
+
+def _save(page: PageImage, picture: Path) -> None:
+    """The pixels as they are: to compress them would take longer than to read them again."""
+    from PIL import Image
+
+    resolution = {"dpi": (page.dpi, page.dpi)} if page.dpi else {}
+    Image.fromarray(page.pixels).save(picture, "TIFF", **resolution)
+
+
+def _run(picture: Path, command: str, languages: Sequence[str]) -> str:
+    """The table of words that Tesseract writes."""
+    import pytesseract
+
+    pytesseract.pytesseract.tesseract_cmd = command
+    try:
+        (table,) = pytesseract.run_and_get_multiple_output(str(picture), extensions=["tsv"], lang="+".join(languages))
+    except pytesseract.TesseractError as error:
+        if error.status < 0:
+            raise UnreadablePicture("The picture broke Tesseract; save it again as PNG, or scan it anew.") from error
+        raise EngineFailed(f"Tesseract failed: {error.message or f'status {error.status}'}") from error
+    return str(table)
+
+
+def parse_table(table: str) -> tuple[Word, ...]:
+    """Tesseract's TSV as words. Split by hand: quotes, tabs, "NA" and "None" are words like others."""
+    import pandas
+
+    header, *rows = (line.split("\t", TSV_COLUMNS - 1) for line in table.rstrip("\n").split("\n"))
+    frame = pandas.DataFrame((row for row in rows if len(row) == TSV_COLUMNS), columns=header, dtype=str)
+    numbers = frame.columns.difference(["text", "conf"])
+    frame[numbers] = frame[numbers].astype(int)
+    frame["conf"] = frame["conf"].astype(float)
+    return tuple(_words(frame[frame["level"] == WORD_ROW]))
+
+
+def _words(rows: pandas.DataFrame) -> list[Word]:
+    rows = rows[(rows["text"].str.strip() != "") & (rows["conf"] >= 0)]
+    return [
+        Word(
+            text=row["text"],
+            confidence=round(min(row["conf"], 100.0), 2),
+            page=row["page_num"],
+            block=row["block_num"],
+            paragraph=row["par_num"],
+            line=row["line_num"],
+            word=row["word_num"],
+            box=Box(left=row["left"], top=row["top"], width=row["width"], height=row["height"]),
         )
-        return Recognition.model_validate({**pages, "engine": engine})
+        for row in rows.to_dict("records")
+    ]
 
 
 class _Installation(Value):
@@ -146,74 +182,3 @@ def _model_digest(model: Path) -> str:
 def _digest(model: Path, _size: int, _changed: int) -> str:
     with model.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read(picture: str, command: str, languages: list[str], max_pixels: int, max_pages: int) -> dict[str, Any]:
-    """What the sandboxed child does: a picture's pages, words and text, as `Recognition` has them, in JSON."""
-    import pytesseract
-
-    pytesseract.pytesseract.tesseract_cmd = command
-    limits = Limits(max_pixels=max_pixels, max_pages=max_pages)
-    with tempfile.TemporaryDirectory() as folder:
-        original = readable(Path(picture), limits, Path(folder))
-        try:
-            found = _run(original, languages)
-        except (EngineFailed, UnreadablePicture):
-            if original.path != Path(picture):
-                raise
-            found = _run(readable(Path(picture), limits, Path(folder), always_copy=True), languages)
-    return found
-
-
-def _run(picture: Readable, languages: list[str]) -> dict[str, Any]:
-    import pytesseract
-
-    try:
-        text, table = pytesseract.run_and_get_multiple_output(
-            str(picture.path), extensions=["txt", "tsv"], lang="+".join(languages)
-        )
-    except pytesseract.TesseractError as error:
-        if error.status < 0:
-            raise UnreadablePicture("The picture broke Tesseract; save it again as PNG, or scan it anew.") from error
-        raise EngineFailed(f"Tesseract failed: {error.message or f'status {error.status}'}") from error
-    pages, words = parse_table(table)
-    if len(pages) != picture.pages:
-        raise EngineFailed(f"Tesseract read {len(pages)} of {picture.pages} pages.")
-    return {
-        "pages": [page.model_dump() for page in pages],
-        "words": [word.model_dump() for word in words],
-        "text": text,
-    }
-
-
-def parse_table(table: str) -> tuple[list[Page], list[Word]]:
-    """Tesseract's TSV as pages and words. Split by hand: quotes, tabs, "NA" and "None" are words like others."""
-    import pandas
-
-    header, *rows = (line.split("\t", TSV_COLUMNS - 1) for line in table.rstrip("\n").split("\n"))
-    frame = pandas.DataFrame((row for row in rows if len(row) == TSV_COLUMNS), columns=header, dtype=str)
-    numbers = frame.columns.difference(["text", "conf"])
-    frame[numbers] = frame[numbers].astype(int)
-    frame["conf"] = frame["conf"].astype(float)
-    return _pages(frame[frame["level"] == PAGE_ROW]), _words(frame[frame["level"] == WORD_ROW])
-
-
-def _pages(rows: pandas.DataFrame) -> list[Page]:
-    return [Page(number=row["page_num"], width=row["width"], height=row["height"]) for row in rows.to_dict("records")]
-
-
-def _words(rows: pandas.DataFrame) -> list[Word]:
-    rows = rows[(rows["text"].str.strip() != "") & (rows["conf"] >= 0)]
-    return [
-        Word(
-            text=row["text"],
-            confidence=round(min(row["conf"], 100.0), 2),
-            page=row["page_num"],
-            block=row["block_num"],
-            paragraph=row["par_num"],
-            line=row["line_num"],
-            word=row["word_num"],
-            box=Box(left=row["left"], top=row["top"], width=row["width"], height=row["height"]),
-        )
-        for row in rows.to_dict("records")
-    ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,3 +37,21 @@ class PageText:
 
     words: tuple[Word, ...]
     text: str
+
+    @classmethod
+    def of(cls, words: Iterable[Word]) -> PageText:
+        """The text is that of the words: a line for each line, and an empty one before each new paragraph."""
+        words = tuple(words)
+        paragraphs = [
+            "\n".join(" ".join(word.text for word in line) for _, line in groupby(paragraph, key=_line))
+            for _, paragraph in groupby(words, key=_paragraph)
+        ]
+        return cls(words, "\n\n".join(paragraphs) + "\n" * bool(words))
+
+
+def _paragraph(word: Word) -> tuple[int, int, int]:
+    return word.section, word.block, word.paragraph
+
+
+def _line(word: Word) -> tuple[int, int, int, int]:
+    return word.section, *word.line_id[1:]

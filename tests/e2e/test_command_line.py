@@ -208,6 +208,7 @@ class TestWrongUsage:
         picture = draw(machine.folder / "page.png", "page")
         calls: list[tuple[list[str], dict[str, str], str]] = [
             (["--min-confidence", "200"], {}, "0 to 100"),
+            (["--outputs", "hocr,docx"], {}, "There is no output 'docx'"),
             (["--to", "nonsense"], {}, "'nonsense' is not a mail address"),
             (["--store", "s3://"], {}, "s3://bucket"),
             ([], {"INKTALLY_ENGINE": "nonsense"}, "nonsense"),
@@ -225,7 +226,7 @@ class TestWrongUsage:
         with pytest.raises(SystemExit, match="0"):
             command_line.main(ocr_flow.ocr_flow, ["--help"])
         told = re.findall(r"--[a-z-]+", capfd.readouterr().out)
-        promised = ("language", "engine", "to", "store", "after", "min-confidence", "refresh", "json")
+        promised = ("language", "engine", "to", "store", "after", "min-confidence", "body", "outputs", "refresh", "json")
         assert {f"--{option}" for option in promised} <= set(told)
 
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from PIL import ExifTags, Image, ImageDraw, ImageFont
 
-from inktally.engines.tesseract import Tesseract, build
+from inktally import plugins
 from inktally.errors import (
     BadSettings,
     EmptyPicture,
@@ -25,8 +25,8 @@ from inktally.errors import (
     RecognitionTimeout,
     TooLarge,
     UnreadablePicture,
-    UnsupportedFormat,
 )
+from inktally.reading import Reader
 from inktally.settings import read_settings
 
 Wrap = Callable[[str], str]
@@ -53,11 +53,13 @@ def wrap(tmp_path: Path) -> Wrap:
     return wrapper
 
 
-def tesseract(scratch: Path, **settings: object) -> Tesseract:
-    return build(read_settings(scratch=scratch, recognition_workers=1, **settings))
+def tesseract(scratch: Path, **settings: object) -> Reader:
+    recogniser = plugins.recogniser("tesseract", read_settings(scratch=scratch, recognition_workers=1, **settings))
+    assert isinstance(recogniser, Reader)
+    return recogniser
 
 
-def words_on(picture: Path, engine: Tesseract, *languages: str) -> list[str]:
+def words_on(picture: Path, engine: Reader, *languages: str) -> list[str]:
     identity = engine.identify(languages or ("eng",))
     return [word.text for word in engine.recognise(picture, identity).words]
 
@@ -105,19 +107,7 @@ def test_a_photograph_is_read_upright_as_its_camera_says(orientation: int, tmp_p
     assert words_on(tmp_path / "photo.jpg", tesseract(scratch)) == ["Hello", "patient", "reader"]
 
 
-def test_many_pages_that_need_a_copy_take_the_memory_of_one(tmp_path: Path, scratch: Path) -> None:
-    large = Image.new("P", (5000, 5000))
-    large.save(tmp_path / "many.tiff", save_all=True, append_images=[large] * 7, compression="tiff_deflate")
-    program = (
-        "import sys; from pathlib import Path; from inktally.imaging.decode import Limits, readable; "
-        "readable(Path(sys.argv[1]), Limits(max_pixels=10**8, max_pages=10), Path(sys.argv[2])); "
-        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
-    )
-    arguments = [sys.executable, "-c", program, str(tmp_path / "many.tiff"), str(scratch)]
-    assert int(subprocess.check_output(arguments)) < 400_000  # kB; all eight at once would be 600 MB and more
-
-
-def test_all_pages_of_a_tiff_are_read_in_one_run(tmp_path: Path, scratch: Path, wrap: Wrap) -> None:
+def test_all_pages_of_a_tiff_are_read_each_once(tmp_path: Path, scratch: Path, wrap: Wrap) -> None:
     page("First page").save(tmp_path / "two.tiff", save_all=True, append_images=[page("Second one")])
     runs = tmp_path / "runs"
     engine = tesseract(scratch, tesseract=wrap(f'echo "$@" >> {runs}'))
@@ -125,15 +115,18 @@ def test_all_pages_of_a_tiff_are_read_in_one_run(tmp_path: Path, scratch: Path, 
     assert [(word.page, word.text) for word in recognition.words] == [
         (1, "First"), (1, "page"), (2, "Second"), (2, "one"),
     ]  # fmt: skip
-    assert recognition.text.split() == ["First", "page", "Second", "one"]
-    assert sum(" -l " in line for line in runs.read_text().splitlines()) == 1
+    assert recognition.text == "First page\n\fSecond one\n"
+    assert [(read.number, read.engine, read.width) for read in recognition.pages] == [
+        (1, "tesseract", 900), (2, "tesseract", 900),
+    ]  # fmt: skip
+    assert sum(" -l " in line for line in runs.read_text().splitlines()) == 2
 
 
 def test_a_second_process_learns_the_version_without_starting_tesseract(tmp_path: Path, wrap: Wrap) -> None:
     runs = tmp_path / "runs"
     command = wrap(f'echo "$@" >> {runs}')
-    program = "from inktally.engines.tesseract import build; from inktally.settings import read_settings; "
-    program += f"print(build(read_settings(tesseract={command!r})).identify(['eng']).fingerprint)"
+    program = "from inktally.plugins import recogniser; from inktally.settings import read_settings; "
+    program += f"print(recogniser('tesseract', read_settings(tesseract={command!r})).identify(['eng']).fingerprint)"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     first, second = (
         subprocess.check_output([sys.executable, "-c", program], env=environment, text=True) for _ in range(2)
@@ -175,9 +168,9 @@ def test_a_killed_parent_leaves_neither_process_nor_file(tmp_path: Path, scratch
     grandchild = tmp_path / "grandchild"
     command = wrap(f'case "$*" in *" -l "*) sleep 60 & echo $! > {grandchild}; wait;; esac')
     program = (
-        "from pathlib import Path; from inktally.engines.tesseract import build; "
+        "from pathlib import Path; from inktally.plugins import recogniser; "
         "from inktally.settings import read_settings; "
-        f"engine = build(read_settings(tesseract={command!r}, scratch={str(scratch)!r})); "
+        f"engine = recogniser('tesseract', read_settings(tesseract={command!r}, scratch={str(scratch)!r})); "
         f"engine.recognise(Path({str(tmp_path / 'page.png')!r}), engine.identify(['eng']))"
     )
     parent = subprocess.Popen([sys.executable, "-c", program])
@@ -203,8 +196,8 @@ def test_each_kind_of_bad_picture_has_an_error_of_its_own(tmp_path: Path, scratc
     bad = {
         "empty.png": (b"", EmptyPicture),
         "text.png": (b"no picture, but a note", NotAPicture),
-        "paper.pdf": (b"%PDF-1.7 ...", UnsupportedFormat),
-        "photo.heic": (b"\0\0\0\x18ftypheic" + b"\0" * 50, UnsupportedFormat),
+        "paper.pdf": (b"%PDF-1.7 ...", UnreadablePicture),
+        "photo.heic": (b"\0\0\0\x18ftypheic" + b"\0" * 50, UnreadablePicture),
         "cut.png": (whole.read_bytes()[: whole.stat().st_size // 2], UnreadablePicture),
         "header.png": (b"\x89PNG\r\n\x1a\n", UnreadablePicture),
     }

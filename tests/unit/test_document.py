@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import subprocess
 import sys
@@ -17,47 +15,26 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from inktally.document import (
-    Box,
     CountedWord,
     Counting,
     CountsDocument,
     Engine,
-    Page,
     Problem,
-    Recognition,
     StoredObject,
-    Token,
-    Word,
     WordCounts,
 )
 from inktally.report import (
-    coordinates_json,
-    coordinates_tsv,
     counts_document,
     counts_json,
     counts_schema,
     failure_reason,
-    plain_text,
 )
 from inktally.tokens import RULES
 
 SHIPPED_SCHEMA = files("inktally") / "schemas" / "word_counts.schema.json"
 SOURCE = "s3://pictures/input/Caf\N{LATIN SMALL LETTER E WITH ACUTE} 100% + wine.png"
 PICTURE = StoredObject(key="input/x.png", etag="d41d8", size=12, version="v1", modified="2026-11-20T10:00:00Z", age=5)
-
-
-def a_word(text: str, number: int = 1) -> Word:
-    box = Box(left=10, top=20, width=30, height=40)
-    return Word(text=text, confidence=91.5, page=1, block=2, paragraph=3, line=4, word=number, box=box)
-
-
-def a_recognition(*texts: str) -> Recognition:
-    return Recognition(
-        engine=Engine(name="tesseract", version="5.3.0", languages=("eng", "deu"), models={"eng": "ab"}),
-        pages=(Page(number=1, width=100, height=200),),
-        words=tuple(a_word(text, number) for number, text in enumerate(texts, start=1)),
-        text=" ".join(texts),
-    )
+ENGINE = Engine(name="tesseract", version="5.3.0", languages=("eng", "deu"), models={"eng": "ab"})
 
 
 def a_document(*words: tuple[str, int], min_confidence: float = 0.0, picture: StoredObject = PICTURE) -> CountsDocument:
@@ -65,7 +42,7 @@ def a_document(*words: tuple[str, int], min_confidence: float = 0.0, picture: St
     return counts_document(
         source=SOURCE,
         picture=picture,
-        engine=a_recognition("any").engine,
+        engine=ENGINE,
         pages=1,
         counts=counts,
         counting=Counting(min_confidence=min_confidence),
@@ -132,15 +109,14 @@ class TestSchema:
 class TestCountsDocument:
     def test_it_tells_the_facts(self) -> None:
         document = json.loads(counts_json(a_document(("a", 3), ("b", 1), min_confidence=30)))
-        engine = a_recognition("any").engine
         assert document == {
             "schema": "inktally.word-counts/1",
             "source": SOURCE,
             "etag": "d41d8",
             "size": 12,
             "version": "v1",
-            "engine": json.loads(engine.model_dump_json()),
-            "fingerprint": engine.fingerprint,
+            "engine": json.loads(ENGINE.model_dump_json()),
+            "fingerprint": ENGINE.fingerprint,
             "tokeniser": RULES,
             "min_confidence": 30.0,
             "pages": 1,
@@ -179,62 +155,6 @@ class TestCountsDocument:
         document = json.loads(counts_json(a_document()))
         validate(document)
         assert (document["total"], document["words"], document["mean_confidence"]) == (0, [], None)
-
-
-class TestCoordinates:
-    def test_json_leads_from_each_recognised_word_to_the_words_counted(self) -> None:
-        recognition = a_recognition("Well-known,", "—", "Hyphen-", "ated")
-        tokens = [
-            Token(text="Well", confidence=91.5, words=(0,)),
-            Token(text="known", confidence=91.5, words=(0,)),
-            Token(text="HyphenATED", confidence=91.5, words=(2, 3)),
-        ]
-        document = json.loads(coordinates_json(recognition, tokens, source=SOURCE))
-        assert document["schema"] == "inktally.coordinates/1"
-        assert document["source"] == SOURCE
-        assert document["engine"]["version"] == "5.3.0"
-        assert document["fingerprint"] == recognition.engine.fingerprint
-        assert document["pages"] == [{"number": 1, "width": 100, "height": 200}]
-        assert [word["tokens"] for word in document["words"]] == [["well", "known"], [], ["hyphenated"], ["hyphenated"]]
-        assert document["words"][3] == {
-            "text": "ated",
-            "confidence": 91.5,
-            "page": 1,
-            "block": 2,
-            "paragraph": 3,
-            "line": 4,
-            "word": 4,
-            "box": {"left": 10, "top": 20, "width": 30, "height": 40},
-            "tokens": ["hyphenated"],
-        }
-
-    def test_tsv_has_a_heading_and_a_line_a_word(self) -> None:
-        tokens = [Token(text="Well", confidence=91.5, words=(0,)), Token(text="known", confidence=91.5, words=(0,))]
-        assert coordinates_tsv(a_recognition("Well-known", "—"), tokens).decode().split("\n") == [
-            "page\tblock\tparagraph\tline\tword\tleft\ttop\twidth\theight\tconfidence\ttext\ttokens",
-            "1\t2\t3\t4\t1\t10\t20\t30\t40\t91.5\tWell-known\twell known",
-            "1\t2\t3\t4\t2\t10\t20\t30\t40\t91.5\t—\t",
-            "",
-        ]
-
-    def test_tsv_writes_tabs_line_ends_and_backslashes_as_escapes(self) -> None:
-        line = coordinates_tsv(a_recognition("a\tb\nc\rd\\e\x00\u2028\x85"), []).decode().splitlines()[1]
-        assert line.split("\t")[10] == r"a\tb\nc\rd\\e\u0000\u2028\u0085"
-
-    @given(st.lists(st.text(), max_size=4))
-    def test_tsv_keeps_its_columns_whatever_was_recognised(self, texts: list[str]) -> None:
-        written = coordinates_tsv(a_recognition(*texts), []).decode()
-        rows = list(csv.reader(io.StringIO(written), delimiter="\t", quoting=csv.QUOTE_NONE))
-        assert len(written.splitlines()) == len(rows) == len(texts) + 1
-        assert {len(row) for row in rows} == {12}
-
-    def test_tsv_leaves_a_formula_as_it_was_read(self) -> None:
-        assert b"\t=SUM(A1)\t" in coordinates_tsv(a_recognition("=SUM(A1)"), [])
-
-
-def test_plain_text_is_what_the_engine_gave() -> None:
-    text = "naïve\n\n東京\f"
-    assert plain_text(a_recognition().model_copy(update={"text": text})).decode() == text
 
 
 def test_the_reason_of_a_failure_names_the_picture_and_the_problem() -> None:

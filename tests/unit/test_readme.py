@@ -4,6 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from inktally.imaging.page import PageImage
+from inktally.ports import PageEngine
 from inktally.settings import settings_table
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -19,11 +23,9 @@ def test_the_engine_in_the_readme_is_one() -> None:
     assert code is not None
     module: dict[str, Any] = {}
     exec(code[1], module)  # noqa: S102 - our own README
-    engine = module["build"](None)
-    engine.warm_up()
-    identity = engine.identify(["eng"])
-    recognition = engine.recognise(Path("page.png"), identity)
-    assert (recognition.engine, recognition.words) == (identity, ())
+    engine: PageEngine = module["build"](None)
+    text = engine.read(PageImage(np.full((10, 10), 255, np.uint8)), engine.identify(["eng"]))
+    assert (engine.remote, text.words, text.text) == (False, (), "")
 
 
 def test_every_file_that_the_readme_points_at_is_there() -> None:

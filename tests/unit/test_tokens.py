@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inktally.document import Box, Token, Word
-from inktally.tokens import RULES, tokenise
+from inktally.document import Box, Counting, Engine, Page, Recognition, Section, Token, Word
+from inktally.tokens import RULES, counted_tokens, tokenise
 
 BOX = Box(left=0, top=0, width=1, height=1)
 
@@ -212,3 +212,29 @@ def test_hostile_words_take_no_hostile_time(text: str) -> None:
 def test_a_thousand_divided_lines_are_one_word() -> None:
     [token] = tokenise([word("abc-", line) for line in range(1000)])
     assert len(token.words) == 1000
+
+
+def with_margins() -> Recognition:
+    """A page whose header stands between the two halves of a word of its body."""
+    kinds = ("body", "header", "body", "page-number")
+    sections = tuple(Section(number=number, kind=kind, box=BOX) for number, kind in enumerate(kinds, 1))
+    texts_of = [("inter-", 1, 1), ("Title", 2, 2), ("national", 3, 3), ("42", 4, 4)]
+    words = [word(text, line).model_copy(update={"section": section}) for text, line, section in texts_of]
+    page = Page(number=1, width=9, height=9, sections=sections)
+    engine = Engine(name="tesseract", version="5", languages=("eng",))
+    return Recognition(engine=engine, pages=(page,), words=tuple(words), text="")
+
+
+def test_the_body_alone_has_no_headers_and_page_numbers() -> None:
+    tokens = counted_tokens(with_margins(), Counting(body_only=True))
+    assert [(token.text, token.words) for token in tokens] == [("international", (0, 2))]
+
+
+def test_all_sections_are_counted_unless_the_body_alone_is_asked_for() -> None:
+    assert [token.text for token in counted_tokens(with_margins(), Counting())] == ["inter", "Title", "national", "42"]
+
+
+def test_a_page_without_sections_is_all_body() -> None:
+    read = with_margins()
+    plain = read.model_copy(update={"pages": (Page(number=1, width=9, height=9),)})
+    assert len(counted_tokens(plain, Counting(body_only=True))) == 4

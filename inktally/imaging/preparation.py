@@ -1,0 +1,178 @@
+"""A page as it came in becomes a page that engines read well: measured first, then only what the measures ask for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Literal
+
+import numpy as np
+
+from inktally.document import Step
+from inktally.imaging.curvature import curvature
+from inktally.imaging.glyphs import Glyphs, Grey, brought_near, glyphs, grey, ink
+from inktally.imaging.light import LIGHT_INK, UNEVEN, evened, evenness, paper, skewness
+from inktally.imaging.mapping import Bend, Mapping, Plane
+from inktally.imaging.noise import Noise, denoised, noise
+from inktally.imaging.orientation import Orientation, orientation
+from inktally.imaging.page import PageImage
+from inktally.imaging.warping import levelling, moved, quarter_turn, rendered
+
+Effort = Literal["gentle", "normal", "thorough"]
+
+LEVEL_ENOUGH = 0.3  # degrees; engines do not mind less
+NOT_WORSE = 0.9  # factor by which lines may become less sharp when noise is taken off
+TINY = 6.0  # pixels; nobody reads what is smaller, and what is taken for it is mostly noise
+MOST_PIXELS, LONGEST_SIDE = 40_000_000, 32_000  # of an enlarged page; more than the latter OpenCV does not warp
+STRAIGHT_ENOUGH = 0.12  # letter sizes that lines may stray, root mean square
+WORTH_IT = 1.15  # factor by which lines must become sharper
+WELL_TOLD = 0.1  # letter sizes; where feet are farther from the lines than this, these are not believed
+GLYPH_AT_300_DPI = 21.0  # pixels; about the height of an x of 10 to 11 points
+SMALL, LARGE, IDEAL = 14.0, 48.0, 24.0  # pixels of a letter below and above which a page is scaled, and to which
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A page made ready, what was done to it in this order, and the way back to the page that came in."""
+
+    image: PageImage
+    steps: tuple[Step, ...]
+    to_original: Mapping
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is measured of a page, brought to `scale`, grey, with dark ink."""
+
+    scale: float
+    inverted: bool
+    glyphs: Glyphs
+    paper: Grey
+    light: float
+    upright: Orientation
+
+    @property
+    def size(self) -> float:
+        """Of a letter in pixels of the page that came in; 0: unknown."""
+        return self.glyphs.size / self.scale
+
+
+def prepare(page: PageImage, *, effort: Effort = "normal") -> Prepared:
+    """Clean, turn, level, straighten and scale the page as far as it needs it; a clean page keeps its pixels.
+
+    With `gentle` effort a page is only inverted and turned, for engines that see to the rest themselves.
+    """
+    prepared = Prepared(page, (), Mapping(width=page.width, height=page.height))
+    found, look = noise(grey(page.pixels)), _look(page)
+    if effort != "gentle" and found.remedy:
+        prepared, look = _denoised(prepared, look, found.remedy)
+    steps = [_measurement(look, _dpi(page, look.size), found)]
+    if look.inverted:
+        prepared = _then(prepared, replace(prepared.image, pixels=255 - prepared.image.pixels), [Step(name="invert")])
+    if effort != "gentle" and look.light < UNEVEN:
+        prepared = _evened(prepared, look)
+    if look.upright.quarters:
+        prepared = _turned(prepared, look.upright)
+    if effort != "gentle":
+        prepared = _straightened(prepared, look)
+    image = replace(prepared.image, dpi=round(_dpi(page, look.size) * _factor(prepared)))
+    return replace(prepared, image=image, steps=(*steps, *prepared.steps))
+
+
+def _look(page: PageImage) -> _Look:
+    near, scale = brought_near(grey(page.pixels))
+    inverted = skewness(near) > LIGHT_INK
+    if inverted:
+        near = 255 - near
+    letters = glyphs(ink(near))
+    ground = paper(near, letters.size) if letters else near
+    return _Look(scale, inverted, letters, ground, evenness(ground, letters), orientation(near, letters))
+
+
+def _measurement(look: _Look, dpi: int, found: Noise) -> Step:
+    return Step(
+        name="measure",
+        parameters={
+            "letters": len(look.glyphs),
+            "letter_size": round(look.size, 1),
+            "dpi": dpi,
+            "skew": round(look.upright.level.degrees, 2),
+            "sharpness": round(look.upright.level.sharpness, 2),
+            "specks": round(found.specks, 5),
+            "grain": round(found.grain, 1),
+            "evenness": round(look.light, 2),
+        },
+    )
+
+
+def _dpi(page: PageImage, size: float) -> int:
+    """What the file states where letters would then be of 5 to 22 points, else what its letters suggest; 0: unknown."""
+    suggested = 300 * size / GLYPH_AT_300_DPI
+    if page.dpi and (not suggested or suggested / 2 < page.dpi < suggested * 2):
+        return page.dpi
+    return round(suggested)
+
+
+def _then(prepared: Prepared, image: PageImage, steps: Sequence[Step], stages: Sequence[Plane | Bend] = ()) -> Prepared:
+    mapping = reduce(Mapping.then, stages, prepared.to_original)
+    return Prepared(image, (*prepared.steps, *steps), mapping)
+
+
+def _denoised(prepared: Prepared, look: _Look, remedy: Literal["median", "blur"]) -> tuple[Prepared, _Look]:
+    """Without noise, unless the lines are lost with it: the dots of small letters look like noise."""
+    image = replace(prepared.image, pixels=denoised(prepared.image.pixels, remedy))
+    again = _look(image)
+    if again.upright.level.sharpness < NOT_WORSE * look.upright.level.sharpness:
+        return prepared, look
+    return _then(prepared, image, [Step(name="denoise", parameters={"by": remedy})]), again
+
+
+def _evened(prepared: Prepared, look: _Look) -> Prepared:
+    pixels = evened(grey(prepared.image.pixels), look.paper)
+    step = Step(name="even light", parameters={"evenness": round(look.light, 2)})
+    return _then(prepared, replace(prepared.image, pixels=pixels), [step])
+
+
+def _turned(prepared: Prepared, upright: Orientation) -> Prepared:
+    """Quarter turns move pixels and change none."""
+    image, quarters = prepared.image, upright.quarters
+    pixels = np.ascontiguousarray(np.rot90(image.pixels, quarters))
+    step = Step(name="turn", parameters={"degrees": 90 * quarters, "certainty": round(upright.certainty, 2)})
+    back = quarter_turn(image.width, image.height, quarters)
+    return _then(prepared, replace(image, pixels=pixels), [step], [back])
+
+
+def _straightened(prepared: Prepared, look: _Look) -> Prepared:
+    """Level and straight lines, and letters of a fair size, in one resampling."""
+    image, steps = prepared.image, []
+    lines, quarters = look.upright.level, look.upright.quarters
+    degrees = lines.degrees if lines.believed and abs(lines.degrees) > LEVEL_ENOUGH else 0.0
+    factor = _scale(image, look.size) if lines.believed else 1.0
+    back, width, height = levelling(image.width, image.height, degrees, factor)
+    stages: list[Plane | Bend] = [back]
+    curve = curvature(moved(look.glyphs.turned(quarters), back, look.scale, factor))
+    if degrees:
+        steps.append(Step(name="deskew", parameters={"degrees": round(degrees, 2)}))
+    if factor != 1.0:
+        steps.append(Step(name="scale", parameters={"factor": round(factor, 3)}))
+    if curve and curve.strength > STRAIGHT_ENOUGH and curve.fit < WELL_TOLD and curve.gain > WORTH_IT:
+        stages.append(curve.bend(width, height))
+        steps.append(Step(name="dewarp", parameters={"strength": round(curve.strength, 2), "fit": round(curve.fit, 3)}))
+    if not steps:
+        return prepared
+    pixels = rendered(image.pixels, stages, width, height, factor)
+    return _then(prepared, replace(image, pixels=pixels), steps, stages)
+
+
+def _scale(page: PageImage, size: float) -> float:
+    """By which letters of that size become of a fair one, as far as the page does not grow too large."""
+    if size < TINY or SMALL <= size <= LARGE:
+        return 1.0
+    room = min(math.sqrt(MOST_PIXELS / (page.width * page.height)), LONGEST_SIDE / max(page.width, page.height))
+    return min(IDEAL / size, max(1.0, room))
+
+
+def _factor(prepared: Prepared) -> float:
+    return next((float(step.parameters["factor"]) for step in prepared.steps if step.name == "scale"), 1.0)

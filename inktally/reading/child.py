@@ -1,0 +1,135 @@
+"""What a sandboxed child does: decode a page, make it ready, have it read, and say how well that went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inktally.document import Page, Section, Word
+from inktally.errors import EngineFailed, UnreadablePicture
+from inktally.imaging.decode import DecodedPage, Limits, open_document
+from inktally.imaging.glyphs import Boxes, brought_near, glyphs, grey, ink
+from inktally.imaging.mapping import Mapping as WayBack
+from inktally.imaging.page import PageImage
+from inktally.imaging.preparation import Prepared, prepare
+from inktally.imaging.sections import assign, split
+from inktally.ports import PageEngine
+from inktally.reading.attempts import Attempt, attempt, best
+from inktally.reading.deposit import leave
+from inktally.reading.pages import PageRead, PageRequest
+from inktally.settings import Settings
+
+
+def read_page(**request: Any) -> dict[str, Any]:
+    """Answer a `PageRequest` with a `PageRead`, both as JSON has them.
+
+    A page that no free engine has read well is left in the folder `deposit`, where the request names one.
+    """
+    asked = PageRequest.model_validate(request)
+    settings = Settings.restored(asked.settings)
+    limits = Limits(max_pixels=settings.max_pixels, max_pages=settings.max_pages)
+    with open_document(Path(asked.picture), limits) as document:
+        decoded, pages = document.page(asked.number), document.page_count
+    read = _text_layer(decoded, asked.number) or _Sheet(decoded.image, asked, settings).read()
+    return read.model_copy(update={"pages": pages}).model_dump(mode="json")
+
+
+def _text_layer(decoded: DecodedPage, number: int) -> PageRead | None:
+    """The text that the file itself holds, as it is."""
+    if decoded.text is None:
+        return None
+    image = decoded.image
+    page = Page(number=number, width=image.width, height=image.height, dpi=image.dpi, source="text layer")
+    return PageRead(pages=number, page=page, words=decoded.text.words)
+
+
+class _Sheet:
+    """One page under way: as it came in, made ready, and how each engine has fared with it."""
+
+    def __init__(self, image: PageImage, asked: PageRequest, settings: Settings) -> None:
+        self._image = image
+        self._asked = asked
+        self._settings = settings
+        self._prepared = prepare(image) if settings.imaging else _unprepared(image)
+        self._sections = split(self._prepared.image) if settings.imaging else []
+        self._letters = letters(self._prepared.image)
+        self._history: list[str] = []
+
+    def read(self) -> PageRead:
+        kept = self._kept()
+        wanting = kept is None or (len(self._asked.engines) > 1 and kept.quality < self._settings.auto_quality)
+        if self._asked.deposit and wanting:
+            leave(Path(self._asked.deposit), self._image, letters(self._image))
+        words, sections = self._placed([word for word, _ in kept.words] if kept else [])
+        return PageRead(pages=0, page=self._page(kept, sections), words=tuple(words), wanting=wanting)
+
+    def _kept(self) -> Attempt | None:
+        """Engine after engine, until one has read well or there is none left; None when there was none."""
+        kept: Attempt | None = None
+        failure: Exception | None = None
+        for name in self._asked.engines:
+            try:
+                found = self._attempt(name)
+            except (EngineFailed, UnreadablePicture) as error:
+                self._history.append(f"{name} failed")
+                failure = error
+                continue
+            kept = self._better(kept, found)
+            if kept.quality >= self._settings.auto_quality:
+                break
+        if failure and not kept:
+            raise failure
+        return kept
+
+    def _attempt(self, name: str) -> Attempt:
+        engine: PageEngine = import_module(f"inktally.engines.{name}").build(self._settings)
+        text = engine.read(self._prepared.image, self._asked.engines[name])
+        found = attempt(name, text.words, self._letters, self._asked.languages)
+        self._history.append(f"{name} {found.quality:.2f}")
+        return found
+
+    def _better(self, kept: Attempt | None, found: Attempt) -> Attempt:
+        if kept is None:
+            return found
+        chosen = best(kept, found, self._letters)
+        if chosen not in (kept, found):
+            self._history.append(f"together {chosen.quality:.2f}")
+        return chosen
+
+    def _placed(self, words: Sequence[Word]) -> tuple[list[Word], list[Section]]:
+        """The words in their sections, and both on the page that came in."""
+        way_back, number = self._prepared.to_original, self._asked.number
+        placed, sections = assign(words, self._sections) if self._sections else (list(words), [])
+        return (
+            [word.model_copy(update={"page": number, "box": way_back.box(word.box)}) for word in placed],
+            [section.model_copy(update={"box": way_back.box(section.box)}) for section in sections],
+        )
+
+    def _page(self, kept: Attempt | None, sections: Sequence[Section]) -> Page:
+        steps = self._prepared.steps
+        measured = next((int(step.parameters["dpi"]) for step in steps if step.name == "measure"), self._image.dpi)
+        return Page(
+            number=self._asked.number,
+            width=self._image.width,
+            height=self._image.height,
+            dpi=measured,
+            engine=kept.engine if kept else "",
+            reason=", ".join(self._history),
+            quality=round(kept.quality, 4) if kept else None,
+            steps=steps,
+            sections=tuple(sections),
+        )
+
+
+def _unprepared(image: PageImage) -> Prepared:
+    return Prepared(image, (), WayBack(width=image.width, height=image.height))
+
+
+def letters(page: PageImage) -> Boxes:
+    """The boxes of what looks like letters on a page, in its pixels."""
+    small, scale = brought_near(grey(page.pixels))
+    return glyphs(ink(small)).boxes / np.float32(scale)

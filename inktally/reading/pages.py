@@ -1,0 +1,32 @@
+"""What passes between the parent and the child that reads a page for it."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from inktally.document import Engine, Page, Value, Word
+
+
+class PageRequest(Value):
+    """Which page of which picture is to be read, by which free engines, in turn."""
+
+    picture: str
+    number: int
+    settings: dict[str, Any]
+    engines: dict[str, Engine]
+    languages: tuple[str, ...]
+    deposit: str = ""
+
+
+class PageRead(Value):
+    """A page that was read, how many the picture has, and whether another engine should be asked for this one."""
+
+    pages: int
+    page: Page
+    words: tuple[Word, ...]
+    wanting: bool = False
+
+    def told(self, what: str) -> Self:
+        """The same page, with one more thing in its history."""
+        reason = ", ".join(filter(None, [self.page.reason, what]))
+        return self.model_copy(update={"page": self.page.model_copy(update={"reason": reason})})

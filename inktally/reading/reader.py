@@ -1,0 +1,138 @@
+"""The recogniser: it has a picture's pages read in a sandbox, and asks remote engines itself where that is wanted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inktally.document import Engine, Recognition
+from inktally.errors import BadSettings, CostCapReached, MissingTool, RecognitionTimeout
+from inktally.ports import PageEngine
+from inktally.reading.languages import present
+from inktally.reading.pages import PageRead, PageRequest
+from inktally.sandbox import Sandbox
+from inktally.scratch import scratch_folder
+from inktally.watch import too_late
+
+if TYPE_CHECKING:
+    from inktally.settings import Settings
+
+READING = "reading/1"  # names all that is done to pages and words besides what the engines do
+CHILD = "inktally.reading.child"
+PRELOADED = (CHILD, "pytesseract", "pandas", "wordfreq", "PIL.TiffImagePlugin")
+
+
+@dataclass
+class _Task:
+    """A picture, the engines that may read it, when that has to be done, and how many pages were paid for."""
+
+    picture: Path
+    engines: Mapping[str, Engine]
+    end: float
+    paid: int = 0
+
+    def pay(self, most: int) -> None:
+        """Raises `CostCapReached` when that many pages of the picture have been paid for already."""
+        if self.paid >= most:
+            raise CostCapReached(f"At most {most} pages of a picture are read by paid engines (INKTALLY_PAID_PAGES).")
+        self.paid += 1
+
+
+class Reader:
+    """Reads with the first of `engines`; a page that came out badly goes to the next, and so on.
+
+    `name` is what it was asked for under; `engines` are by name. Only the first has to be there for a language.
+    """
+
+    def __init__(self, name: str, engines: Mapping[str, PageEngine], settings: Settings) -> None:
+        if not engines:
+            raise BadSettings("INKTALLY_AUTO_ENGINES names no engine; it may be: tesseract,rapidocr.")
+        self._name = name
+        self._engines = engines
+        self._settings = settings
+        self._sandbox = Sandbox(
+            settings.recognition_workers, settings.scratch, preload=PRELOADED, memory=settings.recognition_memory
+        )
+
+    def warm_up(self) -> None:
+        """Begin to start a child, without waiting."""
+        self._sandbox.warm_up()
+
+    def identify(self, languages: Sequence[str]) -> Engine:
+        """All engines as one. Raises `MissingTool` and `BadSettings` for the first engine only."""
+        parts = self._parts(languages)
+        first = next(iter(parts.values()))
+        options = {"reading": READING, "imaging": "on" if self._settings.imaging else "off"}
+        if len(self._engines) == 1:
+            return first.model_copy(update={"options": {**first.options, **options}})
+        models = {f"{name}:{model}": digest for name, part in parts.items() for model, digest in part.models.items()}
+        options |= {f"{name}:{key}": value for name, part in parts.items() for key, value in part.options.items()}
+        version = ", ".join(f"{name} {part.version}" for name, part in parts.items())
+        return Engine(name=self._name, version=version, languages=first.languages, models=models, options=options)
+
+    def _parts(self, languages: Sequence[str]) -> dict[str, Engine]:
+        (first, engine), *others = self._engines.items()
+        languages = present(languages)
+        parts = {first: engine.identify(languages)}
+        for name, other in others:
+            with suppress(MissingTool, BadSettings):
+                parts[name] = other.identify(languages)
+        return parts
+
+    def recognise(self, picture: Path, engine: Engine) -> Recognition:
+        """All pages, one after the other, within the one time limit of a picture."""
+        from inktally.imaging.page import PageText
+
+        task = _Task(picture, self._parts(engine.languages), time.monotonic() + self._settings.recognition_seconds)
+        reads = [self._read(task, 1)]
+        reads += [self._read(task, number) for number in range(2, reads[0].pages + 1)]
+        return Recognition(
+            engine=engine,
+            pages=tuple(read.page for read in reads),
+            words=tuple(word for read in reads for word in read.words),
+            text="\f".join(PageText.of(read.words).text for read in reads),
+        )
+
+    def _read(self, task: _Task, number: int) -> PageRead:
+        remote = [name for name in task.engines if self._engines[name].remote]
+        if not remote:
+            return self._in_child(task, number)
+        with scratch_folder(self._settings.scratch) as folder:
+            read = self._in_child(task, number, folder)
+            for name in remote:
+                if read.wanting:
+                    read = self._by_remote(name, task, read, folder)
+        return read
+
+    def _in_child(self, task: _Task, number: int, deposit: Path | None = None) -> PageRead:
+        request = PageRequest(
+            picture=str(task.picture),
+            number=number,
+            settings=self._settings.without_secrets(),
+            engines={name: part for name, part in task.engines.items() if not self._engines[name].remote},
+            languages=next(iter(task.engines.values())).languages,
+            deposit=str(deposit or ""),
+        )
+        try:
+            answer = self._sandbox.call(
+                f"{CHILD}:read_page", request.model_dump(mode="json"), seconds=max(0.0, task.end - time.monotonic())
+            )
+        except RecognitionTimeout as error:
+            raise too_late(self._settings.recognition_seconds) from error
+        return PageRead.model_validate(answer)
+
+    def _by_remote(self, name: str, task: _Task, read: PageRead, folder: Path) -> PageRead:
+        """What a paid engine reads on the page as it was decoded, where that is better than what is known."""
+        from inktally.reading.remote import better
+
+        try:
+            task.pay(self._settings.paid_pages)
+            return better(read, name, self._engines[name], task.engines[name], folder, self._settings)
+        except CostCapReached as error:
+            if not read.page.engine:
+                raise
+            return read.told(f"{name} not asked: {error}")

@@ -1,0 +1,31 @@
+"""A page that is read by a remote engine, in the parent, after the child has done what it could."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inktally.document import Engine
+from inktally.imaging.sections import assign
+from inktally.ports import PageEngine
+from inktally.reading.attempts import attempt
+from inktally.reading.deposit import left
+from inktally.reading.pages import PageRead
+from inktally.settings import Settings
+
+
+def better(
+    read: PageRead, name: str, engine: PageEngine, identity: Engine, folder: Path, settings: Settings
+) -> PageRead:
+    """`read`, or what the engine reads on the page that was left in the folder, whichever seems better."""
+    image, letters = left(folder)
+    found = attempt(name, engine.read(image, identity).words, letters, identity.languages)
+    told = read.told(f"{name} {found.quality:.2f}")
+    if read.page.engine and (read.page.quality or 0.0) >= found.quality:
+        return told
+    words = [word.model_copy(update={"page": read.page.number}) for word, _ in found.words]
+    words, sections = assign(words, read.page.sections) if read.page.sections else (words, [])
+    page = told.page.model_copy(
+        update={"engine": name, "quality": round(found.quality, 4), "sections": tuple(sections)}
+    )
+    wanting = found.quality < settings.auto_quality
+    return told.model_copy(update={"page": page, "words": tuple(words), "wanting": wanting})

@@ -1,0 +1,60 @@
+"""What paid engines may cost: pages a day on this machine, kept in the cache folder.
+
+They are kept here and not in the store, because they change with every page, and because whoever pays for several
+machines gives each its share. Days are those of UTC, as they are on the bill.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from inktally.errors import CostCapReached
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Today's paid pages, in a file that all processes of this machine share; `price` is in US dollars a page."""
+
+    folder: Path
+    pages_a_day: int
+    price: float
+
+    @contextmanager
+    def spend(self) -> Iterator[None]:
+        """Take a page from today's; it is given back when what it was for fails. Raises `CostCapReached`."""
+        day = _today()
+        self._add(day, 1)
+        try:
+            yield
+        except BaseException:
+            self._add(day, -1)
+            raise
+
+    @property
+    def spent(self) -> int:
+        """The pages of today."""
+        file = self.folder / _today()
+        return int(file.read_text() or 0) if file.exists() else 0
+
+    def _add(self, day: str, pages: int) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / day).open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            spent = int(file.read() or 0)
+            if pages > 0 and spent + pages > self.pages_a_day:
+                raise CostCapReached(
+                    f"Paid engines have read {spent} pages (${spent * self.price:.2f}) today, and may read "
+                    f"{self.pages_a_day}; raise INKTALLY_PAID_PAGES_PER_DAY, or wait for tomorrow."
+                )
+            file.truncate(0)
+            file.write(str(spent + pages))
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
