@@ -122,7 +122,7 @@ class Suite:
         self._kill_at_mail: bool | None = None
         """None: not wanted yet; False: done."""
         stack.machine.slow_down_tesseract(SLOWNESS)
-        stack.mailbox.on_mail = self._look_at_picture
+        stack.mailbox.on_mail, stack.mailbox.knows_senders = self._look_at_picture, True
 
     def run(self, faults: list[Fault], seconds: float) -> Result:
         """Upload, and go on until all is answered or the time is over."""
