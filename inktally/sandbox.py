@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +26,7 @@ from inktally import errors
 from inktally.errors import EngineFailed, InktallyError, RecognitionTimeout, UnreadablePicture
 from inktally.scratch import scratch_folder, turn
 
+LONGEST_ANSWER = 1 << 28
 logger = logging.getLogger(__name__)
 
 INHERITED = ("PATH", "LANG", "LC_ALL", "HOME", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "PYTHONPATH", "VIRTUAL_ENV")
@@ -51,7 +52,14 @@ class Sandbox:
             self._is_warm = True
             self._idle.put(self._new_child())
 
-    def call(self, function: str, arguments: Mapping[str, Any], *, seconds: float) -> Any:
+    def call(
+        self,
+        function: str,
+        arguments: Mapping[str, Any],
+        *,
+        seconds: float,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Any:
         """Call `module:function` in a child with JSON arguments; its JSON result.
 
         Raises what the function raised (of `inktally.errors`), `RecognitionTimeout` after `seconds` seconds,
@@ -69,7 +77,7 @@ class Sandbox:
             else:
                 self._idle.put(child)
         if "error" in answer:
-            raise _error(answer["error"])
+            raise error_of(answer["error"])
         return answer["result"]
 
     def _next_child(self) -> _Child:
@@ -160,7 +168,7 @@ def _known(problem: Mapping[str, str]) -> type[InktallyError] | None:
     return known if isinstance(known, type) and issubclass(known, InktallyError) else None
 
 
-def _error(problem: Mapping[str, str]) -> InktallyError:
+def error_of(problem: Mapping[str, str]) -> InktallyError:
     known = _known(problem)
     if known:
         return known(problem["message"])

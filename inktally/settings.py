@@ -49,6 +49,10 @@ class Settings(BaseSettings):
         description="Pictures recognised at once on this machine; default and most: its cores",
     )
 
+    sandbox: str = Field(
+        "", description="Socket of children that all runs share, which the warm worker sets; empty: a run has its own"
+    )
+
     spark_remote: str = Field(
         "", description="Spark Connect server, for example sc://127.0.0.1:15002; empty: in-process"
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from inktally.document import Box, Engine, Page, Recognition, Value, Word
 from inktally.errors import BadSettings, EngineFailed, MissingTool, UnreadablePicture
 from inktally.imaging.decode import Limits, Readable, readable
-from inktally.sandbox import Sandbox
+from inktally.shared_sandbox import sandbox
 
 if TYPE_CHECKING:
     import pandas
@@ -40,7 +40,7 @@ class Tesseract:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._sandbox = Sandbox(settings.recognition_workers, settings.scratch, preload=("pytesseract",))
+        self._sandbox = sandbox(settings, preload=("pytesseract",))
 
     def warm_up(self) -> None:
         """Begin to start a child, without waiting."""
