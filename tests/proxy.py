@@ -40,9 +40,7 @@ Witness = Callable[[BaseHTTPRequestHandler, int], None]
 
 
 @contextmanager
-def proxied(
-    server: S3Server, meddle: Meddle = lambda _: None, witness: Witness = lambda *_: None
-) -> Iterator[str]:
+def proxied(server: S3Server, meddle: Meddle = lambda _: None, witness: Witness = lambda *_: None) -> Iterator[str]:
     """The endpoint of a proxy. The host that was signed goes on, so that Ceph knows the signature."""
     address = urlsplit(server.endpoint).netloc
 
