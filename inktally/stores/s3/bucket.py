@@ -31,7 +31,6 @@ CHUNK = 1 << 20
 CONNECTIONS = 32
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 3, 20, 3
 LOST_PUTS = 5
-LONGEST_REQUEST_SECONDS = ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS)
 
 DENIED = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
 BUSY = {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "OperationAborted"}
