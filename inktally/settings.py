@@ -96,6 +96,9 @@ class Settings(BaseSettings):
         Path("inktally-dead-letters"), description="Folder for messages to the receiver that cannot be read"
     )
     queue_url: str = Field("", description="SQS queue that python -m web.queue takes events from")
+    queue_port: int = Field(
+        8081, gt=0, le=65535, description="Port of python -m web.queue for its health and metrics, on the same address"
+    )
     lease_seconds: float = Field(30.0, gt=0, description="A claim or lock not renewed for this time is up for taking")
     scratch: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()),
