@@ -26,8 +26,9 @@ from deployments import samples
 from tests.e2e.machine import server_environment
 from tests.stack import Put, Stack, new_stack, own_servers
 
-SIZE = (1240, 874)  # A6 across at 200 dpi, in pixels
-LINES, WORDS = 14, 7
+SIZE = (1654, 2339)  # A4 at 200 dpi, in pixels
+LINES, WORDS = 36, 9
+"""As many words as a page of a book has: Tesseract needs 0.8 s, and 1.2 s for real scans on average."""
 PATIENCE = 60.0
 """Seconds after which a single picture counts as lost; a burst has as many again for each 20 pictures."""
 WARMING = 2
@@ -48,7 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description="From PUT to mail, in seconds.")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout, and nothing else")
     parser.add_argument("--single", type=int, default=8, help="pictures that are put one after the other (8)")
-    parser.add_argument("--burst", type=int, default=100, help="pictures that are put at once (100)")
+    parser.add_argument("--burst", type=int, default=500, help="pictures that are put at once (500)")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="inktally-latency-", ignore_cleanup_errors=True) as folder:
         figures = measured(Path(folder), Sizes(asked.single, asked.burst))
@@ -63,7 +64,7 @@ def measured(folder: Path, sizes: Sizes) -> dict[str, Figures]:
     with (
         server_environment(),
         own_servers(folder / "servers") as (s3, spark),
-        new_stack(folder / "stack", s3, spark) as stack,
+        new_stack(folder / "stack", s3, spark.address) as stack,
     ):
         stack.connect()
         one_by_one(stack, warming, "warming")
@@ -125,7 +126,7 @@ def page(path: Path, seed: int) -> Path:
     chance, words = random.Random(seed), samples.MARKET.split() + samples.GARDEN.split()  # noqa: S311
     lines = [" ".join(chance.choices(words, k=WORDS)) for _ in range(LINES)]
     image, file = Image.new("L", SIZE, 255), BytesIO()
-    ImageDraw.Draw(image).multiline_text((60, 50), "\n".join(lines), font=ImageFont.load_default(32), spacing=16)
+    ImageDraw.Draw(image).multiline_text((100, 100), "\n".join(lines), font=ImageFont.load_default(36), spacing=18)
     image.save(file, "PNG", dpi=(200, 200))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(file.getvalue())

@@ -75,11 +75,17 @@ class Child(NamedTuple):
 
 
 def preload(modules: Iterable[str]) -> dict[str, str]:
-    """Import modules; those that cannot be, with the reason. A run that needs one of them will say so itself."""
+    """Import modules, and call what is named after a colon; those that cannot be imported, with the reason.
+
+    A run that needs one of them will say so itself.
+    """
     broken = {}
-    for module in modules:
+    for named in modules:
+        module, _, function = named.partition(":")
         try:
-            importlib.import_module(module)
+            imported = importlib.import_module(module)
+            if function:
+                getattr(imported, function)()
         except Exception as error:  # noqa: BLE001 - whatever a module does when it is imported
             broken[module] = f"{type(error).__name__}: {error}"
     return broken

@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from pathlib import Path
 from prefect.logging import get_logger
 
 from deployments.forkserver import Ready, Request, changed
+from inktally.reading.reader import PRELOADED
 
 START_SECONDS = 60
 FORK_SECONDS = 30
@@ -123,6 +125,31 @@ class Forkserver:
         return self._process.returncode is not None
 
 
+class SharedSandbox:
+    """A running server of the sandboxed children that read the pictures of all runs."""
+
+    def __init__(self, root: Path, modules: Sequence[str]) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="inktally-")
+        self._socket = str(Path(self._folder.name) / "sandbox")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "inktally.shared_sandbox", self._socket, *modules],
+            cwd=root,
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a run has to know of it; nothing when it has ended."""
+        return {} if self._process.poll() is not None else {"INKTALLY_SANDBOX": self._socket}
+
+    def hang_up(self) -> None:
+        """Let it end, which it does when it has answered what it was asked."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._folder.cleanup()
+
+
 def _checked(ready: Ready) -> Ready:
     if ready["threads"] != 1:
         raise NoForkserver(f"Some import has started a thread ({ready['threads']} run), which a fork would lose.")
@@ -142,6 +169,7 @@ class WarmStart:
         self._root = root
         self._modules = modules
         self._server: Forkserver | None = None
+        self._sandbox: SharedSandbox | None = None
         self._retired: list[Forkserver] = []
         self._failure: NoForkserver | None = None
         self._again = 0.0
@@ -160,6 +188,7 @@ class WarmStart:
             raise self._failure
         try:
             server = Forkserver(self._root, self._modules)
+            self._sandbox = SharedSandbox(self._root, PRELOADED)
             _tell(await server.ready())
         except (NoForkserver, OSError) as error:
             self._failure, self._again = NoForkserver(str(error)), time.monotonic() + AGAIN_SECONDS
@@ -167,18 +196,25 @@ class WarmStart:
         return server
 
     async def fork(self, request: Request) -> ForkedChild:
-        """A child that runs what is requested. Raises `NoForkserver`."""
+        """A child that runs what is requested, and has its pictures read here. Raises `NoForkserver`."""
         try:
-            return await (await self.server()).fork(request)
+            return await self._fork(request)
         except NoForkserver:  # it has just died
-            return await (await self.server()).fork(request)
+            return await self._fork(request)
+
+    async def _fork(self, request: Request) -> ForkedChild:
+        server = await self.server()
+        variables = self._sandbox.variables if self._sandbox else {}
+        return await server.fork({**request, "env": {**variables, **request["env"]}})
 
     def _retire(self) -> None:
         self._retired = [server for server in self._retired if not server.has_ended()]
         if self._server is not None:
             self._server.hang_up()
             self._retired.append(self._server)
-        self._server = None
+        if self._sandbox is not None:
+            self._sandbox.hang_up()
+        self._server = self._sandbox = None
 
     def close(self) -> None:
         """End all forkservers; blocks for a moment, and leaves those alone whose runs have not ended by then."""

@@ -51,9 +51,9 @@ IMPORTED_BY_ALL_RUNS = (
     "inktally.engines.tesseract",
     "inktally.reading",
     "inktally.stores.files",
-    "inktally.stores.s3",
+    "inktally.stores.s3.bucket:load_models",
 )
-"""Besides the flows: what these import only when they run."""
+"""Besides the flows: what these import, or read, only when they run."""
 
 READ_AT_START = ("PYTHON", "LD_", "PREFECT_TASK", "PREFECT_RUNNER_AUTO_INSTALL")
 """The beginnings of variables that have their effect before a forked process gets them."""

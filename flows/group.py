@@ -18,7 +18,7 @@ MOST_SHOWN = 100  # pictures of one run that its page in the UI lists
 
 def finish(pictures: Sequence[Picture]) -> None:
     """Count, publish, announce, dispose and answer, or reject; whatever happens, each picture has an outcome."""
-    _count([picture for picture in pictures if picture.problem is None])
+    _count([picture for picture in pictures if picture.needs_a_count])
     _publish_and_announce(pictures)
     _dispose(pictures)
     _reject(pictures)
@@ -30,7 +30,7 @@ def finish(pictures: Sequence[Picture]) -> None:
 
 
 def _count(pictures: Iterable[Picture]) -> None:
-    """One Spark job for all that have no counts yet."""
+    """One Spark job for all of them."""
     for (store, counting), group in _by_store_and_counting(pictures).items():
         for picture in group:
             if not picture.is_cached:

@@ -175,6 +175,7 @@ class Picture:
             recognise = upload_steps.recognise.with_options(**caching.recognition_cache(self.upload.store))
             result = recognise(self.delivery, self.engine, refresh=False)
             self.receipt = caching.checked_receipt(result, self.engine)
+            self.counts()
 
     def take(self, future: PrefectFuture[Any]) -> None:
         """Take what recognition gave."""
@@ -183,6 +184,8 @@ class Picture:
             if isinstance(result, BaseException):
                 raise result
             self.receipt = caching.checked_receipt(result, self.engine)
+            if self.is_cached:
+                self.counts()
             self.seconds["recognise"] = self.receipt.seconds
 
     @property
@@ -193,9 +196,7 @@ class Picture:
     @property
     def needs_a_count(self) -> bool:
         """Whether it has been recognised, and its words have never been counted."""
-        if self.problem is not None or self.receipt is None:
-            return False
-        return self.counts() is None
+        return self.problem is None and self.receipt is not None and self._counts is None
 
     def check_claim(self) -> None:
         """Keep it as a problem when another run may have taken the picture over."""

@@ -24,6 +24,8 @@ AHEAD = 4 * CORES
 """Pictures that are claimed at once: enough to keep the cores at work, few enough that other runs have some, too."""
 MOST_TOGETHER = 16
 """Pictures that need no count, in one group."""
+WORTH_A_JOB = 8
+"""Pictures for which Spark is asked without waiting longer for others."""
 NEXT_LOOK = 0.05  # seconds
 
 
@@ -31,7 +33,8 @@ class Pipeline:
     """Begins pictures a few at a time, gathers them as they are recognised, and finishes group after group.
 
     A group that needs a count is closed when nothing more is to come, or when Spark is there and its first picture has
-    waited for INKTALLY_GROUP_SECONDS. Groups are finished by a thread of their own, one after the other.
+    waited for INKTALLY_GROUP_SECONDS; for five times that while it is small. Groups are finished by a thread of their
+    own, one after the other.
     """
 
     def __init__(self, pictures: int) -> None:
@@ -103,8 +106,8 @@ class Pipeline:
         self._uncounted.append(picture)
 
     def _is_due(self) -> bool:
-        waited = monotonic() - self._since
-        return bool(self._uncounted) and waited >= wiring.settings().group_seconds and wiring.counter().is_ready
+        patience = wiring.settings().group_seconds * (1 if len(self._uncounted) >= WORTH_A_JOB else 5)
+        return bool(self._uncounted) and monotonic() - self._since >= patience and wiring.counter().is_ready
 
     def _finish_counted(self) -> None:
         self._finish(self._counted)

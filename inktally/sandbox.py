@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,15 @@ class Sandbox:
             self._is_warm = True
             self._idle.put(self._new_child())
 
-    def call(self, function: str, arguments: Mapping[str, Any], *, seconds: float) -> Any:
-        """Call `module:function` in a child with JSON arguments; its JSON result.
+    def call(
+        self,
+        function: str,
+        arguments: Mapping[str, Any],
+        *,
+        seconds: float,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Any:
+        """Call `module:function` in a child with JSON arguments; its JSON result. `is_wanted` is asked all the while.
 
         Raises what the function raised (of `inktally.errors`), `RecognitionTimeout` after `seconds` seconds, `TooLarge`
         when it took too much memory, `UnreadablePicture` when the child crashed, `ScratchFull` when the disk was full,
@@ -92,13 +99,13 @@ class Sandbox:
         request = {"function": function, "arguments": dict(arguments)}
         try:
             with turn(self._scratch, self._size):
-                answer = self._answer(request, time.monotonic() + seconds, seconds)
+                answer = self._answer(request, seconds, is_wanted)
         except InktallyError as error:
             if self._is_closed:
                 raise self._stopped() from error
             raise
         if answer.error:
-            raise _error(answer.error)
+            raise error_of(answer.error)
         return answer.result
 
     def close(self) -> None:
@@ -111,22 +118,22 @@ class Sandbox:
         for child in children:
             child.kill()
 
-    def _answer(self, request: Mapping[str, Any], end: float, seconds: float) -> _Answer:
+    def _answer(self, request: Mapping[str, Any], seconds: float, is_wanted: Callable[[], bool]) -> _Answer:
         """What a child has left behind in its memory is not held against the next picture: a new child decides."""
-        child = self._next_child()
+        child, end = self._next_child(), time.monotonic() + seconds
         is_new = not child.answered
         try:
-            return self._ask(child, request, seconds)
+            return self._ask(child, request, seconds, is_wanted)
         except TooLarge:
             if is_new:
                 raise
-            return self._ask(self._new_child(), request, end - time.monotonic())
+            return self._ask(self._new_child(), request, end - time.monotonic(), is_wanted)
 
-    def _ask(self, child: _Child, request: Mapping[str, Any], seconds: float) -> _Answer:
+    def _ask(self, child: _Child, request: Mapping[str, Any], seconds: float, is_wanted: Callable[[], bool]) -> _Answer:
         if child.answered + 1 >= self._requests:
             self._idle.put(self._new_child())  # which gets ready while the old one reads its last picture
         try:
-            answer = child.ask(request, seconds, self._memory)
+            answer = child.ask(request, Watch(seconds, self._memory, is_wanted))
         except BaseException:
             self._end(child)
             raise
@@ -195,15 +202,14 @@ class _Child:
         """Its end is only looked at, so that nobody else can get its number before its group has been killed."""
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
-    def ask(self, request: Mapping[str, Any], seconds: float, memory: int) -> _Answer:
+    def ask(self, request: Mapping[str, Any], watch: Watch) -> _Answer:
         """The answer, as the child has written it; raises when there is none."""
-        line = json.dumps({**request, "seconds": seconds})
-        with Watch(self._process.pid, seconds=seconds, megabytes=memory, kill=self._kill_group) as watch:
-            answer = self._exchange(line)
+        with watch.over(self._process.pid, self._kill_group):
+            answer = self._exchange(json.dumps({**request, "seconds": watch.seconds}))
         if not answer.endswith("\n"):
-            raise watch.verdict or self._death(seconds)
+            raise watch.verdict or self._death(watch.seconds)
         self.answered += 1
-        return _parsed(answer, memory)
+        return _parsed(answer, watch.megabytes)
 
     def _exchange(self, line: str) -> str:
         assert self._process.stdin is not None
@@ -251,7 +257,7 @@ def _known(problem: Problem) -> type[InktallyError] | None:
     return known if isinstance(known, type) and issubclass(known, InktallyError) else None
 
 
-def _error(problem: Problem) -> InktallyError:
+def error_of(problem: Problem) -> InktallyError:
     known = _known(problem)
     if known:
         return known(problem.message)

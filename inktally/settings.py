@@ -73,6 +73,10 @@ class Settings(BaseSettings):
         description="Pictures recognised at once on this machine; default and most: its cores",
     )
 
+    sandbox: str = Field(
+        "", description="Socket of children that all runs share, which the warm worker sets; empty: a run has its own"
+    )
+
     spark_remote: str = Field(
         "", description="Spark Connect server, for example sc://127.0.0.1:15002; empty: in-process"
     )
@@ -116,6 +120,9 @@ class Settings(BaseSettings):
         Path("inktally-dead-letters"), description="Folder for messages to the receiver that cannot be read"
     )
     queue_url: str = Field("", description="SQS queue that python -m web.queue takes events from")
+    queue_port: int = Field(
+        8081, gt=0, le=65535, description="Port of python -m web.queue for its health and metrics, on the same address"
+    )
     lease_seconds: float = Field(30.0, gt=0, description="A claim or lock not renewed for this time is up for taking")
     scratch: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()),

@@ -6,11 +6,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from types import TracebackType
-from typing import Self
+from contextlib import contextmanager, suppress
 
-from inktally.errors import PictureError, RecognitionTimeout, TooLarge
+from inktally.errors import InktallyError, RecognitionTimeout, Stopped, TooLarge
 
 EVERY = 0.05  # seconds; in which a process can take some 100 MB more
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -18,36 +16,37 @@ MEGABYTE = 1024 * 1024
 
 
 class Watch:
-    """While it lasts, `kill` is called as soon as the process takes too long or too much; `verdict` tells which."""
+    """Kills a process that takes too long or too much, or whose work nobody wants any more; `verdict` tells why."""
 
-    def __init__(self, pid: int, *, seconds: float, megabytes: int, kill: Callable[[], None]) -> None:
-        self._pid = pid
-        self._seconds = seconds
-        self._megabytes = megabytes
-        self._kill = kill
+    def __init__(self, seconds: float, megabytes: int, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        self.seconds = seconds
+        self.megabytes = megabytes
+        self.verdict: InktallyError | None = None
+        self._is_wanted = is_wanted
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self.verdict: PictureError | None = None
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    @contextmanager
+    def over(self, pid: int, kill: Callable[[], None]) -> Iterator[None]:
+        """Within the block, the process and all that it has started are watched."""
+        thread = threading.Thread(target=self._look, args=(pid, kill), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._is_over.set()
+            thread.join()
 
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        end = time.monotonic() + self._seconds
+    def _look(self, pid: int, kill: Callable[[], None]) -> None:
+        end = time.monotonic() + self.seconds
         while not self._is_over.wait(max(0.0, min(EVERY, end - time.monotonic()))):
-            if resident_bytes(self._pid) > self._megabytes * MEGABYTE:
-                self.verdict = too_much_memory(self._megabytes)
+            if resident_bytes(pid) > self.megabytes * MEGABYTE:
+                self.verdict = too_much_memory(self.megabytes)
             elif time.monotonic() >= end:
-                self.verdict = too_late(self._seconds)
+                self.verdict = too_late(self.seconds)
+            elif not self._is_wanted():
+                self.verdict = Stopped("Nobody waits for this recognition any more.")
             if self.verdict:
-                self._kill()
+                kill()
                 return
 
 

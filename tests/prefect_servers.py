@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 
+from deployments.up.home import Home
+from deployments.up.postgres import Postgres, programs
 from tests.servers import START_SECONDS, answers, free_port, process, wait_until
 
 PROJECT = Path(__file__).parents[1]
@@ -20,10 +23,12 @@ PROJECT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class PrefectServer:
-    """Where a server listens, and the home where it keeps its database: it can be stopped and started again."""
+    """Where a server listens, and where it keeps what it knows: it can be stopped and started again."""
 
     home: Path
     port: int
+    database: str = ""
+    """The address of its database; empty: SQLite, in its home."""
 
     @property
     def api(self) -> str:
@@ -40,6 +45,7 @@ class PrefectServer:
             "PREFECT_API_URL": self.api,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
+            **({"PREFECT_API_DATABASE_CONNECTION_URL": self.database} if self.database else {}),
         }
 
     @contextmanager
@@ -72,5 +78,22 @@ class PrefectServer:
         return found
 
 
-def new_server(home: Path) -> PrefectServer:
-    return PrefectServer(home, free_port())
+def new_server(home: Path, database: str = "") -> PrefectServer:
+    return PrefectServer(home, free_port(), database)
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """The address of a new PostgreSQL, as `make up` runs it; empty where it is not installed or may not run."""
+    found = programs()
+    with TemporaryDirectory(prefix="inktally-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)  # its account has to pass
+        home = Home(Path(folder))
+        if found is None or (postgres := Postgres(home, found)).obstacle():
+            yield ""
+            return
+        postgres.prepare()
+        service = postgres.service()
+        with process([str(word) for word in service.command], home.folder / "log") as server:
+            wait_until(service.is_up, server)
+            yield postgres.url

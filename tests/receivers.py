@@ -18,8 +18,8 @@ from inktally.events import Arrival
 from inktally.settings import Settings
 from tests.messages import OwnSns
 from tests.servers import wait_until
-from web.__main__ import server_config
 from web.receiver import create_app
+from web.serving import server_config
 
 
 @dataclass
@@ -78,7 +78,7 @@ def running_receiver(
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        server = uvicorn.Server(server_config(app, settings))
+        server = uvicorn.Server(server_config(app, settings.web_host, settings.web_port))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

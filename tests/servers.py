@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,12 +71,38 @@ rgw frontends = beast endpoint=127.0.0.1:{gateway} tcp_nodelay=1
 """
 
 
+@dataclass
+class Service:
+    """A server that can be killed, and started again where it was."""
+
+    command: list[str]
+    log: Path
+    is_up: Callable[[], bool]
+    _running: ExitStack = field(default_factory=ExitStack)
+
+    def start(self) -> None:
+        wait_until(self.is_up, self._running.enter_context(process(self.command, self.log)))
+
+    def kill(self) -> None:
+        self._running.close()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        try:
+            self.start()
+            yield
+        finally:
+            self.kill()
+
+
 @dataclass(frozen=True)
 class S3Server:
     """A running server; `name` is ceph or moto. ENVIRONMENT holds its credentials."""
 
     name: str
     endpoint: str
+    gateway: Service | None = None
+    """What can be killed without the loss of what is stored."""
 
     @cached_property
     def client(self) -> S3Client:
@@ -102,6 +128,14 @@ class S3Server:
         return Settings(s3_endpoint=self.endpoint, s3_region=REGION, _env_file=None, **others)
 
 
+@dataclass(frozen=True)
+class SparkServer:
+    """A running Spark Connect server."""
+
+    address: str
+    service: Service
+
+
 def ceph_is_installed() -> bool:
     return all(shutil.which(program) for program in CEPH)
 
@@ -124,22 +158,23 @@ def running_ceph() -> Iterator[S3Server]:
     with tempfile.TemporaryDirectory(prefix="ceph-", ignore_cleanup_errors=True) as name, ExitStack() as stack:
         folder, gateway = Path(name), free_port()
         conf = _ceph_conf(folder, gateway)
-        monitor = stack.enter_context(process(["ceph-mon", *conf, "-i", "a", "-f"], folder / "mon.out"))
+        stack.enter_context(process(["ceph-mon", *conf, "-i", "a", "-f"], folder / "mon.out"))
         osd = str(uuid4())
         run(["ceph", *conf, "--connect-timeout", "30", "osd", "new", osd])
         run(["ceph-osd", *conf, "--mkfs", "-i", "0", "--osd-uuid", osd])
         stack.enter_context(process(["ceph-osd", *conf, "-i", "0", "-f"], folder / "osd.out"))
-        rgw = stack.enter_context(process(["radosgw", *conf, "-n", "client.admin", "-f"], folder / "rgw.out"))
         endpoint = f"http://127.0.0.1:{gateway}"
-        wait_until(lambda: answers(endpoint), monitor, rgw)
+        command = ["radosgw", *conf, "-n", "client.admin", "-f"]
+        rgw = Service(command, folder / "rgw.out", lambda: answers(endpoint))
+        stack.enter_context(rgw.running())
         user = ["--uid", "test", "--display-name", "Test", "--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY]
         run(["radosgw-admin", *conf, "user", "create", *user])
-        yield S3Server("ceph", endpoint)
+        yield S3Server("ceph", endpoint, rgw)
 
 
 @contextmanager
-def running_spark(folder: Path) -> Iterator[str]:
-    """The address of a real Spark Connect server, which keeps its files in `folder`."""
+def running_spark(folder: Path) -> Iterator[SparkServer]:
+    """A real Spark Connect server, which keeps its files in `folder`."""
     pyspark = find_spec("pyspark")
     assert pyspark is not None
     assert pyspark.origin is not None
@@ -157,9 +192,9 @@ def running_spark(folder: Path) -> Iterator[str]:
     options = [f"--conf={name}={value}" for name, value in settings.items()]
     service = ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
     submit = str(Path(pyspark.origin).parent / "bin" / "spark-submit")
-    with process([submit, *options, *service], folder / "server.log") as server:
-        wait_until(lambda: listens(port), server)
-        yield f"sc://127.0.0.1:{port}"
+    server = Service([submit, *options, *service], folder / "server.log", lambda: listens(port))
+    with server.running():
+        yield SparkServer(f"sc://127.0.0.1:{port}", server)
 
 
 def listens(port: int) -> bool:
@@ -190,7 +225,7 @@ def _ceph_conf(folder: Path, gateway: int) -> list[str]:
 def process(command: list[str], out: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A server that is killed at the end of the block, or with the tests themselves where the system can do that."""
     leash = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
-    with out.open("wb") as file:
+    with out.open("ab") as file:
         started = subprocess.Popen([*leash, *command], stdout=file, stderr=subprocess.STDOUT)
     try:
         yield started

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from email import message_from_bytes
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -19,11 +17,12 @@ import boto3
 import httpx
 import psutil
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from botocore.exceptions import BotoCoreError
 
 from tests.e2e.machine import PROJECT, Machine, new_machine
+from tests.mailbox import Mailbox
 from tests.messages import s3_record
-from tests.prefect_servers import PrefectServer, new_server
+from tests.prefect_servers import PrefectServer, new_server, running_postgres
 from tests.servers import (
     ACCESS_KEY,
     ENVIRONMENT,
@@ -31,6 +30,7 @@ from tests.servers import (
     SECRET_KEY,
     START_SECONDS,
     S3Server,
+    SparkServer,
     answers,
     ceph_is_installed,
     free_port,
@@ -44,48 +44,6 @@ SECRET = "a secret of this stack"
 WORKER = os.environ.get("WORKER", "warm-process")
 DOMAIN = "example.org"
 ONLY_INPUT = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "input/"}]}}
-
-
-@dataclass(frozen=True)
-class Mail:
-    """A mail that the server has accepted, and when (time.monotonic)."""
-
-    to: str
-    message_id: str
-    moment: float
-    sender: int | None
-    """The process that handed it over."""
-
-    @property
-    def is_answer(self) -> bool:
-        """Not one that says that the answer takes longer."""
-        return ".delayed@" not in self.message_id
-
-
-@dataclass
-class Mailbox:
-    """An SMTP server's mails; while `away`, it asks to come again later. `on_mail` runs before it says yes."""
-
-    mails: list[Mail] = field(default_factory=list)
-    away: bool = False
-    refused: int = 0
-    on_mail: Callable[[Mail], None] = lambda _mail: None
-
-    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        if self.away:
-            self.refused += 1
-            return "451 Come again later"
-        assert isinstance(envelope.content, bytes)
-        moment, parsed = time.monotonic(), message_from_bytes(envelope.content)
-        sender = await asyncio.to_thread(_owner_of, session.peer[1])
-        mail = Mail(envelope.rcpt_tos[0], parsed["Message-ID"], moment, sender)
-        self.mails.append(mail)
-        await asyncio.to_thread(self.on_mail, mail)
-        return "250 OK"
-
-    def moments(self) -> dict[str, float]:
-        """When each address got its first answer."""
-        return {mail.to: mail.moment for mail in reversed(list(self.mails)) if mail.is_answer}
 
 
 @dataclass(frozen=True)
@@ -161,8 +119,16 @@ class Stack:
             time.sleep(0.02)
 
     def keys(self, prefix: str) -> list[str]:
-        pages = self.s3.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        """What stands in the bucket; waits for a store that is away."""
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                pages = self.s3.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+                return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+            except BotoCoreError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
 
     def recognitions(self) -> list[str]:
         """Artefacts of recognitions, not those of counts."""
@@ -201,6 +167,13 @@ class Stack:
         pids = [each["infrastructure_pid"] for each in flow_runs if each["state_type"] == "RUNNING"]
         return [int(pid.rpartition(":")[2]) for pid in pids if pid and psutil.pid_exists(int(pid.rpartition(":")[2]))]
 
+    def forkserver_pids(self) -> list[int]:
+        """The warm worker's processes that runs are forked from."""
+        with suppress(psutil.Error):
+            children = psutil.Process(self.servers["worker"].pid).children()
+            return [each.pid for each in children if "deployments.forkserver" in each.cmdline()]
+        return []
+
     def prepare(self) -> None:
         """Make the work pool and the deployments."""
         self._do("prefect", "work-pool", "create", "inktally", "--type", WORKER)
@@ -220,10 +193,14 @@ class Stack:
 
 @contextmanager
 def new_stack(folder: Path, s3: S3Server, spark: str, **settings: object) -> Iterator[Stack]:
-    """A stack with a bucket, a Prefect server, a receiver and a worker of its own; `settings` are INKTALLY_…"""
+    """A stack with a bucket, a Prefect server, a receiver and a worker of its own; `settings` are INKTALLY_…
+
+    `spark` is the address of a Spark Connect server.
+    """
     with ExitStack() as stack:
-        (folder / "prefect").mkdir(parents=True)
-        prefect = new_server(folder / "prefect")
+        for name in ("prefect", "scratch"):
+            (folder / name).mkdir(parents=True)
+        prefect = new_server(folder / "prefect", stack.enter_context(running_postgres()))
         prefect_running = stack.enter_context(ExitStack())
         prefect_running.enter_context(prefect.running())
         mailbox, smtp, port = Mailbox(), free_port(), free_port()
@@ -242,6 +219,7 @@ def new_stack(folder: Path, s3: S3Server, spark: str, **settings: object) -> Ite
             "web_port": port,
             "cache": folder / "cache",
             "dead_letters": folder / "dead-letters",
+            "scratch": folder / "scratch",
             **settings,
         }
         environment = {f"INKTALLY_{name.upper()}": str(value) for name, value in own.items()}
@@ -256,7 +234,7 @@ def new_stack(folder: Path, s3: S3Server, spark: str, **settings: object) -> Ite
 
 
 @contextmanager
-def own_servers(folder: Path) -> Iterator[tuple[S3Server, str]]:
+def own_servers(folder: Path) -> Iterator[tuple[S3Server, SparkServer]]:
     """The best S3 server there is, and a Spark Connect server, for those who have no fixtures."""
     (folder / "spark").mkdir(parents=True)
     with running_ceph() if ceph_is_installed() else running_moto() as s3, running_spark(folder / "spark") as spark:
@@ -276,11 +254,3 @@ def _end(stack: Stack) -> None:
     for server in stack.servers.values():
         server.kill()
         server.wait()
-
-
-def _owner_of(port: int) -> int | None:
-    """The process on this machine whose connection comes from a port."""
-    for each in psutil.net_connections("tcp4"):
-        if each.laddr and each.laddr.port == port and each.pid not in {None, os.getpid()}:
-            return each.pid
-    return None

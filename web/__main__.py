@@ -7,17 +7,13 @@ import logging
 import sys
 from collections.abc import Sequence
 
-import uvicorn
-from fastapi import FastAPI
-
 from inktally.errors import BadSettings
 from inktally.settings import Settings, read_settings
 from web.receiver import create_app, topics_of
 from web.senders import is_loopback
+from web.serving import run_server
 
 logger = logging.getLogger(__name__)
-
-LARGEST_HEAD = 16_384  # bytes of all headers together
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,21 +39,7 @@ def serve(settings: Settings) -> None:
     check_api()
     if not (settings.hook_secret.get_secret_value() or topics_of(settings) or is_loopback(settings.web_host)):
         logger.warning("nobody may send: neither INKTALLY_HOOK_SECRET nor INKTALLY_SNS_TOPICS is set")
-    uvicorn.Server(server_config(create_app(settings, prefect_runs), settings)).run()
-
-
-def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        host=settings.web_host,
-        port=settings.web_port,
-        http="h11",
-        h11_max_incomplete_event_size=LARGEST_HEAD,
-        log_config=None,
-        access_log=False,  # a query may hold the secret
-        server_header=False,
-        proxy_headers=False,
-    )
+    run_server(create_app(settings, prefect_runs), settings.web_host, settings.web_port)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,9 @@ class Meters:
         self.down = Gauge(
             "inktally_prefect_down", "1 when the last try to reach Prefect failed", registry=self.registry
         )
+        self.queue_down = Gauge(
+            "inktally_queue_down", "1 when the last try to reach SQS failed", registry=self.registry
+        )
 
     def shown(self) -> bytes:
         return generate_latest(self.registry)

@@ -10,10 +10,9 @@ import argparse
 import asyncio
 import logging
 import re
-import signal
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,14 +20,16 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from fastapi import FastAPI
 
 from inktally import events
 from inktally.document import Value
 from inktally.errors import BadEvent, BadSettings
 from inktally.events import Arrival
 from inktally.settings import Settings, read_settings
-from web.batches import MOST, Announcer
+from web.batches import MOST, Announcer, Runs
 from web.meters import Meters
+from web.serving import add_meters, run_server
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ AT_ONCE = 10  # messages in one request to SQS
 POLL_SECONDS = 5  # SQS waits up to 20 for messages; a signal that ends us waits as long
 VISIBILITY_SECONDS = 60
 RETRY_SECONDS = 5.0
+
+Opened = Callable[[], AbstractAsyncContextManager[Runs]]
+
 AWS_HOST = re.compile(r"sqs\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 
 
@@ -117,17 +121,25 @@ class Pump:
         while True:
             try:
                 await self.turn()
-            except (BotoCoreError, ClientError) as error:
-                logger.warning("SQS: %s; next try in %.0f s", error, RETRY_SECONDS)
+            except Exception as error:
+                self._meters.queue_down.set(1)
+                expected = isinstance(error, BotoCoreError | ClientError)
+                logger.warning("SQS: %s; next try in %.0f s", error, RETRY_SECONDS, exc_info=not expected)
                 await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._meters.queue_down.set(0)
             await asyncio.sleep(self._window)
 
     async def turn(self, seconds: int = POLL_SECONDS) -> None:
         """Take what there is, waiting so long for the first, and see it announced."""
         letters = await self._letters(seconds)
+        groups = _by_store(letters)
+        self._meters.waiting.set(sum(map(len, groups)))
         async with self._held(letters):
-            for arrivals in _by_store(letters):
+            for arrivals in groups:
                 await self._announcer.announce(arrivals)
+                self._meters.uploads.labels("accepted").inc(len(arrivals))
+                self._meters.waiting.dec(len(arrivals))
             await self._queue.delete(letters)
 
     async def _letters(self, seconds: int) -> list[Letter]:
@@ -148,6 +160,8 @@ class Pump:
             return None
         if not told.is_whole:
             logger.warning("some records of message %s cannot be read", message["MessageId"])
+        for left_out in told.left_out:
+            self._meters.uploads.labels(left_out.reason).inc()
         return Letter(receipt=message["ReceiptHandle"], arrivals=told.arrivals)
 
     @asynccontextmanager
@@ -184,18 +198,33 @@ def _by_store(letters: Iterable[Letter]) -> list[list[Arrival]]:
     ]
 
 
-async def pump(settings: Settings) -> None:
-    """Until a signal ends it. Raises `BadSettings`."""
-    from web.trigger import prefect_runs
+def create_app(queue: Queue, settings: Settings, opened: Opened) -> FastAPI:
+    """The pump at work, and a door for those who ask how it is doing."""
+    meters = Meters()
 
-    queue, meters = queue_at(settings), Meters()
-    async with prefect_runs() as runs:
-        working = asyncio.current_task()
-        assert working is not None
-        for name in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(name, working.cancel)
-        logger.info("taking events from %s", settings.queue_url)
-        await Pump(queue, Announcer(runs, meters), settings.hook_window_seconds, meters).run()
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with opened() as runs:
+            pump = Pump(queue, Announcer(runs, meters), settings.hook_window_seconds, meters)
+            pumping = asyncio.create_task(pump.run())
+            yield
+            pumping.cancel()
+            with suppress(asyncio.CancelledError):
+                await pumping
+
+    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    add_meters(app, meters)
+    return app
+
+
+def serve(settings: Settings) -> None:
+    """Until a signal ends it. Raises `BadSettings`."""
+    from web.trigger import check_api, prefect_runs
+
+    check_api()
+    app = create_app(queue_at(settings), settings, prefect_runs)
+    logger.info("taking events from %s", settings.queue_url)
+    run_server(app, settings.web_host, settings.queue_port)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -207,8 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        with suppress(asyncio.CancelledError):
-            asyncio.run(pump(read_settings()))
+        serve(read_settings())
     except BadSettings as error:
         parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
     return 0

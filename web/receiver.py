@@ -30,6 +30,7 @@ from web import dead_letters
 from web.batches import Announcer, Batches, Runs
 from web.meters import Meters
 from web.senders import Topics, shows_secret
+from web.serving import add_meters
 
 logger = logging.getLogger(__name__)
 
@@ -66,24 +67,17 @@ def create_app(
             await batches.finish()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
+    add_meters(app, meters)
 
     @app.post("/hooks/s3")
     async def hook(request: Request) -> Response:
         receiver: Receiver = request.app.state.receiver
         return await receiver.timed(request)
 
-    @app.get("/healthz")
-    async def health() -> Response:
-        return JSONResponse({"status": "up"})
-
     @app.get("/readyz")
     async def ready(request: Request) -> Response:
         receiver: Receiver = request.app.state.receiver
         return await receiver.ready()
-
-    @app.get("/metrics")
-    async def metrics() -> Response:
-        return Response(meters.shown(), media_type=meters.content_type)
 
     return app
 

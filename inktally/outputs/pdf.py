@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from inktally.document import Recognition
 from inktally.errors import EngineFailed, OutputFailed, PictureError
-from inktally.sandbox import Sandbox
+from inktally.shared_sandbox import sandbox
 
 if TYPE_CHECKING:
     from inktally.settings import Settings
@@ -22,7 +22,7 @@ class SandboxedPdf:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._sandbox = Sandbox(settings.recognition_workers, settings.scratch, memory=settings.recognition_memory)
+        self._sandbox = sandbox(settings)
 
     def write(self, picture: Path, recognition: Recognition, target: Path) -> None:
         """The recognition goes by a file beside the target: it may be long.

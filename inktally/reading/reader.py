@@ -14,8 +14,8 @@ from inktally.errors import BadSettings, CostCapReached, MissingTool, Recognitio
 from inktally.ports import PageEngine
 from inktally.reading.languages import present
 from inktally.reading.pages import PageRead, PageRequest
-from inktally.sandbox import Sandbox
 from inktally.scratch import scratch_folder
+from inktally.shared_sandbox import sandbox
 from inktally.watch import too_late
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ class Reader:
         self._name = name
         self._engines = engines
         self._settings = settings
-        self._sandbox = Sandbox(
-            settings.recognition_workers, settings.scratch, preload=PRELOADED, memory=settings.recognition_memory
-        )
+        self._sandbox = sandbox(settings, PRELOADED)
 
     def warm_up(self) -> None:
         """Begin to start a child, without waiting."""

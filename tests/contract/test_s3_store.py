@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -19,8 +14,8 @@ from inktally.document import StoredObject
 from inktally.errors import AccessDenied, BadSettings, NotFound, Overwritten, StoreDown, UnsafeDelete
 from inktally.ports import Store
 from inktally.settings import Settings
-from inktally.stores.s3 import S3Store, build
-from inktally.stores.s3.bucket import Bucket
+from inktally.stores.s3 import build
+from tests.proxy import Fate, proxied
 from tests.servers import REGION, S3Server, free_port
 
 
@@ -193,8 +188,8 @@ def test_a_bucket_whose_versioning_is_suspended_works(s3: S3Server) -> None:
     assert versions_of(s3, bucket) == []
 
 
-def test_the_turn_of_one_who_died_ends(ceph: S3Server) -> None:
-    store = S3Store(Bucket(ceph.new_bucket(versioned=True), ceph.endpoint, REGION), stale_turn_seconds=1)
+def test_the_turn_of_one_who_died_ends_with_the_lease(ceph: S3Server) -> None:
+    store = build(f"s3://{ceph.new_bucket(versioned=True)}", ceph.settings(lease_seconds=1))
     lease = store.put("locks/a", b"1")
     dead = store.put(keys.lock("turn locks/a"), b"dead")
     began = time.monotonic()
@@ -202,6 +197,30 @@ def test_the_turn_of_one_who_died_ends(ceph: S3Server) -> None:
     assert 0.5 < time.monotonic() - began < 8
     with pytest.raises(NotFound):
         store.stat(dead.key)
+
+
+def test_a_turn_that_was_taken_although_the_answer_was_lost_is_ones_own(ceph: S3Server) -> None:
+    bucket = ceph.new_bucket(versioned=True)
+    turn = f"/{bucket}/{keys.lock('turn claim')}"
+    lost: list[str] = []
+
+    def lose_the_first(request: BaseHTTPRequestHandler) -> Fate | None:
+        if lost or (request.command, request.path) != ("PUT", turn):
+            return None
+        lost.append(request.path)
+        return Fate.LOST
+
+    with proxied(ceph, lose_the_first) as endpoint:
+        store = build(f"s3://{bucket}", Settings(s3_endpoint=endpoint, s3_region=REGION, _env_file=None))
+        begun = time.monotonic()
+        store.put("claim", b"2", if_match=store.put("claim", b"1").etag)
+    assert lost == [turn]
+    assert time.monotonic() - begun < 5
+    assert [found.key for found in store_at(ceph, bucket).list("")] == ["claim"]
+
+
+def store_at(server: S3Server, bucket: str) -> Store:
+    return build(f"s3://{bucket}", server.settings())
 
 
 def test_a_store_that_ignores_conditional_writes_is_refused(moto: S3Server) -> None:
@@ -250,40 +269,3 @@ def test_a_source_that_is_overwritten_while_it_is_copied_leaves_no_copy(moto: S3
 def forget_conditions(request: BaseHTTPRequestHandler) -> None:
     del request.headers["If-None-Match"]
     del request.headers["If-Match"]
-
-
-@contextmanager
-def proxied(server: S3Server, meddle: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
-    """The endpoint of a proxy that meddles with each request. Moto verifies no signatures."""
-    address = urlsplit(server.endpoint).netloc
-
-    class Proxy(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def forward(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            meddle(self)
-            upstream = HTTPConnection(address, timeout=30)
-            upstream.request(self.command, self.path, body=body, headers=dict(self.headers))
-            answer = upstream.getresponse()
-            content = answer.read()
-            self.send_response_only(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in {"connection", "transfer-encoding"}:
-                    self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-            upstream.close()
-
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward  # noqa: N815 - the names that http.server calls
-
-    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-    proxy.daemon_threads = True
-    thread = threading.Thread(target=proxy.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{proxy.server_port}"
-    finally:
-        proxy.shutdown()
-        proxy.server_close()
-        thread.join()

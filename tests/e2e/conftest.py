@@ -40,8 +40,8 @@ def prefect_server(prefect_home: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def spark_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real Spark Connect server."""
-    with server_environment(), running_spark(tmp_path_factory.mktemp("spark")) as address:
-        yield address
+    with server_environment(), running_spark(tmp_path_factory.mktemp("spark")) as server:
+        yield server.address
 
 
 @pytest.fixture

@@ -9,14 +9,15 @@ import tempfile
 from pathlib import Path
 
 from tests.e2e.machine import server_environment
-from tests.faults.suite import SETTINGS, Result, Suite, all_faults
-from tests.stack import new_stack, own_servers
+from tests.faults.result import Result
+from tests.faults.suite import new_suite
+from tests.stack import own_servers
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Break things while pictures come in.")
-    parser.add_argument("--uploads", type=int, default=24)
-    parser.add_argument("--seconds", type=float, default=180, help="give up after this time (180)")
+    parser.add_argument("--uploads", type=int, default=48)
+    parser.add_argument("--seconds", type=float, default=300, help="give up after this time (300)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="keep the logs, and say where")
     asked = parser.parse_args()
@@ -36,10 +37,9 @@ def _run(folder: Path, uploads: int, seed: int, seconds: float) -> Result:
     with (
         server_environment(),
         own_servers(folder / "servers") as (s3, spark),
-        new_stack(folder / "stack", s3, spark, **SETTINGS) as stack,
+        new_suite(folder / "stack", s3, spark.address, uploads, seed) as suite,
     ):
-        suite = Suite(stack, uploads, seed)
-        return suite.run(all_faults(suite, stack), seconds)
+        return suite.run(suite.faults.all(spark.service), seconds)
 
 
 if __name__ == "__main__":

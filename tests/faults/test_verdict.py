@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.faults.suite import Result
+from tests.faults.result import Result
 
 FINE = Result(uploads=6, contents=4, committed=4, started=5, kills=1, mails=7, repeated=1, delays=0)
 

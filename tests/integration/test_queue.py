@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import boto3
+import httpx
 import pytest
 
 from inktally.document import Upload
@@ -23,7 +26,7 @@ from inktally.settings import Settings
 from tests import messages
 from tests.messages import OwnSns
 from tests.receivers import Recorder
-from tests.servers import ENVIRONMENT, REGION, S3Server
+from tests.servers import ENVIRONMENT, REGION, S3Server, answers, free_port, process, wait_until
 from web.batches import Announcer
 from web.meters import Meters
 from web.queue import Pump, Queue, queue_at
@@ -159,6 +162,39 @@ def test_a_bucket_itself_rings_through_its_queue(queue: OwnQueue, moto: S3Server
     asyncio.run(pump(queue, runs).turn(1))
     assert [(upload.store, upload.key) for upload in runs.uploads] == [(f"s3://{bucket}", "input/page 1.png")]
     assert (queue.visible(), queue.held()) == (0, 0)
+
+
+def test_the_command_tells_how_it_is_doing_and_gives_back_what_it_holds(queue: OwnQueue, tmp_path: Path) -> None:
+    port, nobody = free_port(), "http://127.0.0.1:9/api"
+    environment = {
+        **ENVIRONMENT,
+        "PATH": os.environ["PATH"],
+        "PREFECT_HOME": str(tmp_path),
+        "PREFECT_API_URL": nobody,
+        "INKTALLY_QUEUE_URL": queue.url,
+        "INKTALLY_QUEUE_PORT": str(port),
+    }
+    queue.send(messages.s3(), messages.test_event(), "Hello")
+    command = ["env", "-i", *(f"{name}={value}" for name, value in environment.items())]
+    with (
+        process([*command, sys.executable, "-m", "web.queue"], tmp_path / "log") as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http,
+    ):
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), server)
+        wait_until(lambda: "inktally_prefect_down 1.0" in http.get("/metrics").text, server)
+        metrics = http.get("/metrics").text.splitlines()
+        expected = {
+            "inktally_uploads_waiting 1.0",
+            'inktally_uploads_total{what="test message"} 1.0',
+            "inktally_dead_letters_total 1.0",
+            "inktally_queue_down 0.0",
+        }
+        assert expected <= set(metrics)
+        assert http.get("/healthz").json() == {"status": "up"}
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
+    assert "Traceback" not in (tmp_path / "log").read_text()
+    assert queue.visible() == 2, "what was held is given back; what cannot be read stays hidden for a while"
 
 
 def test_the_region_is_that_of_the_queue_s_address() -> None:

@@ -19,13 +19,13 @@ from inktally import keys
 from inktally.document import StoredObject
 from inktally.errors import BadSettings, NotFound, Overwritten, StoreDown, UnsafeDelete
 from inktally.settings import Settings
-from inktally.stores.s3.bucket import LONGEST_REQUEST_SECONDS, Bucket
+from inktally.stores.s3.bucket import Bucket
 
 logger = logging.getLogger(__name__)
 
 WRONG_ETAG = "0" * 32
-STALE_TURN_SECONDS = 2 * LONGEST_REQUEST_SECONDS
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 5
+"""How long others may be before us, beside one who has died."""
 
 
 def build(uri: str, settings: Settings) -> S3Store:
@@ -33,18 +33,22 @@ def build(uri: str, settings: Settings) -> S3Store:
     name, _, prefix = uri.removeprefix("s3://").partition("/")
     if not name or prefix:
         raise BadSettings(f"{uri} is no store: write s3://bucket, with nothing after the bucket's name.")
-    return _opened(name, settings.s3_endpoint, settings.s3_region)
+    return _opened(name, settings.s3_endpoint, settings.s3_region, settings.lease_seconds)
 
 
 @lru_cache(maxsize=64)
-def _opened(name: str, endpoint: str, region: str) -> S3Store:
-    return S3Store(Bucket(name, endpoint, region))
+def _opened(name: str, endpoint: str, region: str, stale_turn_seconds: float) -> S3Store:
+    return S3Store(Bucket(name, endpoint, region), stale_turn_seconds)
 
 
 class S3Store:
-    """A `Store`. Its times have the resolution of the Last-Modified header, whole seconds."""
+    """A `Store`. Its times have the resolution of the Last-Modified header, whole seconds.
 
-    def __init__(self, bucket: Bucket, *, stale_turn_seconds: float = STALE_TURN_SECONDS) -> None:
+    The turn of one who has died holds up the others for `stale_turn_seconds`. No less than a lease lasts: then a holder
+    that was stopped in the middle of a renewal, and goes on when another has taken the lease, knows that its own is over.
+    """
+
+    def __init__(self, bucket: Bucket, stale_turn_seconds: float) -> None:
         self._bucket = bucket
         self._stale_turn_seconds = stale_turn_seconds
 
@@ -214,13 +218,15 @@ class S3Store:
             self.delete(turn)
 
     def _take(self, key: str) -> StoredObject:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        mine, deadline = uuid4().bytes, time.monotonic() + self._stale_turn_seconds + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             with suppress(Overwritten):
-                return self._put_first(key, uuid4().bytes)
+                return self._put_first(key, mine)
             with suppress(NotFound):
                 standing = self.stat(key)
+                if self.read(key) == mine:  # the answer was lost, and it was sent twice
+                    return standing
                 if standing.age > self._stale_turn_seconds:
                     self.delete(standing)
             time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - jitter, not a secret
-        raise StoreDown(f"{self.address(key)}: others have been writing for {PATIENCE_SECONDS} s; try again.")
+        raise StoreDown(f"{self.address(key)}: others have been writing all the time; try again.")
