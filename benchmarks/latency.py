@@ -64,7 +64,7 @@ def measured(folder: Path, sizes: Sizes) -> dict[str, Figures]:
     with (
         server_environment(),
         own_servers(folder / "servers") as (s3, spark),
-        new_stack(folder / "stack", s3, spark.address) as stack,
+        new_stack(folder / "stack", s3, spark.address, tesseract="") as stack,
     ):
         stack.connect()
         one_by_one(stack, warming, "warming")

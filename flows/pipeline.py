@@ -17,6 +17,7 @@ from prefect.futures import PrefectFuture
 
 from flows import group
 from flows.picture import Picture
+from inktally import sandbox
 from tasks import ui, wiring
 
 CORES = os.cpu_count() or 1  # more recognitions at once would only be slower
@@ -53,6 +54,8 @@ class Pipeline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if kind is not None and not issubclass(kind, Exception):  # an interrupt, whose sender waits
+            sandbox.close_all()
         self._finisher.shutdown(cancel_futures=kind is not None)
 
     def run(self, pictures: Iterable[Picture], wait: float = 0.0) -> None:

@@ -44,7 +44,9 @@ class Settings(BaseSettings):
         True, description="Pages are turned, levelled, cleaned and split into sections before they are read"
     )
     language: str = Field("eng", description="Languages of the text, as Tesseract names them, joined by +")
-    tesseract: str = Field("tesseract", description="The tesseract command, or its path")
+    tesseract: str = Field(
+        "", description="A tesseract command to read with; empty: the library, with the models of the installed command"
+    )
     textract_region: str = Field("", description="Region of Textract; empty: as boto3 finds it")
     textract_endpoint: str = Field("", description="Endpoint of Textract; empty: AWS's own")
     textract_price: float = Field(0.0015, ge=0, description="What Textract costs (US dollars a page)")

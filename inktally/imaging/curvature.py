@@ -27,7 +27,8 @@ class Curvature:
     """A smooth field of how far lines stray downwards: a polynomial without its constant term in x.
 
     `strength` is the root mean square over the letters, `fit` the median distance of their feet from the lines that
-    are told, both in letter sizes. `gain` is by which factor the feet stand in sharper lines without it. Beyond the letters the field goes on as it is at their edge.
+    are told, both in letter sizes. `gain` is by which factor the feet stand in sharper lines without it. Beyond the
+    letters the field goes on as it is at their edge.
     """
 
     coefficients: Floats

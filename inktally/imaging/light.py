@@ -8,7 +8,7 @@ import numpy as np
 from inktally.imaging.glyphs import WINDOW, Glyphs, Grey
 
 LIGHT_INK = 0.3  # skewness above which the ink is taken to be lighter than the paper
-UNEVEN = 0.8  # the darkest paper below letters over the brightest; below this the light is made even
+UNEVEN = 0.8  # the darkest paper below letters over the brightest; below this engines lose words
 WHITE = 245  # what paper becomes then
 REACH = 3.0  # letter sizes over which paper shows between the letters
 COARSE_LETTER = 8.0  # pixels of a letter, to which a page is shrunk to look at its paper

@@ -22,6 +22,7 @@ from inktally.imaging.warping import levelling, moved, quarter_turn, rendered
 
 Effort = Literal["gentle", "normal", "thorough"]
 
+EVEN_ENOUGH: dict[Effort, float] = {"gentle": 0.0, "normal": UNEVEN, "thorough": 1.01}
 LEVEL_ENOUGH = 0.3  # degrees; engines do not mind less
 NOT_WORSE = 0.9  # factor by which lines may become less sharp when noise is taken off
 TINY = 6.0  # pixels; nobody reads what is smaller, and what is taken for it is mostly noise
@@ -62,7 +63,8 @@ class _Look:
 def prepare(page: PageImage, *, effort: Effort = "normal") -> Prepared:
     """Clean, turn, level, straighten and scale the page as far as it needs it; a clean page keeps its pixels.
 
-    With `gentle` effort a page is only inverted and turned, for engines that see to the rest themselves.
+    With `gentle` effort a page is only inverted and turned, for engines that see to the rest themselves; with `thorough`
+    effort light is made even in any case, for another try at a page that came out badly.
     """
     prepared = Prepared(page, (), Mapping(width=page.width, height=page.height))
     found, look = noise(grey(page.pixels)), _look(page)
@@ -71,7 +73,7 @@ def prepare(page: PageImage, *, effort: Effort = "normal") -> Prepared:
     steps = [_measurement(look, _dpi(page, look.size), found)]
     if look.inverted:
         prepared = _then(prepared, replace(prepared.image, pixels=255 - prepared.image.pixels), [Step(name="invert")])
-    if effort != "gentle" and look.light < UNEVEN:
+    if look.light < EVEN_ENOUGH[effort]:
         prepared = _evened(prepared, look)
     if look.upright.quarters:
         prepared = _turned(prepared, look.upright)

@@ -54,15 +54,17 @@ def rendered(pixels: Pixels, stages: Sequence[Plane | Bend], width: int, height:
     shrink = min(1.0, factor)
     if shrink < 1:  # by areas, so that no thin stroke falls between the pixels
         pixels = cv2.resize(pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    across, down = np.meshgrid(np.linspace(0, width, NODES), np.linspace(0, height, NODES))
+    lattice = np.stack(np.meshgrid(np.linspace(0, width, NODES), np.linspace(0, height, NODES)), axis=-1)
     mapping = Mapping(width=width, height=height, stages=tuple(stages))
-    nodes = mapping.points(np.stack([across.ravel(), down.ravel()], axis=1)) * shrink - 0.5
+    nodes = mapping.points(lattice.reshape(-1, 2)) * shrink - 0.5
     x, y = (_between(axis.reshape(NODES, NODES).T, np.arange(width), width).T for axis in nodes.T)
     paper = np.atleast_1d(np.median(pixels[::8, ::8].reshape(-1, *pixels.shape[2:]), axis=0)).tolist()
     strips = []
     for rows in np.array_split(np.arange(height), range(STRIP, height, STRIP)):
-        places = (_between(axis, rows, height).astype(np.float32) for axis in (x, y))
-        strips.append(cv2.remap(pixels, *places, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT, borderValue=paper))
+        across, down = (_between(axis, rows, height).astype(np.float32) for axis in (x, y))
+        strips.append(
+            cv2.remap(pixels, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT, borderValue=paper)
+        )
     return np.concatenate(strips)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 READING = "reading/1"  # names all that is done to pages and words besides what the engines do
 CHILD = "inktally.reading.child"
-PRELOADED = (CHILD, "pytesseract", "pandas", "wordfreq", "PIL.TiffImagePlugin")
+PRELOADED = (CHILD, "tesserocr", "wordfreq")
 
 
 @dataclass

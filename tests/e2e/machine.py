@@ -143,6 +143,7 @@ def new_machine(folder: Path, **environment: str | Path) -> Iterator[Machine]:
         "INKTALLY_STORE": folder / "store",
         "INKTALLY_MAIL_FOLDER": folder / "mail",
         "INKTALLY_SCRATCH": folder / "scratch",
+        "INKTALLY_TESSERACT": "tesseract",  # a command, whose starts can be counted
         "PYTHONPATH": PROJECT,
     }
     variables = {name: str(value) for name, value in {**kept, **own, **QUIET, **environment}.items()}

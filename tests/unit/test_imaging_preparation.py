@@ -291,3 +291,12 @@ def test_a_page_photographed_aslant_gets_level_lines() -> None:
     prepared = prepare(PageImage(np.asarray(aslant, dtype=np.uint8), dpi=300))
     assert "dewarp" in steps_of(prepared)
     assert steps_of(prepare(prepared.image)) == ["measure"]
+
+
+def test_a_second_thorough_try_makes_a_stain_disappear_that_a_first_one_leaves_alone() -> None:
+    page = page_of_prose()
+    page[:, 600:900] = (page[:, 600:900] * 0.85).astype(np.uint8)
+    first, second = prepare(PageImage(page, dpi=300)), prepare(PageImage(page, dpi=300), effort="thorough")
+    assert steps_of(first) == ["measure"]
+    assert steps_of(second) == ["measure", "even light"]
+    assert np.ptp(np.percentile(second.image.pixels[:, 400:1100], [60, 95])) < 12

@@ -4,12 +4,10 @@ import pytest
 
 from inktally.engines.tesseract import parse_table
 
-HEADER = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext"
-
 
 def table(*texts: str) -> str:
     rows = [f"5\t1\t1\t1\t1\t{number}\t10\t20\t30\t40\t96.5\t{text}" for number, text in enumerate(texts, 1)]
-    return "\n".join([HEADER, "1\t1\t0\t0\t0\t0\t0\t0\t800\t600\t-1\t", *rows]) + "\n"
+    return "\n".join(["1\t1\t0\t0\t0\t0\t0\t0\t800\t600\t-1\t", *rows]) + "\n"
 
 
 @pytest.mark.parametrize(
