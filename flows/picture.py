@@ -175,7 +175,7 @@ class Picture:
             recognise = upload_steps.recognise.with_options(**caching.recognition_cache(self.upload.store))
             result = recognise(self.delivery, self.engine, refresh=False)
             self.receipt = caching.checked_receipt(result, self.engine)
-            self.counts()
+        self._recall_counts()
 
     def take(self, future: PrefectFuture[Any]) -> None:
         """Take what recognition gave."""
@@ -184,9 +184,13 @@ class Picture:
             if isinstance(result, BaseException):
                 raise result
             self.receipt = caching.checked_receipt(result, self.engine)
-            if self.is_cached:
-                self.counts()
             self.seconds["recognise"] = self.receipt.seconds
+        if self.is_cached:
+            self._recall_counts()
+
+    def _recall_counts(self) -> None:
+        with self._step("count"):
+            self.counts()
 
     @property
     def is_cached(self) -> bool:

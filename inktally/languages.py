@@ -48,6 +48,8 @@ LETTERS = regex.compile(r"[\p{L}\p{M}]{2,}")
 RAREST = 1e-8  # a word that is no more frequent counts as unknown
 CLEAR = 3.0  # commonness of words that Fraktur read as roman type never reaches
 FEWEST_WORDS, LEAST_LEAD = 8, 0.15  # what a language needs over the next one to be believed
+COMMON, FAR_MORE = 1e-5, 30  # what a word of another language is there, and is more than in this one
+SECOND_LANGUAGE = 0.2  # of the words; on pages in one language up to a tenth look foreign
 LEAST_SCRIPT = 5.0  # of Tesseract's confidence in a script; on pages of few letters wrong ones come up to 2
 
 
@@ -127,7 +129,8 @@ def _read(strip: Image, language: str, dpi: int, command: str) -> list[str]:
         text = pytesseract.image_to_string(strip, lang=language, config=f"--psm 6{_resolution(dpi)}")
     except pytesseract.TesseractError:
         return []
-    return LETTERS.findall(str(text).casefold())
+    words: list[str] = LETTERS.findall(str(text).casefold())
+    return words
 
 
 def _script(strip: Image, dpi: int, command: str) -> str:
@@ -167,35 +170,39 @@ class Found(NamedTuple):
 
 
 def _by_words(words: Sequence[str], languages: Sequence[str]) -> list[Found]:
-    """The language in which the words are commonest; with it a second one that explains what the first does not.
+    """The language in which the words are commonest, and a second one that many of them belong to far more.
 
-    None where there are few words, or two languages explain them equally well.
+    None where there are few words, or where two languages suit all of them equally well.
     """
-    if len(words) < FEWEST_WORDS:
+    lists = _lists(languages)
+    if len(words) < FEWEST_WORDS or not lists:
         return []
-    scores = sorted((Found(_commonness(words, _list_of(name)), name) for name in _with_lists(languages)), reverse=True)
-    if not scores or (len(scores) > 1 and scores[0].commonness < scores[1].commonness + LEAST_LEAD):
-        return []
-    return scores[:1]
+    best, *others = sorted((Found(_commonness(words, lists[name]), name) for name in lists), reverse=True)
+    for other in others:
+        if _foreign(words, lists[best.language], lists[other.language]) >= SECOND_LANGUAGE:
+            return [best, other]
+    is_sure = not others or best.commonness >= others[0].commonness + LEAST_LEAD
+    return [best] if is_sure else []
+
+
+def _foreign(words: Sequence[str], own: Mapping[str, float], other: Mapping[str, float]) -> float:
+    """The share of words that are far more common in another language."""
+    foreign = [word for word in words if other.get(word, 0.0) > max(COMMON, FAR_MORE * own.get(word, 0.0))]
+    return len(foreign) / len(words)
 
 
 def _commonness(words: Sequence[str], frequencies: Mapping[str, float]) -> float:
     return sum(log10(max(frequencies.get(word, 0.0), RAREST) / RAREST) for word in words) / len(words)
 
 
-def _with_lists(languages: Sequence[str]) -> list[str]:
-    """Those languages of which there are lists of words; of two that share a list, the first."""
-    from inktally.reading.vocabulary import LISTS
-
-    return list({LISTS[language]: language for language in reversed(languages) if language in LISTS}.values())
-
-
-def _list_of(language: str) -> Mapping[str, float]:
+def _lists(languages: Sequence[str]) -> dict[str, Mapping[str, float]]:
+    """How often words occur, for those languages of which there are lists; of two that share one, the first."""
     from wordfreq import get_frequency_dict
 
     from inktally.reading.vocabulary import LISTS
 
-    return get_frequency_dict(LISTS[language], "small")
+    own = {LISTS[language]: language for language in reversed(languages) if language in LISTS}
+    return {language: get_frequency_dict(name, "small") for name, language in own.items()}
 
 
 def _names(found: Sequence[Found]) -> tuple[str, ...]:

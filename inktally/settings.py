@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     engine: str = Field("tesseract", description="Recognition engine; auto: several, the next where one reads badly")
     auto_engines: str = Field("tesseract,rapidocr", description="Engines of auto, the first one first")
     auto_quality: float = Field(
-        0.96, ge=0, le=1, description="Pages whose estimated quality is lower are read by the next engine of auto too"
+        0.97, ge=0, le=1, description="Pages whose estimated quality is lower are read by the next engine of auto too"
     )
     imaging: bool = Field(
         True, description="Pages are turned, levelled, cleaned and split into sections before they are read"

@@ -16,7 +16,7 @@ from inktally.imaging.glyphs import Glyphs, Grey
 from inktally.imaging.lines import Level, level, lines
 
 FEWEST = 30  # letters; a page with fewer stays as it is
-CERTAIN, TWICE_CERTAIN = 0.15, 0.3  # difference of the logarithms of sharpness from which a page stays, or is turned
+STAYS, TURNS = 0.15, 0.3  # difference of the logarithms of sharpness from which the network need not be asked
 DOUBT = 0.1  # the same, by which another side must be better for a page to be turned
 MOST_LINES = 24
 SHORTEST_LINE = 4  # letters
@@ -46,7 +46,7 @@ def orientation(page: Grey, glyphs: Glyphs) -> Orientation:
     sideways = max(sharpness[1], sharpness[3]) > max(sharpness[0], sharpness[2]) + DOUBT
     up, down = (1, 3) if sideways else (0, 2)
     score = sharpness[up] - sharpness[down]
-    if not (score > CERTAIN or score < -TWICE_CERTAIN):
+    if not (score > STAYS or score < -TURNS):
         score += _vote(page, glyphs, up, levels[up].degrees)
     quarters = up if score >= -DOUBT else down
     return Orientation(quarters, levels[quarters], min(1.0, abs(score)))

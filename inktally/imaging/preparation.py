@@ -63,8 +63,8 @@ class _Look:
 def prepare(page: PageImage, *, effort: Effort = "normal") -> Prepared:
     """Clean, turn, level, straighten and scale the page as far as it needs it; a clean page keeps its pixels.
 
-    With `gentle` effort a page is only inverted and turned, for engines that see to the rest themselves; with `thorough`
-    effort light is made even in any case, for another try at a page that came out badly.
+    With `gentle` effort a page is only inverted and turned, for engines that see to the rest themselves; with
+    `thorough` effort light is made even in any case, for another try at a page that came out badly.
     """
     prepared = Prepared(page, (), Mapping(width=page.width, height=page.height))
     found, look = noise(grey(page.pixels)), _look(page)

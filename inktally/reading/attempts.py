@@ -29,8 +29,8 @@ def attempt(engine: str, words: Sequence[Word], letters: Boxes, languages: tuple
 
 
 def _weighed(engine: str, words: Sequence[Judged], letters: Boxes) -> Attempt:
-    covered = coverage([word for word, _ in words], letters)
-    return Attempt(engine, tuple(words), quality([chance for _, chance in words], covered))
+    covered = coverage([each.word for each in words], letters)
+    return Attempt(engine, tuple(words), quality([each.chance for each in words], covered))
 
 
 def best(first: Attempt, second: Attempt, letters: Boxes) -> Attempt:

@@ -64,7 +64,7 @@ class _Sheet:
         wanting = kept is None or (len(self._asked.engines) > 1 and kept.quality < self._settings.auto_quality)
         if self._asked.deposit and wanting:
             leave(Path(self._asked.deposit), self._image, letters(self._image))
-        words, sections = self._placed([word for word, _ in kept.words] if kept else [])
+        words, sections = self._placed([each.word for each in kept.words] if kept else [])
         return PageRead(pages=0, page=self._page(kept, sections), words=tuple(words), wanting=wanting)
 
     def _kept(self) -> Attempt | None:

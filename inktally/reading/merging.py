@@ -56,7 +56,7 @@ def merged(first: Sequence[Judged], second: Sequence[Judged]) -> list[Judged]:
         if ours:
             home[ours[0]].words += _kept([first[index] for index in ours], [second[index] for index in theirs])
         else:
-            alone += [second[index] for index in theirs if second[index].chance >= LEAST_CHANCE]
+            alone += [second[index] for index in theirs if second[index].alone >= LEAST_CHANCE]
     lines = [line for line in lines if line.words]
     for _, group in groupby(alone, key=lambda judged: judged.word.line_id):
         _insert(list(group), lines)
@@ -78,7 +78,7 @@ def _lines_of(words: Sequence[Judged]) -> tuple[list[_Line], list[_Line]]:
 def _kept(ours: list[Judged], theirs: list[Judged]) -> list[Judged]:
     """What was read likelier on one spot."""
     if not theirs:
-        return [judged for judged in ours if judged.chance >= LEAST_CHANCE]
+        return [judged for judged in ours if judged.alone >= LEAST_CHANCE]
     return ours if _chance(ours) >= _chance(theirs) else theirs
 
 
@@ -140,7 +140,8 @@ def _insert(words: list[Judged], lines: list[_Line]) -> None:
     if beside:
         beside.words += words
         return
-    above = [(_distance(new, line), number) for number, line in enumerate(lines) if line.middle < new.middle]
+    level = new.middle + SAME_HEIGHT * new.height
+    above = [(_distance(new, line), number) for number, line in enumerate(lines) if line.middle < level]
     place = min(above)[1] + 1 if above else 0
     if lines:
         neighbour = lines[max(0, place - 1)]
@@ -160,4 +161,4 @@ def _is_beside(new: _Line, line: _Line) -> bool:
 
 
 def _distance(new: _Line, line: _Line) -> float:
-    return new.middle - line.middle + _gap(new, line)
+    return abs(new.middle - line.middle) + _gap(new, line)

@@ -23,13 +23,15 @@ UNKNOWN = 0.5  # a word's place on that scale, 0 to 1, where there is no list of
 
 class Weights(NamedTuple):
     """What speaks for a word, in logarithms of odds: that it was read at all, per unit of the engine's own log-odds,
-    that it is no word but a number, how common it is (0 to 1), that it is a single character."""
+    that it is no word but a number, how common it is (0 to 1), that it is a single character; and that another engine,
+    which has read the same page, has seen nothing there."""
 
     base: float
     confidence: float
     number: float
     frequency: float
     single: float
+    alone: float
 
 
 class Company(NamedTuple):
@@ -42,15 +44,16 @@ class Company(NamedTuple):
 
 COMPANY = Company(-0.6, 0.87, 0.4)
 LEAST_SURE, MOST_SURE = 0.02, 1.005  # of an engine about a word, so that no log-odds are infinite
-TESSERACT = Weights(-1.0, 0.84, 1.45, 4.2, -0.6)
-WEIGHTS = {"tesseract": TESSERACT, "rapidocr": Weights(-4.55, 1.09, 2.9, 5.2, -0.3)}
+TESSERACT = Weights(-1.0, 0.84, 1.45, 4.2, -0.6, -1.7)
+WEIGHTS = {"tesseract": TESSERACT, "rapidocr": Weights(-4.15, 1.09, 2.9, 5.2, -0.3, 0.5)}
 
 
 class Judged(NamedTuple):
-    """A word and how likely it is right, 0 to 1."""
+    """A word, how likely it is right (0 to 1), and how likely when another engine has seen nothing there."""
 
     word: Word
     chance: float
+    alone: float
 
 
 def judged(words: Sequence[Word], engine: str, vocabulary: Vocabulary) -> list[Judged]:
@@ -59,7 +62,8 @@ def judged(words: Sequence[Word], engine: str, vocabulary: Vocabulary) -> list[J
     odds = [_odds(word, weights, vocabulary) for word in words]
     company = sum(map(_chance, odds)) / max(1, len(odds))
     shift = COMPANY.base + COMPANY.company * _log_odds(company)
-    return [Judged(word, _chance(shift + COMPANY.own * own)) for word, own in zip(words, odds, strict=True)]
+    final = [shift + COMPANY.own * own for own in odds]
+    return [Judged(word, _chance(each), _chance(each + weights.alone)) for word, each in zip(words, final, strict=True)]
 
 
 def _chance(odds: float) -> float:
@@ -75,7 +79,7 @@ def _odds(word: Word, weights: Weights, vocabulary: Vocabulary) -> float:
     sure = min(max(word.confidence / 100, LEAST_SURE), 1.0)
     odds = weights.base + weights.confidence * log(sure / (MOST_SURE - sure))
     odds += weights.single * (sum(character.isalnum() for character in word.text) == 1)
-    if any(character.isalpha() for character in word.text):
+    if any(c.isalpha() for c in word.text) and not any(c.isdigit() for c in word.text):
         return odds + weights.frequency * _commonness(word.text, vocabulary)
     return odds + weights.number
 

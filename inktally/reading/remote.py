@@ -22,7 +22,7 @@ def better(
     told = read.told(f"{name} {found.quality:.2f}")
     if read.page.engine and (read.page.quality or 0.0) >= found.quality:
         return told
-    words = [word.model_copy(update={"page": read.page.number}) for word, _ in found.words]
+    words = [word.model_copy(update={"page": read.page.number}) for word, *_ in found.words]
     words, sections = assign(words, read.page.sections) if read.page.sections else (words, [])
     page = told.page.model_copy(
         update={"engine": name, "quality": round(found.quality, 4), "sections": tuple(sections)}

@@ -20,6 +20,8 @@ LISTS = {
 }  # fmt: skip
 CORE = regex.compile(r"[\p{L}\p{M}](?:[\p{L}\p{M}'’-]*[\p{L}\p{M}])?")
 
+DIGIT = regex.compile(r"\p{N}")
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -33,7 +35,7 @@ class Vocabulary:
     def frequency(self, text: str) -> float:
         """How often the word without its punctuation occurs among all words; 0: never seen, or no word."""
         core = CORE.search(text)
-        if core is None:
+        if core is None or DIGIT.search(text):
             return 0.0
         word = normalize("NFKC", core[0]).replace("’", "'").casefold()
         return max((words.get(word, 0.0) for words in self.lists), default=0.0)

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from inktally.document import Box
+from inktally.document import Box, Step
 from inktally.imaging.glyphs import glyphs, grey, ink
 from inktally.imaging.lines import level
 from inktally.imaging.mapping import Mapping
@@ -120,7 +120,6 @@ def spoiled(name: str, pixels: Pixels) -> Pixels:
         "turned and skewed": lambda: np.ascontiguousarray(np.rot90(rotated(pixels, -2), 1)),
         "small": lambda: np.array(Image.fromarray(pixels).reduce(3)),
         "bent": lambda: bent(pixels, 0.08),
-        "light on dark": lambda: rotated(255 - rotated(255 - pixels, 0), 0),
     }[name]()
 
 
@@ -137,7 +136,9 @@ def test_boxes_lead_back_to_where_things_are_on_the_page_that_came_in(fault: str
 
 
 def test_a_mapping_is_the_same_after_a_round_trip_through_json() -> None:
-    mapping = prepare(PageImage(bent(rotated(page_of_prose(), 2), 0.08), dpi=0)).to_original
+    prepared = prepare(PageImage(bent(rotated(page_of_prose(), 2), 0.08), dpi=0))
+    mapping = prepared.to_original
+    assert [Step.model_validate_json(step.model_dump_json()) for step in prepared.steps] == list(prepared.steps)
     again = Mapping.model_validate_json(mapping.model_dump_json())
     box = Box(left=300, top=400, width=120, height=40)
     assert mapping.stages
