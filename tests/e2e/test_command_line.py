@@ -156,7 +156,7 @@ class TestBadPictures:
         "letter.png": "NotAPicture",
         "cut.png": "UnreadablePicture",
         "empty.png": "EmptyPicture",
-        "paper.pdf": "UnsupportedFormat",
+        "layers.png": "UnsupportedFormat",
     }
 
     @pytest.fixture
@@ -166,7 +166,7 @@ class TestBadPictures:
         (folder / "letter.png").write_text("Dear Sir or Madam,\nthis is no picture.\n")
         (folder / "cut.png").write_bytes((pictures / samples.CLEAN).read_bytes()[:20_000])
         (folder / "empty.png").touch()
-        (folder / "paper.pdf").write_bytes(b"%PDF-1.7\n")
+        (folder / "layers.png").write_bytes(b"8BPS\0\1" + bytes(20))
         return folder
 
     def test_they_are_told_of_moved_aside_and_do_not_stop_the_others(self, connected: Machine, broken: Path) -> None:
