@@ -8,7 +8,7 @@ from typing import Any
 
 from flows.picture import Picture
 from inktally.document import Counting, Problem
-from inktally.errors import PictureError
+from inktally.errors import BadResult, NotFound, PictureError
 from inktally.progress import tell
 from tasks import ui, upload_steps
 from tasks.upload_steps import Answer, Closing, Disposal, Rejection
@@ -30,19 +30,27 @@ def finish(pictures: Sequence[Picture]) -> None:
 
 
 def _count(pictures: Iterable[Picture]) -> None:
-    """One Spark job for all of them."""
+    """One Spark job for all of them; one each when the recognition of any cannot be used."""
     for (store, counting), group in _by_store_and_counting(pictures).items():
         for picture in group:
             if not picture.is_cached:
                 tell(picture.name, "counting")
-        begun, problem = monotonic(), None
-        try:
-            upload_steps.count(store, [picture.receipt for picture in group if picture.receipt], counting)
-        except Exception as error:  # noqa: BLE001 - kept as the problem of each
-            problem = error
-        for picture in group:
-            picture.problem = problem
-            picture.spend("count", monotonic() - begun)
+        problem = _count_together(store, group, counting)
+        if len(group) > 1 and isinstance(problem, NotFound | BadResult):
+            for picture in group:
+                _count_together(store, [picture], counting)
+
+
+def _count_together(store: str, group: Sequence[Picture], counting: Counting) -> Exception | None:
+    begun, problem = monotonic(), None
+    try:
+        upload_steps.count(store, [picture.receipt for picture in group if picture.receipt], counting)
+    except Exception as error:  # noqa: BLE001 - kept as the problem of each
+        problem = error
+    for picture in group:
+        picture.problem = problem
+        picture.spend("count", monotonic() - begun)
+    return problem
 
 
 def _by_store_and_counting(pictures: Iterable[Picture]) -> dict[tuple[str, Counting], list[Picture]]:
@@ -53,10 +61,12 @@ def _by_store_and_counting(pictures: Iterable[Picture]) -> dict[tuple[str, Count
 
 
 def _publish_and_announce(pictures: Iterable[Picture]) -> None:
-    ready = [picture for picture in pictures if picture.problem is None]
-    for picture, outputs in _together("publish", upload_steps.publish, ready, _as_answer):
+    counted = [picture for picture in pictures if picture.problem is None]
+    published = _together("publish", upload_steps.publish, counted, _as_answer)
+    for picture, outputs in published:
         picture.outputs = outputs
-    for picture, recipient in _together("announce", upload_steps.announce, _claimed(ready), _as_answer):
+    ready = _claimed(picture for picture, _ in published)
+    for picture, recipient in _together("announce", upload_steps.announce, ready, _as_answer):
         picture.recipient = recipient
 
 

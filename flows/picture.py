@@ -262,11 +262,12 @@ class Picture:
         return self._counts
 
     def tell_it_takes_longer(self) -> None:
-        """Mail once that the answer comes later, if it has not come yet."""
-        if self._delivery is None or (self.outcome is not None and not self.is_our_fault):
+        """Mail once that the answer comes later, if it has not come yet; also of one whose turn has not come."""
+        if self.outcome is not None and (self._delivery is None or not self.is_our_fault):
             return
         try:
-            steps.announce_delay(self._store, wiring.notifier(), self.delivery, wiring.settings())
+            delivery = self._delivery or steps.look(self._store, self.upload)
+            steps.announce_delay(self._store, wiring.notifier(), delivery, wiring.settings())
         except InktallyError as error:
             logger.warning("%s: nobody could be told that it takes longer: %s", self.name, error)
 

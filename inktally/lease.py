@@ -35,7 +35,8 @@ class Lease:
         self._ttl = ttl
         self._written: StoredObject | None = None
         self._stands_alone = False
-        self._content = b""
+        self._tried: dict[bytes, float] = {}
+        """What we have written since the last time that we knew how it went, and when we began to."""
         self._renewed = 0.0
         self._released = Event()
         self._keeper: Thread | None = None
@@ -74,7 +75,7 @@ class Lease:
         """Where versions are kept, one that replaced nothing is deleted by its own; else an older one would show."""
         if self._written and self._written.version and self._stands_alone:
             self._store.delete(self._written)
-        elif self._found_if_ours():
+        elif self._found()[1] in self._tried:
             self._store.remove(self.key)
 
     def _take(self) -> bool:
@@ -96,28 +97,30 @@ class Lease:
         return True
 
     def _write(self, *, if_absent: bool = False, if_match: str = "") -> None:
-        begun = time.monotonic()
-        self._content = json.dumps({"holder": uuid4().hex}).encode()
+        content = json.dumps({"holder": uuid4().hex}).encode()
+        self._tried[content] = time.monotonic()
         try:
-            written = self._store.put(self.key, self._content, if_absent=if_absent, if_match=if_match)
+            written = self._store.put(self.key, content, if_absent=if_absent, if_match=if_match)
         except Overwritten:
-            found = self._found_if_ours()
-            if found is None:
+            found, standing = self._found()
+            if found is None or standing not in self._tried:
+                del self._tried[content]
                 raise
-            written = found
-        self._written, self._renewed = written, begun
+            written, content = found, standing
+        self._written, self._renewed = written, self._tried[content]
+        self._tried = {content: self._renewed}
         self._stands_alone = if_absent
 
     def _renew(self) -> None:
         assert self._written is not None
         self._write(if_match=self._written.etag)
 
-    def _found_if_ours(self) -> StoredObject | None:
-        """Our object, if it stands there: a write whose answer was lost may have been sent twice."""
+    def _found(self) -> tuple[StoredObject | None, bytes]:
+        """What stands there. It may be ours although a write failed: its answer was lost, or it was sent twice."""
         try:
-            return self._store.stat(self.key) if self._store.read(self.key) == self._content else None
+            return self._store.stat(self.key), self._store.read(self.key)
         except NotFound:
-            return None
+            return None, b""
 
     def _keep(self) -> None:
         while not self._released.wait(self._ttl / RENEWALS_PER_LIFE):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -33,6 +34,7 @@ from inktally.errors import (
     NotFound,
     Overwritten,
     RecipientRefused,
+    StoreDown,
     TooLarge,
     UnsafeDelete,
 )
@@ -45,6 +47,8 @@ from inktally.settings import Settings
 from inktally.tokens import counted_tokens
 
 logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS, NEXT_TRY_SECONDS = 60.0, 1.0
 
 
 def look(store: Store, upload: Upload) -> Delivery:
@@ -103,9 +107,7 @@ def recognise(
             if recognition is None:
                 when_new()
                 recognition = recogniser.recognise(picture, engine)
-                for counted_before in store.list(keys.all_counts(content, engine.fingerprint)):
-                    store.remove(counted_before.key)
-                store.put(key, recognition.model_dump_json().encode())
+                _patiently(_keep, store, content, engine.fingerprint, recognition)
     return Receipt(
         content=content,
         fingerprint=engine.fingerprint,
@@ -140,6 +142,13 @@ def _recognition_or_none(store: Store, key: str) -> Recognition | None:
         return Recognition.model_validate_json(store.read(key))
     except (NotFound, ValidationError):
         return None
+
+
+def _keep(store: Store, content: str, fingerprint: str, recognition: Recognition) -> None:
+    """Put a recognition in the place of an earlier one, whose counts go first."""
+    for counted_before in store.list(keys.all_counts(content, fingerprint)):
+        store.remove(counted_before.key)
+    store.put(keys.recognition(content, fingerprint), recognition.model_dump_json().encode())
 
 
 def count(store: Store, counter: Counter, receipts: Iterable[Receipt], counting: Counting) -> None:
@@ -358,9 +367,23 @@ def answer(store: Store, delivery: Delivery, outcome: Outcome) -> None:
 
 def _mark(store: Store, marker: str, content: bytes) -> None:
     try:
-        store.put(marker, content, if_absent=True)
+        _patiently(store.put, marker, content, if_absent=True)
     except Overwritten:
         logger.info("%s stands already", marker)
+
+
+def _patiently(write: Callable[..., object], *arguments: Any, **options: Any) -> None:
+    """Write down what was dear, or cannot be undone, and so must not be done again: try for a minute."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            write(*arguments, **options)
+        except StoreDown:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(NEXT_TRY_SECONDS)
+        else:
+            return
 
 
 def _exists(store: Store, key: str) -> bool:

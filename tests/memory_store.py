@@ -15,11 +15,15 @@ from inktally.errors import NotFound, Overwritten, StoreDown
 
 @dataclass
 class MemoryStore:
-    """Objects in a dictionary; `now` is the store's clock in seconds, `down` makes it unreachable."""
+    """Objects in a dictionary; `now` is the store's clock in seconds, `down` makes it unreachable.
+
+    `failures`: how many of the next writes below a prefix fail.
+    """
 
     uri: str = "s3://memory"
     now: float = 1_000_000.0
     down: bool = False
+    failures: dict[str, int] = field(default_factory=dict)
     _objects: dict[str, tuple[StoredObject, bytes]] = field(default_factory=dict)
     _writes: int = 0
     _guard: RLock = field(default_factory=RLock)
@@ -30,6 +34,12 @@ class MemoryStore:
         if key not in self._objects:
             raise NotFound(f"There is no {key}.")
         return self._objects[key]
+
+    def _fails(self, key: str) -> bool:
+        prefix = next((prefix for prefix, left in self.failures.items() if left and key.startswith(prefix)), None)
+        if prefix is not None:
+            self.failures[prefix] -= 1
+        return prefix is not None
 
     def stat(self, key: str, version: str = "") -> StoredObject:
         found, _ = self._found(key)
@@ -59,7 +69,7 @@ class MemoryStore:
         content = content if isinstance(content, bytes) else content.read_bytes()
         with self._guard:
             present = self._objects.get(key)
-            if self.down:
+            if self.down or self._fails(key):
                 raise StoreDown("The store is down.")
             if (if_absent and present) or (if_match and (present is None or present[0].etag != if_match)):
                 raise Overwritten(f"{key} is not as expected.")

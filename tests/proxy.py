@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
+
 from tests.servers import S3Server
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -22,19 +24,16 @@ HOP_BY_HOP = {"connection", "transfer-encoding", "content-length"}
 
 
 class Fate(Enum):
-    """What becomes of a request."""
+    """What becomes of a request that breaks."""
 
-    SERVED = auto()
-    REFUSED = auto()
-    """Answered with 503, and never seen by the server."""
     RESET = auto()
     """The connection breaks before the server has seen it."""
     LOST = auto()
     """The server has done it, and the connection breaks before the answer has come."""
 
 
-Meddle = Callable[[BaseHTTPRequestHandler], Fate | None]
-"""Looks at a request, may change it, and decides on its fate; None: it is served."""
+Meddle = Callable[[BaseHTTPRequestHandler], Fate | HTTPStatus | None]
+"""Looks at a request and may change it; None: it is served, a status: it gets this answer and is never served."""
 Witness = Callable[[BaseHTTPRequestHandler, int], None]
 """Hears of each request that the server has answered, and with which status, before the client does."""
 
@@ -49,9 +48,9 @@ def proxied(server: S3Server, meddle: Meddle = lambda _: None, witness: Witness 
 
         def forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            fate = meddle(self) or Fate.SERVED
-            if fate is Fate.REFUSED:
-                self._answer(HTTPStatus.SERVICE_UNAVAILABLE, [("Content-Length", "0")], b"")
+            fate = meddle(self)
+            if isinstance(fate, HTTPStatus):
+                self._answer(fate, [("Content-Length", "0")], b"")
                 return
             try:
                 answer = None if fate is Fate.RESET else self._forwarded(body)
@@ -107,3 +106,11 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that have gone, or are reset, are what this is for."""
+
+
+def owner_of(port: int) -> int | None:
+    """The process on this machine whose connection comes from a port, if it is not this one."""
+    for each in psutil.net_connections("tcp4"):
+        if each.laddr and each.laddr.port == port and each.pid not in {None, os.getpid()}:
+            return each.pid
+    return None

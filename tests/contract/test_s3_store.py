@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from inktally.errors import AccessDenied, BadSettings, NotFound, Overwritten, St
 from inktally.ports import Store
 from inktally.settings import Settings
 from inktally.stores.s3 import build
+from inktally.stores.s3.bucket import ATTEMPTS
 from tests.proxy import Fate, proxied
 from tests.servers import REGION, S3Server, free_port
 
@@ -216,6 +218,28 @@ def test_a_turn_that_was_taken_although_the_answer_was_lost_is_ones_own(ceph: S3
         store.put("claim", b"2", if_match=store.put("claim", b"1").etag)
     assert lost == [turn]
     assert time.monotonic() - begun < 5
+    assert [found.key for found in store_at(ceph, bucket).list("")] == ["claim"]
+
+
+def test_a_turn_that_could_not_be_given_up_holds_up_nobody_here(ceph: S3Server) -> None:
+    bucket = ceph.new_bucket(versioned=True)
+    refused: list[str] = []
+
+    def refuse_to_delete(request: BaseHTTPRequestHandler) -> HTTPStatus | None:
+        is_turn = request.path.startswith(f"/{bucket}/{keys.lock('turn claim')}")
+        if request.command != "DELETE" or not is_turn or len(refused) == ATTEMPTS:
+            return None
+        refused.append(request.path)
+        return HTTPStatus.SERVICE_UNAVAILABLE
+
+    with proxied(ceph, refuse_to_delete) as endpoint:
+        store = build(f"s3://{bucket}", Settings(s3_endpoint=endpoint, s3_region=REGION, _env_file=None))
+        first = store.put("claim", b"1")
+        begun = time.monotonic()
+        second = store.put("claim", b"2", if_match=first.etag)
+        store.put("claim", b"3", if_match=second.etag)
+    assert len(refused) == ATTEMPTS
+    assert time.monotonic() - begun < 8
     assert [found.key for found in store_at(ceph, bucket).list("")] == ["claim"]
 
 

@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,13 @@ def test_the_ui_shows_progress_the_top_words_and_a_link_to_each_output(
     assert progress == [100.0]
     for output in (r"[page.png.txt]", r"[page.png.json]", r"[2 \+.png.txt]", r"[2 \+.png.json]"):
         assert sum(output in cell for row in tables[0] for cell in row.values() if isinstance(cell, str)) == 2
+
+
+def test_the_sweep_is_due_every_five_minutes(deployed: Deployed) -> None:
+    wanted = {"deployments": {"name": {"any_": ["every-five-minutes"]}}}
+    eventually(lambda: len(deployed.api.post("flow_runs/filter", wanted)) > 1)
+    first, second, *_ = sorted(run["expected_start_time"] for run in deployed.api.post("flow_runs/filter", wanted))
+    assert datetime.fromisoformat(second) - datetime.fromisoformat(first) == timedelta(minutes=5)
 
 
 def test_its_form_says_what_each_parameter_is(deployed: Deployed) -> None:

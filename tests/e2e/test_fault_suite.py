@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def suite(tmp_path: Path, s3: S3Server, spark_server: str) -> Iterator[Suite]:
 
 def test_whatever_is_lost_repeated_or_killed_each_upload_is_answered_once(suite: Suite) -> None:
     faults = [
-        suite.faults.store_in_trouble("503 and resets", Fate.REFUSED, Fate.RESET, Fate.LOST),
+        suite.faults.store_in_trouble("503 and resets", HTTPStatus.SERVICE_UNAVAILABLE, Fate.RESET, Fate.LOST),
         suite.faults.kill_of_a_run_after("recognised"),
     ]
     result = suite.run(faults, seconds=120)

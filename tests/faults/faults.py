@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 
 from tests.faults.watch import STEPS, StoreTrouble, Watch
 from tests.mailbox import Trouble
@@ -53,7 +54,7 @@ class Faults:
                 [
                     self.kill_of("receiver", partial(stack.kill, "receiver"), stack.start_receiver),
                     self.mail_in_trouble("451"),
-                    self.store_in_trouble("503", Fate.REFUSED),
+                    self.store_in_trouble("503", HTTPStatus.SERVICE_UNAVAILABLE),
                     *self._kill_of_the_forkserver(),
                     self.kill_of("worker", partial(stack.kill, "worker"), stack.start_worker),
                     self.mail_in_trouble("reset"),
@@ -121,7 +122,7 @@ class Faults:
 
         return Fault(f"{trouble} by the mail server, {REFUSED_MAILS} times", lambda: True, strike)
 
-    def store_in_trouble(self, name: str, *fates: Fate) -> Fault:
+    def store_in_trouble(self, name: str, *fates: Fate | HTTPStatus) -> Fault:
         """Until a number of requests to the store have failed."""
 
         def come_back() -> None:

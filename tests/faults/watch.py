@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from threading import Lock
 
-import psutil
-
 from tests.mailbox import Mail
-from tests.proxy import Fate
+from tests.proxy import Fate, owner_of
 from tests.stack import kill_run
 
 STEPS = {
@@ -56,7 +53,7 @@ class Watch:
         with self._turn:
             step = self._awaited
             if step in STEPS and step not in self._killed and re.match(STEPS[step], deed):
-                doer = _owner_of(port)
+                doer = owner_of(port)
                 if doer is not None:
                     self._killed.add(step)
                     self.kill(doer)
@@ -70,21 +67,13 @@ class StoreTrouble:
     """Lets some requests fail, in one of the ways of `fates`, while there are any."""
 
     def __init__(self, seed: int) -> None:
-        self.fates: tuple[Fate, ...] = ()
+        self.fates: tuple[Fate | HTTPStatus, ...] = ()
         self.failed = 0
         self._random = random.Random(seed)  # noqa: S311
 
-    def meddle(self, _request: BaseHTTPRequestHandler) -> Fate | None:
+    def meddle(self, _request: BaseHTTPRequestHandler) -> Fate | HTTPStatus | None:
         fates = self.fates
         if not fates or self._random.random() >= TROUBLED:
             return None
         self.failed += 1
         return self._random.choice(fates)
-
-
-def _owner_of(port: int) -> int | None:
-    """The process on this machine whose connection comes from a port."""
-    for each in psutil.net_connections("tcp4"):
-        if each.laddr and each.laddr.port == port and each.pid not in {None, os.getpid()}:
-            return each.pid
-    return None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inktally.document import StoredObject
-from inktally.errors import Busy
+from inktally.errors import Busy, StoreDown
 from inktally.lease import Lease, leased
 from tests.memory_store import MemoryStore
 
@@ -105,6 +105,26 @@ def test_a_write_whose_answer_was_lost_and_that_was_sent_twice_is_still_ours() -
     time.sleep(0.2)
     assert lease.held
     lease.release()
+
+
+def test_a_renewal_that_was_done_although_the_store_said_it_was_down_costs_nobody_the_lease() -> None:
+    class Liar(MemoryStore):
+        lies = 0
+
+        def put(self, *arguments: Any, **conditions: Any) -> StoredObject:
+            written = super().put(*arguments, **conditions)
+            if conditions["if_match"] and self.lies == 0:
+                self.lies += 1
+                raise StoreDown("No answer came.")
+            return written
+
+    store = Liar()
+    lease = Lease(store, KEY, ttl=0.3)
+    assert lease.acquire(timeout=0)
+    time.sleep(0.5)
+    assert (lease.held, store.lies) == (True, 1)
+    lease.release()
+    assert not list(store.list(""))
 
 
 def test_one_that_another_holds_is_not_removed_by_a_holder_who_slept() -> None:

@@ -154,6 +154,21 @@ def test_the_same_bytes_under_two_names_are_read_once(desk: Desk) -> None:
     assert (first.made_for != "", second.made_for) == (True, "")
 
 
+def test_a_store_that_fails_for_a_moment_costs_no_second_reading(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one two")
+    desk.store.failures["recognitions/"] = 1
+    assert desk.keys(desk.recognise(delivery).artefact)
+    assert (desk.recogniser.read, desk.store.failures["recognitions/"]) == (["one two"], 0)
+
+
+def test_nor_a_second_mail(desk: Desk) -> None:
+    delivery = desk.deliver("input/a.png", "one two", email="anna@example.org")
+    desk.store.failures["state/"] = 1
+    desk.announce(delivery)
+    assert desk.keys(keys.marker(delivery.id, "mailed"))
+    assert (len(desk.notifier.mails), desk.store.failures["state/"]) == (1, 0)
+
+
 def test_an_overwritten_picture_is_read_again(desk: Desk) -> None:
     desk.recognise(desk.deliver("input/a.png", "one"))
     desk.recognise(desk.deliver("input/a.png", "two"))

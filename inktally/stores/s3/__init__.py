@@ -44,13 +44,15 @@ def _opened(name: str, endpoint: str, region: str, stale_turn_seconds: float) ->
 class S3Store:
     """A `Store`. Its times have the resolution of the Last-Modified header, whole seconds.
 
-    The turn of one who has died holds up the others for `stale_turn_seconds`. No less than a lease lasts: then a holder
-    that was stopped in the middle of a renewal, and goes on when another has taken the lease, knows that its own is over.
+    The turn of one who has died holds up the others for `stale_turn_seconds`, no less than a lease lasts: then a holder
+    that was stopped in the middle of a renewal, and goes on when another has taken the lease, knows that it is over.
     """
 
     def __init__(self, bucket: Bucket, stale_turn_seconds: float) -> None:
         self._bucket = bucket
         self._stale_turn_seconds = stale_turn_seconds
+        self._left_behind: set[str] = set()
+        """The versions of turns that we could not give up."""
 
     @property
     def uri(self) -> str:
@@ -215,7 +217,11 @@ class S3Store:
         try:
             yield
         finally:
-            self.delete(turn)
+            try:
+                self.delete(turn)
+            except StoreDown as error:
+                self._left_behind.add(turn.version)
+                logger.warning("a turn is left behind: %s", error)
 
     def _take(self, key: str) -> StoredObject:
         mine, deadline = uuid4().bytes, time.monotonic() + self._stale_turn_seconds + PATIENCE_SECONDS
@@ -226,7 +232,7 @@ class S3Store:
                 standing = self.stat(key)
                 if self.read(key) == mine:  # the answer was lost, and it was sent twice
                     return standing
-                if standing.age > self._stale_turn_seconds:
+                if standing.age > self._stale_turn_seconds or standing.version in self._left_behind:
                     self.delete(standing)
             time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - jitter, not a secret
         raise StoreDown(f"{self.address(key)}: others have been writing all the time; try again.")
