@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 
+from deployments.up import redis
 from deployments.up.home import Home
 from deployments.up.postgres import Postgres, programs
 from tests.servers import START_SECONDS, answers, free_port, process, wait_until
@@ -29,6 +30,8 @@ class PrefectServer:
     port: int
     database: str = ""
     """The address of its database; empty: SQLite, in its home."""
+    messaging: Mapping[str, str] = field(default_factory=dict)
+    """The settings that say where its events are; empty: in its memory."""
 
     @property
     def api(self) -> str:
@@ -46,6 +49,7 @@ class PrefectServer:
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             **({"PREFECT_API_DATABASE_CONNECTION_URL": self.database} if self.database else {}),
+            **self.messaging,
         }
 
     @contextmanager
@@ -78,8 +82,8 @@ class PrefectServer:
         return found
 
 
-def new_server(home: Path, database: str = "") -> PrefectServer:
-    return PrefectServer(home, free_port(), database)
+def new_server(home: Path, database: str = "", messaging: Mapping[str, str] | None = None) -> PrefectServer:
+    return PrefectServer(home, free_port(), database, messaging or {})
 
 
 @contextmanager
@@ -97,3 +101,18 @@ def running_postgres() -> Iterator[str]:
         with process([str(word) for word in service.command], home.folder / "log") as server:
             wait_until(service.is_up, server)
             yield postgres.url
+
+
+@contextmanager
+def running_redis() -> Iterator[Mapping[str, str]]:
+    """A new Redis, as `make up` runs it: what a Prefect server is told of it; nothing where it cannot be had."""
+    program = redis.program()
+    with TemporaryDirectory(prefix="inktally-redis-", ignore_cleanup_errors=True) as folder:
+        if program is None or (found := redis.Redis(Home(Path(folder)), program)).obstacle():
+            yield {}
+            return
+        found.prepare()
+        service = found.service()
+        with process([str(word) for word in service.command], found.home.folder / "log") as server:
+            wait_until(service.is_up, server)
+            yield found.environment()

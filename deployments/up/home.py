@@ -18,6 +18,7 @@ PORTS = {
     "inbox": 8025,
     "spark": 15002,
     "postgres": 5432,
+    "redis": 6379,
     "s3": 7480,
     "ceph-mon": 3300,
 }

@@ -9,11 +9,12 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from deployments.up import ceph, postgres
+from deployments.up import ceph, postgres, redis
 from deployments.up.ceph import Ceph
 from deployments.up.checks import http_answers, port_answers, posted
 from deployments.up.home import CannotRun, Home, environment
 from deployments.up.postgres import Postgres
+from deployments.up.redis import Redis
 from deployments.up.supervisor import PROJECT, Service, Stages, leash
 
 POOL = "inktally"
@@ -35,6 +36,7 @@ class Stack:
         self.hook = f"http://127.0.0.1:{home.port('receiver')}/hooks/s3"
         self.ceph = Ceph(home, f"{self.hook}?secret={home.secret('hook')}") if self._takes_ceph(store) else None
         self.postgres = self._find_postgres()
+        self.redis = self._find_redis()
 
     def _takes_ceph(self, store: str) -> bool:
         """Raises `CannotRun` where the store that is wanted is not the one that the home has, or cannot be had."""
@@ -59,6 +61,17 @@ class Stack:
         found = Postgres(self.home, programs)
         if obstacle := found.obstacle():
             self.home.notices.append(f"{obstacle}; Prefect uses SQLite.")
+            return None
+        return found
+
+    def _find_redis(self) -> Redis | None:
+        """None where the Prefect server has to keep its events in memory."""
+        program = redis.program()
+        if program is None:
+            return None
+        found = Redis(self.home, program)
+        if obstacle := found.obstacle():
+            self.home.notices.append(f"{obstacle}; Prefect keeps its events in memory.")
             return None
         return found
 
@@ -102,13 +115,16 @@ class Stack:
             (self.home.folder / name).mkdir(parents=True, exist_ok=True)
         if self.postgres:
             self.postgres.prepare()
+        if self.redis:
+            self.redis.prepare()
         if self.ceph:
             self.ceph.prepare()
         self.home.write_environment(self.environment())
 
     def stages(self) -> Stages:
         """In each stage those come last that take longest."""
-        data = [*([self.postgres.service()] if self.postgres else []), *([self.ceph.monitor()] if self.ceph else [])]
+        data = [each.service() for each in (self.postgres, self.redis) if each]
+        data += [self.ceph.monitor()] if self.ceph else []
         disk, gateway = ([self.ceph.disk()], [self.ceph.gateway()]) if self.ceph else ([], [])
         servers = [self._inbox(), self._receiver(), *gateway, self._spark(), self._prefect()]
         work = [self._worker(), *([] if self.ceph else [self._watch()])]
@@ -118,10 +134,11 @@ class Stack:
     def _prefect(self) -> Service:
         port = str(self.home.port("prefect"))
         database = {"PREFECT_API_DATABASE_CONNECTION_URL": self.postgres.url} if self.postgres else {}
+        events = self.redis.environment() if self.redis else {}
         return Service(
             name="prefect",
             command=[_program("prefect"), "server", "start", "--host", "127.0.0.1", "--port", port],
-            environment=database,
+            environment={**database, **events},
             is_up=lambda: http_answers(f"{self.prefect}/api/health"),
             then=self._deploy,
         )

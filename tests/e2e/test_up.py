@@ -19,7 +19,9 @@ from urllib.request import urlopen
 import boto3
 import psutil
 import pytest
+from redis import Redis
 
+from deployments.up import redis
 from deployments.up.checks import posted
 from tests.e2e.machine import PROJECT, draw, eventually
 from tests.servers import ceph_is_installed
@@ -49,6 +51,14 @@ class Up:
         """The names of the flow runs that have completed."""
         asked = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
         return [run["name"] for run in posted(f"{self.address('Prefect')}/api/flow_runs/filter", asked)]
+
+    def uses_redis(self) -> bool:
+        """Whether Prefect's events are in the Redis of this folder."""
+        if not (configuration := self.folder / "redis.conf").exists():
+            return False
+        told = dict(line.split(" ", 1) for line in configuration.read_text().splitlines())
+        with Redis(port=int(told["port"]), password=told["requirepass"]) as client:
+            return bool(client.exists("events"))
 
     def s3(self) -> Any:
         """A client, by what stands in the file `environment`."""
@@ -116,6 +126,7 @@ def test_a_picture_dropped_into_the_folder_is_answered_and_a_killed_service_come
         shutil.copy(folder / "page.png", running.folder / "store" / "input")
         eventually(running.mails, LONGEST_ANSWER)
         assert running.mails() == ["4 words in page.png"]
+        assert running.uses_redis() == (redis.program() is not None)
         kill("web.inbox", folder)
         eventually(lambda: mails_or_none(running), 30)
         assert "It is up already" in refused(folder, "folder")

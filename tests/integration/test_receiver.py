@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
 import subprocess
@@ -189,6 +190,16 @@ class TestLeftOut:
         assert json.loads(letter.read_text())["reason"]
         assert stat.S_IMODE(letter.stat().st_mode) == 0o600
         assert receiver.metric("inktally_dead_letters_total") == 3
+
+    def test_a_command_lists_what_nobody_could_read(self, receiver: Running, tmp_path: Path) -> None:
+        post(receiver, b"Hello")
+        environment = {**os.environ, "INKTALLY_DEAD_LETTERS": str(tmp_path / "dead letters")}
+        command = [sys.executable, "-m", "web.dead_letters"]
+        listed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        (letter,) = (tmp_path / "dead letters").iterdir()
+        assert str(letter) in listed
+        assert "no JSON" in listed
+        assert listed.endswith(f"1 dead letter in {letter.parent}\n")
 
     def test_the_folder_of_dead_letters_is_bounded_and_the_oldest_go(self, receiver: Running, tmp_path: Path) -> None:
         for n in range(220):

@@ -15,9 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
+from deployments.up import redis
+from inktally import events
 from tests import messages
-from tests.prefect_servers import PrefectServer, new_server
+from tests.prefect_servers import PrefectServer, new_server, running_redis
 from tests.servers import answers, free_port, process, wait_until
+from web.trigger import event_of
 
 Upload = dict[str, str]
 
@@ -135,6 +138,27 @@ def test_uploads_survive_a_restart_of_prefect(tmp_path: Path) -> None:
             found = soon(lambda: [each["key"] for run in uploads_of(prefect, "input/away/") for each in run], 2, 60)
             assert sorted(found) == ["input/away/1.png", "input/away/2.png"]
             assert receiver.get("/readyz").status_code == 200
+
+
+@pytest.mark.skipif(not redis.program(), reason="Redis is not installed (redis-server)")
+def test_with_redis_what_prefect_has_accepted_outlives_its_death(tmp_path: Path) -> None:
+    with running_redis() as messaging:
+        prefect = new_server(tmp_path, messaging=messaging)
+        with prefect.running():
+            prefect.prefect("work-pool", "create", "inktally", "--type", "process")
+            prefect.prefect("deploy", "--name", "on-upload")
+            told = [told_of(f"input/kept/{n}.png") for n in range(20)]
+            httpx.post(f"{prefect.api}/events", json=told, timeout=30).raise_for_status()
+        # killed, by signal 9
+        with prefect.running():
+            found = soon(lambda: [each["key"] for run in uploads_of(prefect, "input/kept/") for each in run], 20, 90)
+    assert set(found) == {f"input/kept/{n}.png" for n in range(20)}
+
+
+def told_of(key: str) -> dict[str, Any]:
+    """The Prefect event of one upload."""
+    arrivals = events.announced(messages.s3(key)).arrivals
+    return event_of(arrivals).model_dump(mode="json")
 
 
 @pytest.mark.parametrize("module", ["web", "web.queue"])
