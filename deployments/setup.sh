@@ -1,12 +1,14 @@
 #!/bin/sh
 # Sets up what Inktally needs on this machine: Tesseract with English, a Java runtime for Spark, the locked Python
-# environment in .venv, and the JVM's class-data archive. With --tests also Ceph, where apt offers it.
+# environment in .venv, and the JVM's class-data archive; where apt offers them also the other languages below, and
+# with --tests Ceph.
 # May be repeated at will; with nothing to do it is silent and takes a few hundredths of a second.
 set -eu
 cd "$(dirname "$0")/.."
 
 tesseract=${INKTALLY_TESSERACT:-tesseract}
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+languages="deu frk fra spa dan ces osd" # frk is Fraktur; osd tells scripts apart
 ceph="ceph-mon ceph-osd ceph-mgr radosgw ceph-common"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -77,6 +79,21 @@ install_environment() {
 }
 requires_python() { sed -n 's/^requires-python = "\([^"]*\)".*/\1/p' pyproject.toml; }
 
+lacking_languages() {
+  installed=$("$tesseract" --list-langs 2>/dev/null)
+  for language in $languages; do
+    echo "$installed" | grep -qx "$language" || printf ' %s' "$language"
+  done
+}
+
+install_languages() { # pictures in others are refused with the command that installs theirs
+  lacking=$(lacking_languages)
+  [ -z "$lacking" ] && return
+  say "installing models of Tesseract for more languages:$lacking"
+  if apt_works && as_root apt-get update -qq && apt_install $(printf ' tesseract-ocr-%s' $lacking); then return; fi
+  say "they cannot be had here; pictures in these languages will not be read"
+}
+
 install_ceph() { # for the S3 tests; they do with moto where it cannot be had
   has radosgw && has ceph-mon && has ceph-osd && has ceph-mgr && has ceph && return
   [ -e .venv/.no-ceph ] && return
@@ -94,6 +111,7 @@ state() {
 
 if [ ! -x .venv/bin/python ] || [ "$(state)" != "$(cat .venv/.set-up 2>/dev/null)" ]; then
   install_tools
+  install_languages
   install_environment
   .venv/bin/python -m deployments.class_data || say "no class-data archive; Spark starts a few seconds slower"
   state >.venv/.set-up

@@ -101,7 +101,8 @@ def _parser() -> argparse.ArgumentParser:
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """The options that every command about pictures has."""
     add = parser.add_argument
-    add("--language", default="", metavar="LANG", help="languages as Tesseract names them, joined by + (eng, eng+deu)")
+    languages = "languages as Tesseract names them, joined by + (eng, eng+deu), or auto"
+    add("--language", default="", metavar="LANG", help=languages)
     add("--engine", default="", choices=plugins.engines(), help="recognition engine")
     add("--store", metavar="STORE", help="where pictures and results live: a folder, or s3://bucket")
     kept = "what becomes of the store's copy; a local original is never touched"

@@ -38,6 +38,7 @@ from inktally.errors import (
     RecipientRefused,
     UnknownLanguage,
 )
+from inktally.languages import by_prefix, split_names
 from inktally.lease import Lease
 from inktally.outputs import chosen
 from inktally.ports import Store
@@ -142,9 +143,10 @@ class Picture:
         """Find out who would read the picture, whether it has been read, and what is to be written of it."""
         settings, uploaders = wiring.settings(), self.delivery.picture.metadata.get("language")
         self.outputs_asked = chosen(self.options.outputs or settings.outputs)
-        languages = self.options.language or uploaders or settings.language
+        by_key = by_prefix(settings.language_by_prefix, self.upload.key)
+        languages = self.options.language or uploaders or by_key or settings.language
         try:
-            self._engine = wiring.recogniser(self.options.engine or settings.engine).identify(languages.split("+"))
+            self._engine = wiring.recogniser(self.options.engine or settings.engine).identify(split_names(languages))
         except (BadSettings, MissingTool) as error:
             if languages != uploaders:
                 raise

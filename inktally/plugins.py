@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from inktally.errors import BadSettings
 
 if TYPE_CHECKING:
-    from inktally.ports import Counter, Notifier, Recogniser, Store
+    from inktally.ports import Counter, Notifier, PageEngine, Recogniser, Store
     from inktally.settings import Settings
 
 AUTO = "auto"
@@ -31,7 +31,13 @@ def recogniser(name: str, settings: Settings) -> Recogniser:
     from inktally.reading import Reader
 
     chain = [one.strip() for one in settings.auto_engines.split(",") if one.strip()] if name == AUTO else [name]
-    return Reader(name, {one: _adapter("engines", one).build(settings) for one in chain}, settings)
+    return Reader(name, {one: engine(one, settings) for one in chain}, settings)
+
+
+def engine(name: str, settings: Settings) -> PageEngine:
+    """One engine, as a `Reader` asks it."""
+    built: PageEngine = _adapter("engines", name).build(settings)
+    return built
 
 
 def store(uri: str, settings: Settings) -> Store:

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from inktally.document import After
 from inktally.errors import BadSettings
+from inktally.languages import by_prefix, split_names
 from inktally.outputs import chosen
 
 SHORTEST_GROUPED = 10_000  # shorter numbers, ports among them, are shown as they are
@@ -43,7 +44,12 @@ class Settings(BaseSettings):
     imaging: bool = Field(
         True, description="Pages are turned, levelled, cleaned and split into sections before they are read"
     )
-    language: str = Field("eng", description="Languages of the text, as Tesseract names them, joined by +")
+    language: str = Field(
+        "eng", description="Languages of the text, as Tesseract names them, joined by +; auto: as each page shows"
+    )
+    language_by_prefix: str = Field(
+        "", description="Languages by the beginnings of keys, for example input/de/=deu,input/old/=frk"
+    )
     tesseract: str = Field(
         "", description="A tesseract command to read with; empty: the library, with the models of the installed command"
     )
@@ -148,6 +154,15 @@ class Settings(BaseSettings):
     def restored(cls, values: Mapping[str, Any]) -> Settings:
         """What `without_secrets` gave; neither the environment's file nor a secret is looked at."""
         return cls(_env_file=None, **values)
+
+    @field_validator("language", "language_by_prefix")
+    @classmethod
+    def _languages(cls, names: str, field: ValidationInfo) -> str:
+        try:
+            by_prefix(names, "") if field.field_name == "language_by_prefix" else split_names(names)
+        except BadSettings as error:
+            raise ValueError(str(error)) from error
+        return names
 
     @field_validator("outputs")
     @classmethod

@@ -11,11 +11,11 @@ from PIL import Image, ImageDraw, ImageFont
 from inktally.document import Box, Word
 from inktally.imaging.page import PageImage
 
-PROSE = (
-    "the miller of the lower valley kept a careful book of all that passed his wheel and every evening he would sit "
-    "beside the sluice and write how many sacks were ground and who had brought them whether they had paid in coin or "
-    "in flour and what the weather was while the river went by as it had always done"
-).split()
+PROSE = """
+the miller of the lower valley kept a careful book of all that passed his wheel and every evening he would sit beside
+the sluice and write how many sacks were ground and who had brought them whether they had paid in coin or in flour and
+what the weather was while the river went by as it had always done
+"""
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Sheet:
     def __post_init__(self) -> None:
         self._image = Image.new("L", (self.width, self.height), "white")
         self._draw = ImageDraw.Draw(self._image)
-        self._prose = cycle(PROSE)
+        self._prose = cycle(PROSE.split())
 
     def prose(self, left: int, top: int, width: int, lines: int, *, size: int = 24, pitch: int = 34) -> None:
         """Lines filled with words, ragged on the right."""

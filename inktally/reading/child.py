@@ -61,7 +61,7 @@ class _Sheet:
 
     def read(self) -> PageRead:
         kept = self._kept()
-        wanting = kept is None or (len(self._asked.engines) > 1 and kept.quality < self._settings.auto_quality)
+        wanting = kept is None or kept.quality < self._settings.auto_quality
         if self._asked.deposit and wanting:
             leave(Path(self._asked.deposit), self._image, letters(self._image))
         words, sections = self._placed([each.word for each in kept.words] if kept else [])

@@ -22,9 +22,11 @@ UNKNOWN = 0.5  # a word's place on that scale, 0 to 1, where there is no list of
 
 
 class Weights(NamedTuple):
-    """What speaks for a word, in logarithms of odds: that it was read at all, per unit of the engine's own log-odds,
-    that it is no word but a number, how common it is (0 to 1), that it is a single character; and that another engine,
-    which has read the same page, has seen nothing there."""
+    """What speaks for a word, in logarithms of odds.
+
+    That it was read at all; each unit of the engine's own log-odds; that it is no word, as numbers are; how common it
+    is (0 to 1); that it is a single character; that another engine, which read the same page, has seen nothing there.
+    """
 
     base: float
     confidence: float
@@ -78,8 +80,10 @@ def _log_odds(chance: float) -> float:
 def _odds(word: Word, weights: Weights, vocabulary: Vocabulary) -> float:
     sure = min(max(word.confidence / 100, LEAST_SURE), 1.0)
     odds = weights.base + weights.confidence * log(sure / (MOST_SURE - sure))
-    odds += weights.single * (sum(character.isalnum() for character in word.text) == 1)
-    if any(c.isalpha() for c in word.text) and not any(c.isdigit() for c in word.text):
+    letters = sum(character.isalpha() for character in word.text)
+    digits = sum(character.isdigit() for character in word.text)
+    odds += weights.single * (letters + digits == 1)
+    if letters and not digits:
         return odds + weights.frequency * _commonness(word.text, vocabulary)
     return odds + weights.number
 

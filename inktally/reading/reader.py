@@ -68,6 +68,7 @@ class Reader:
         if len(self._engines) == 1:
             return first.model_copy(update={"options": {**first.options, **options}})
         models = {f"{name}:{model}": digest for name, part in parts.items() for model, digest in part.models.items()}
+        options["quality"] = str(self._settings.auto_quality)
         options |= {f"{name}:{key}": value for name, part in parts.items() for key, value in part.options.items()}
         version = ", ".join(f"{name} {part.version}" for name, part in parts.items())
         return Engine(name=self._name, version=version, languages=first.languages, models=models, options=options)

@@ -20,8 +20,6 @@ LISTS = {
 }  # fmt: skip
 CORE = regex.compile(r"[\p{L}\p{M}](?:[\p{L}\p{M}'’-]*[\p{L}\p{M}])?")
 
-DIGIT = regex.compile(r"\p{N}")
-
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -35,7 +33,7 @@ class Vocabulary:
     def frequency(self, text: str) -> float:
         """How often the word without its punctuation occurs among all words; 0: never seen, or no word."""
         core = CORE.search(text)
-        if core is None or DIGIT.search(text):
+        if core is None:
             return 0.0
         word = normalize("NFKC", core[0]).replace("’", "'").casefold()
         return max((words.get(word, 0.0) for words in self.lists), default=0.0)

@@ -56,6 +56,28 @@ def test_a_tesseract_without_english_is_not_enough(checkout: Path) -> None:
     assert "missing here: Tesseract with English" in set_up(checkout).stderr
 
 
+def test_languages_that_cannot_be_had_are_named_and_do_not_stop_it(checkout: Path) -> None:
+    write_command(checkout, "tesseract", "echo eng; echo deu; echo osd")
+    write_command(checkout, "java", "echo 'openjdk version \"17.0.9\" 2023-10-17' >&2")
+    write_command(checkout, "uv", "echo 'uv was called' >&2; exit 1")
+    said = set_up(checkout).stderr
+    assert "more languages: frk fra spa dan ces\n" in said
+    assert "will not be read" in said
+    assert "uv was called" in said
+
+
+def test_languages_are_installed_with_apt(checkout: Path) -> None:
+    write_command(checkout, "tesseract", "echo eng; echo fra; echo spa; echo dan; echo ces; echo osd")
+    write_command(checkout, "java", "echo 'openjdk version \"17.0.9\" 2023-10-17' >&2")
+    write_command(checkout, "uv", "exit 1")
+    write_command(checkout, "sudo", 'shift; "$@"')
+    write_command(checkout, "apt-get", 'echo "apt-get $*" >&2')
+    write_command(checkout, "true", "exit 0")
+    said = set_up(checkout).stderr
+    assert "tesseract-ocr-deu tesseract-ocr-frk\n" in said
+    assert "will not be read" not in said
+
+
 @pytest.mark.parametrize("version", ["1.8.0_392", "11.0.25"])
 def test_an_old_java_is_not_enough(checkout: Path, version: str) -> None:
     write_command(checkout, "tesseract", "echo eng")

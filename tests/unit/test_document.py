@@ -119,6 +119,7 @@ class TestCountsDocument:
             "fingerprint": ENGINE.fingerprint,
             "tokeniser": RULES,
             "min_confidence": 30.0,
+            "body_only": False,
             "pages": 1,
             "total": 4,
             "distinct": 2,

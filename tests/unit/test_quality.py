@@ -44,7 +44,8 @@ def test_punctuation_capitals_and_ligatures_make_no_word_unknown() -> None:
 
 
 def test_numbers_are_not_held_to_be_misread_words() -> None:
-    assert chance("12.50") > chance("l2.S0")
+    assert chance("12.50") > chance("qfxz")
+    assert chance("RM12.50") > chance("qfxz")
 
 
 def test_on_a_page_that_came_out_badly_no_word_is_safe() -> None:

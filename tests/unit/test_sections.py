@@ -148,7 +148,7 @@ def test_the_short_last_line_of_a_paragraph_at_the_top_is_no_header(sheet: Sheet
     assert kinds(sheet) == ["body"]
 
 
-def test_a_letters_own_words_decide_whether_it_is_a_page_number() -> None:
+def test_its_words_decide_whether_a_header_is_a_page_number() -> None:
     def word(text: str) -> Word:
         box = Box(left=500, top=50, width=20, height=20)
         return Word(text=text, confidence=90.0, page=1, block=1, paragraph=1, line=1, word=1, box=box)
@@ -166,7 +166,7 @@ def test_a_word_outside_all_sections_goes_to_the_nearest(sheet: Sheet) -> None:
     sections = split(sheet.page)
     sheet.line(1160, 400, "late")
     words, _ = assign(sheet.words, sections)
-    assert words[-1].section == 2 or [word for word in words if word.text == "late"][0].section == 2
+    assert [word.section for word in words if word.text == "late"] == [2]
 
 
 def test_a_word_parted_by_the_end_of_a_column_is_one_word(sheet: Sheet) -> None:

@@ -15,7 +15,7 @@ Pixels = NDArray[np.uint8]
 Corners = NDArray[np.float32]
 """(4, 2): clockwise from the top left, in pixels of the page."""
 
-LOOKED_AT = 2_800_000  # pixels of the copy on which lines are found; A4 at 170 dpi
+LOOKED_AT = 2_000_000  # pixels of the copy on which lines are found; A4 at 145 dpi
 SHORT_SIDE = 736  # pixels that the copy's shorter side has at least, where that many pixels suffice
 SMALLEST = 32  # pixels of a side; what is smaller gets a white margin
 LEAST_MARGIN, MOST_MARGIN = 0.1, 0.3  # of a line's height, at both ends: the detector cuts off the ends of long lines

@@ -72,7 +72,8 @@ def networks() -> tuple[Any, Any]:
                 params={
                     "Global.log_level": "error",
                     "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-                    "Det.limit_side_len": 32,
+                    "Det.limit_side_len": 32,  # pages come scaled
+                    "Rec.rec_batch_num": 1,  # more lines at once take longer, padded to the longest, and more memory
                 }
             )
             self.detector: Any = self._load_det_model()  # type: ignore[no-untyped-call]
