@@ -245,7 +245,7 @@ class Options(Value):
     language: str = Field(
         default="",
         title="Languages",
-        description="As Tesseract names them, joined by +, for example eng+deu, or auto; empty: the picture's metadata, "
+        description="As Tesseract names them, joined by +, as in eng+deu, or auto; empty: the picture's metadata, "
         "else the settings",
     )
     engine: str = Field(default="", title="Engine", description="Recognition engine; empty: the settings")

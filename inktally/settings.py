@@ -153,7 +153,7 @@ class Settings(BaseSettings):
     @classmethod
     def restored(cls, values: Mapping[str, Any]) -> Settings:
         """What `without_secrets` gave; neither the environment's file nor a secret is looked at."""
-        return cls(_env_file=None, **values)
+        return cls(_env_file=None, **values)  # type: ignore[call-arg]  # pydantic-settings takes it
 
     @field_validator("language", "language_by_prefix")
     @classmethod

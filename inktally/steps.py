@@ -157,8 +157,7 @@ def count(store: Store, counter: Counter, receipts: Iterable[Receipt], counting:
     if not missing:
         return
     documents = {
-        artefact: counted_tokens(recognition_of(store, receipt), counting)
-        for artefact, receipt in missing.items()
+        artefact: counted_tokens(recognition_of(store, receipt), counting) for artefact, receipt in missing.items()
     }
     for artefact, counts in counter.count(documents).items():
         store.put(_counts_key(missing[artefact], counting), counts.model_dump_json().encode())

@@ -125,7 +125,7 @@ def _without_ends(
     beside = replace(area, top=strip.top, bottom=strip.bottom)
     edge = round(text.letter)
     barred = text.bars[strip.top : strip.bottom, max(0, strip.left - edge) : strip.right + edge].any(axis=1)
-    rows = beside.of(text.lines).any(axis=1) | barred
+    rows = np.asarray(beside.of(text.lines).any(axis=1) | barred)
     bands = runs(closed(rows[:, None].astype(np.uint8), 0, int(END_GAP * text.pitch))[:, 0] > 0)
     while len(bands) > 1 and bands[0][1] - bands[0][0] < END_LINES * text.pitch:
         del bands[0]

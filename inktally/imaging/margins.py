@@ -96,7 +96,7 @@ def _alone(text: TextMask, bands: Sequence[Band], may_be: Callable[[TextMask, Ba
 
 def _may_be_header(text: TextMask, line: Band, body: Sequence[Band]) -> bool:
     """Not so a line without gaps that begins where the text does: a paragraph may end there."""
-    row = text.lines[line.top : line.bottom, line.left : line.right].any(axis=0)
+    row = np.asarray(text.lines[line.top : line.bottom, line.left : line.right].any(axis=0))
     has_gap = not closed(row[None, :].astype(np.uint8), round(NUMBER_GAP * text.letter), 0).all()
     return has_gap or abs(line.left - body[0].left) > text.letter / 2
 
@@ -128,7 +128,7 @@ def _runs_on(text: TextMask, bands: Sequence[Band]) -> bool:
 def _parts(text: TextMask, band: Band, kind: SectionKind) -> list[tuple[SectionKind, Area]]:
     """The line of a band; with what looks like a page number, at one of its ends, by itself."""
     edge = round(text.letter)
-    row = text.lines[band.top : band.bottom].any(axis=0)
+    row = np.asarray(text.lines[band.top : band.bottom].any(axis=0))
     row[: band.left], row[band.right :] = False, False
     pieces = runs(closed(row[None, :].astype(np.uint8), round(NUMBER_GAP * text.letter), 0)[0] > 0)
     narrow = [piece[1] - piece[0] <= NUMBER_WIDTH * text.letter for piece in pieces]

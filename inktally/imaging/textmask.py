@@ -103,7 +103,7 @@ def text_mask(page: PageImage) -> TextMask | None:
         return None
     letter = _weighted_median(height[candidates], np.minimum(width, height)[candidates])
     candidates &= (height > letter / 3) & (height < letter * 4)
-    without_pictures = _without_pictures(ink, facts, letter)
+    without_pictures = _without_pictures(ink, np.asarray(facts, np.int32), letter)
     bars = opened(without_pictures, 1, int(BAR_LENGTH * letter))
     letters = candidates.astype(np.uint8)[labels] & without_pictures & (1 - bars)
     return TextMask(
@@ -121,7 +121,8 @@ def _ink(page: PageImage, shrink: float) -> Mask:
     grey = cv2.cvtColor(page.pixels, cv2.COLOR_RGB2GRAY) if page.pixels.shape[2:] else page.pixels
     if shrink < 1:
         grey = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    return cv2.adaptiveThreshold(grey, 1, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV, INK_WINDOW, INK_CONTRAST)
+    mean, inverted = cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV
+    return np.asarray(cv2.adaptiveThreshold(grey, 1, mean, inverted, INK_WINDOW, INK_CONTRAST), np.uint8)
 
 
 def _weighted_median(values: NDArray[np.int32], weights: NDArray[np.int32]) -> float:
@@ -142,7 +143,8 @@ def _without_pictures(ink: Mask, facts: NDArray[np.int32], letter: float) -> Mas
 def _rules(ink: Mask, bars: Mask, letter: float) -> Mask:
     """Lines across, but not where they meet lines down the page: those are the grid of a table or of several pages."""
     reach = np.ones((int(2 * letter), int(2 * letter)), np.uint8)
-    return opened(ink, int(RULE_LENGTH * letter), 1) & (1 - cv2.dilate(bars, reach))
+    away = 1 - np.asarray(cv2.dilate(bars, reach), np.uint8)
+    return np.asarray(opened(ink, int(RULE_LENGTH * letter), 1) & away, np.uint8)
 
 
 def _pitch(letters: Mask, letter: float) -> float:

@@ -226,7 +226,18 @@ class TestWrongUsage:
         with pytest.raises(SystemExit, match="0"):
             command_line.main(ocr_flow.ocr_flow, ["--help"])
         told = re.findall(r"--[a-z-]+", capfd.readouterr().out)
-        promised = ("language", "engine", "to", "store", "after", "min-confidence", "body", "outputs", "refresh", "json")
+        promised = [
+            "language",
+            "engine",
+            "to",
+            "store",
+            "after",
+            "min-confidence",
+            "body",
+            "outputs",
+            "refresh",
+            "json",
+        ]
         assert {f"--{option}" for option in promised} <= set(told)
 
 
