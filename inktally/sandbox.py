@@ -32,7 +32,7 @@ from inktally.scratch import scratch_folder, turn
 from inktally.watch import Watch, too_late, too_much_memory
 
 INHERITED = ("PATH", "LANG", "LC_ALL", "HOME", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "PYTHONPATH", "VIRTUAL_ENV")
-OWN = {"OMP_THREAD_LIMIT": "1", "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "2"}
+OWN = {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "2"}
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
 MEMORY = 1200  # MB
 REQUESTS = 100  # that a child answers before another takes its place, so that nothing that leaks grows
