@@ -7,6 +7,8 @@ import base64
 import json
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tasks.caching import PLAIN_JSON
-from tests.e2e.machine import Machine, draw, eventually, words_of
+from tests.e2e.machine import PROJECT, Machine, draw, eventually, words_of
 from tests.servers import free_port
 
 ANNA = "anna@example.org"
@@ -63,6 +65,18 @@ def test_a_picture_still_at_work_after_the_deadline_gets_a_mail_that_says_so(con
     run = connected.run(page, "--to", ANNA, "--json", INKTALLY_DEADLINE_SECONDS="1")
     assert (run.status, run.only["notified"]) == (0, ANNA)
     assert [mail["Subject"] for mail in connected.mails()] == ["Still reading page.png", "2 words in page.png"]
+
+
+def test_so_does_one_whose_turn_has_not_come(machine: Machine) -> None:
+    page = draw(machine.folder / "page.png", "many before it")
+    machine.opened_store.put("input/page.png", page, metadata={"email": ANNA})
+    told = """
+from flows.picture import Picture
+from inktally.document import Options, Upload
+Picture.of(Upload(key="input/page.png"), Options()).tell_it_takes_longer()
+"""
+    subprocess.run([sys.executable, "-c", told], cwd=PROJECT, env=machine.environment, check=True)
+    assert [mail["Subject"] for mail in machine.mails()] == ["Still reading page.png"]
 
 
 class TestCacheRecordsOfOthers:

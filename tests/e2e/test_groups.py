@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import signal
@@ -34,6 +35,8 @@ class Group:
     machine: Machine
     server: S3Server
     bucket: str
+    contents: dict[str, str] = field(default_factory=dict)
+    """Of each picture, the SHA-256 of its bytes."""
     fails: dict[str, tuple[Fate | HTTPStatus, int]] = field(default_factory=dict)
     """Requests, as a pattern, that fail in this way so many times."""
     signals: dict[str, tuple[signal.Signals, int]] = field(default_factory=dict)
@@ -87,7 +90,7 @@ def group(s3: S3Server, request: pytest.FixtureRequest) -> Iterator[Group]:
     made = Group(machine, s3, s3.new_bucket(versioned=True))
     for name in "abc":
         content = draw(machine.folder / "drawn.png", f"word {name}").read_bytes()
-        to = {"email": f"{name}@example.org"}
+        made.contents[name], to = hashlib.sha256(content).hexdigest(), {"email": f"{name}@example.org"}
         s3.client.put_object(Bucket=made.bucket, Key=f"input/{name}.png", Body=content, Metadata=to)
     with proxied(s3, made.meddle, made.witness) as endpoint:
         machine.environment |= {
@@ -100,10 +103,14 @@ def group(s3: S3Server, request: pytest.FixtureRequest) -> Iterator[Group]:
         yield made
 
 
-def test_one_whose_outputs_cannot_be_written_is_not_told_and_stops_no_other(group: Group) -> None:
-    group.fails = {r"PUT .*/output/word_counts/b\.png": (HTTPStatus.FORBIDDEN, 1)}
+def test_those_that_cannot_be_counted_or_published_are_not_told_and_stop_no_other(group: Group) -> None:
+    group.fails = {
+        r"PUT .*/output/word_counts/b\.png": (HTTPStatus.FORBIDDEN, 1),
+        rf"GET .*/recognitions/{group.contents['c']}/[^.]*\.json": (HTTPStatus.NOT_FOUND, 3),
+    }
     assert group.run() == "Failed"
-    assert (group.told, group.waiting) == (["a", "c"], ["input/b.png"])
+    assert (group.told, group.waiting) == (["a"], ["input/b.png", "input/c.png"])
+    assert [left for _, left in group.fails.values()] == [0, 0]
     assert group.run() == "Completed"
     assert (group.told, group.waiting) == (["a", "b", "c"], [])
     assert group.machine.recognitions() == 3
