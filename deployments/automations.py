@@ -33,7 +33,7 @@ ENDED = {
 STUCK_AFTER = timedelta(minutes=5)
 SILENT_AFTER = timedelta(minutes=9)  # three heartbeats of a run, of three minutes each
 
-RUN = "{{ flow_run.name }}: {{ flow_run.state.message }}\n{{ (flow_run | ui_url) or '' }}"
+RUN = "{{ flow_run.name }}: {{ flow_run.state.message or flow_run.state.name }}\n{{ (flow_run | ui_url) or '' }}"
 
 
 def automations(block: UUID) -> list[AutomationCore]:

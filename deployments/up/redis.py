@@ -13,7 +13,7 @@ from deployments.up.supervisor import Service
 
 OLDEST = (6, 2)  # the first with XAUTOCLAIM, by which a new server takes over what the dead one had begun
 
-# What the server is told has been handed to the disk before the answer, and is on it a second later.
+# Changes are written down as they come, so they outlive the process; the disk has them a second later.
 CONFIGURATION = """\
 bind 127.0.0.1
 port {port}
@@ -42,8 +42,9 @@ class Redis:
         return f"redis://:{self.home.secret('redis')}@127.0.0.1:{self.home.port('redis')}/0"
 
     def environment(self) -> dict[str, str]:
-        """For the Prefect server. Its timers (docket) stay in memory: there Redis would hold one that was at work when
-        the server was killed for five minutes."""
+        """For the Prefect server. Its timers (docket) stay in memory: Redis would keep one that was at work when the
+        server was killed from running for five minutes.
+        """
         return {
             "PREFECT_MESSAGING_BROKER": "prefect_redis.messaging",
             "PREFECT_MESSAGING_CACHE": "prefect_redis.messaging",
