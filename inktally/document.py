@@ -148,6 +148,7 @@ class Page(Value):
     height: int
     dpi: int = Field(default=0, description="as stated or estimated; 0: unknown")
     source: Literal["picture", "text layer"] = "picture"
+    languages: tuple[str, ...] = Field(default=(), description="that it was read in")
     engine: str = Field(default="", description="whose words were kept")
     reason: str = Field(default="", description="why that engine's")
     quality: float | None = Field(default=None, description="estimated share of words read rightly, 0 to 1")

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from inktally.document import Box, Engine, Value, Word
 from inktally.errors import BadSettings, EngineFailed, MissingTool, UnreadablePicture
 from inktally.imaging.page import PageImage, PageText
+from inktally.languages import AUTO, installed
 
 if TYPE_CHECKING:
     from inktally.settings import Settings
@@ -66,7 +67,8 @@ class Tesseract:
 
     def identify(self, languages: Sequence[str]) -> Engine:
         installation = self._installed()
-        models = {language: _model_digest(_model(installation, language)) for language in languages}
+        wanted = installed(Path(installation.models)) if AUTO in languages else languages
+        models = {language: _model_digest(_model(installation, language)) for language in wanted}
         by_library = f"{version('tesserocr')} of tesserocr"
         return Engine(
             name="tesseract",

@@ -13,6 +13,7 @@ from inktally.document import Box, Engine, Word
 from inktally.errors import AccessDenied, BadSettings, EngineFailed, InktallyError, TooLarge, UnreadablePicture
 from inktally.imaging.page import PageImage, PageText
 from inktally.imaging.tiling import Line, Tile, joined, tiles
+from inktally.languages import AUTO
 from inktally.spending import Ledger
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Textract:
 
     def identify(self, languages: Sequence[str]) -> Engine:
         for language in languages:
-            if language not in LANGUAGES:
+            if language not in (*LANGUAGES, AUTO):
                 known = ", ".join(f"{code} ({name})" for code, name in LANGUAGES.items())
                 raise BadSettings(f"Textract does not read {language!r}, but {known}; choose another engine.")
         return Engine(name="textract", version=API, languages=tuple(languages))

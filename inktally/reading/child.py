@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from inktally.document import Page, Section, Word
-from inktally.errors import EngineFailed, UnreadablePicture
+from inktally.errors import EngineFailed, MissingTool, UnreadablePicture
 from inktally.imaging.decode import DecodedPage, Limits, open_document
 from inktally.imaging.glyphs import Boxes, brought_near, glyphs, grey, ink
 from inktally.imaging.mapping import Mapping as WayBack
 from inktally.imaging.page import PageImage
 from inktally.imaging.preparation import Prepared, prepare
 from inktally.imaging.sections import assign, split
+from inktally.languages import AUTO
 from inktally.ports import PageEngine
 from inktally.reading.attempts import Attempt, attempt, best
 from inktally.reading.deposit import leave
@@ -55,6 +56,7 @@ class _Sheet:
         self._asked = asked
         self._settings = settings
         self._prepared = prepare(image) if settings.imaging else _unprepared(image)
+        self._languages = _languages(self._prepared.image, asked, settings)
         self._sections = split(self._prepared.image) if settings.imaging else []
         self._letters = letters(self._prepared.image)
         self._history: list[str] = []
@@ -74,7 +76,7 @@ class _Sheet:
         for name in self._asked.engines:
             try:
                 found = self._attempt(name)
-            except (EngineFailed, UnreadablePicture) as error:
+            except (EngineFailed, MissingTool, UnreadablePicture) as error:
                 self._history.append(f"{name} failed")
                 failure = error
                 continue
@@ -87,8 +89,11 @@ class _Sheet:
 
     def _attempt(self, name: str) -> Attempt:
         engine: PageEngine = import_module(f"inktally.engines.{name}").build(self._settings)
-        text = engine.read(self._prepared.image, self._asked.engines[name])
-        found = attempt(name, text.words, self._letters, self._asked.languages)
+        if self._asked.languages == (AUTO,):
+            engine.identify(self._languages)  # which it may not know
+        identity = self._asked.engines[name].model_copy(update={"languages": self._languages})
+        text = engine.read(self._prepared.image, identity)
+        found = attempt(name, text.words, self._letters, self._languages)
         self._history.append(f"{name} {found.quality:.2f}")
         return found
 
@@ -117,12 +122,23 @@ class _Sheet:
             width=self._image.width,
             height=self._image.height,
             dpi=measured,
+            languages=self._languages,
             engine=kept.engine if kept else "",
             reason=", ".join(self._history),
             quality=round(kept.quality, 4) if kept else None,
             steps=steps,
             sections=tuple(sections),
         )
+
+
+def _languages(page: PageImage, asked: PageRequest, settings: Settings) -> tuple[str, ...]:
+    """Those that were asked for; for `auto` those that the page shows, of Tesseract's models."""
+    tesseract = asked.engines.get("tesseract")
+    if asked.languages != (AUTO,) or tesseract is None:
+        return asked.languages
+    from inktally.reading.detection import detect
+
+    return detect(page, tuple(tesseract.models), settings.tesseract or tesseract.name)
 
 
 def _unprepared(image: PageImage) -> Prepared:

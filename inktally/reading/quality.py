@@ -1,7 +1,7 @@
 """How well a page was read, without knowing what stands on it: how likely each word is right, and what was left out.
 
 The likelihoods are those of a logistic regression over the words of real pages with ground truth (figures in
-docs/decisions/0012-recognition.md). Engines can be as sure of a wrong word as of a right one, but a wrong one is seldom
+docs/decisions/0014-recognition.md). Engines can be as sure of a wrong word as of a right one, but a wrong one is seldom
 a common word.
 """
 

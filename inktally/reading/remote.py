@@ -18,7 +18,7 @@ def better(
 ) -> PageRead:
     """`read`, or what the engine reads on the page that was left in the folder, whichever seems better."""
     image, letters = left(folder)
-    found = attempt(name, engine.read(image, identity).words, letters, identity.languages)
+    found = attempt(name, engine.read(image, identity).words, letters, read.page.languages)
     told = read.told(f"{name} {found.quality:.2f}")
     if read.page.engine and (read.page.quality or 0.0) >= found.quality:
         return told

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from inktally import plugins
 from inktally.errors import MissingTool
 from inktally.imaging.page import PageImage
 from inktally.reading.detection import detect
+from inktally.settings import read_settings
 
 INSTALLED = ("ces", "dan", "deu", "eng", "fra", "frk", "spa")
 TEXTS = {
@@ -40,6 +43,15 @@ def page(*texts: str) -> PageImage:
 @pytest.mark.parametrize("language", sorted(TEXTS))
 def test_the_language_of_a_page_is_found(language: str) -> None:
     assert detect(page(TEXTS[language]), INSTALLED) == (language,)
+
+
+def test_a_picture_whose_language_is_auto_is_read_in_the_one_that_is_found(tmp_path: Path) -> None:
+    picture = tmp_path / "page.png"
+    Image.fromarray(page(TEXTS["deu"]).pixels).save(picture)
+    reader = plugins.recogniser("tesseract", read_settings(scratch=tmp_path, cache=tmp_path))
+    recognition = reader.recognise(picture, reader.identify(["auto"]))
+    assert recognition.pages[0].languages == ("deu",)
+    assert {"aufgehört", "wollte"} <= set(recognition.text.split())
 
 
 def test_both_languages_of_a_page_are_found() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from inktally.document import Engine
 from inktally.errors import MissingTool
 from inktally.imaging.page import PageImage, PageText
+from inktally.languages import AUTO
 
 if TYPE_CHECKING:
     from inktally.settings import Settings
@@ -33,7 +34,7 @@ class RapidOcr:
     remote = False
 
     def identify(self, languages: Sequence[str]) -> Engine:
-        unknown = [language for language in languages if language not in LANGUAGES]
+        unknown = [language for language in languages if language not in (*LANGUAGES, AUTO)]
         if unknown:
             raise MissingTool(
                 f"The engine rapidocr has no model for the language {unknown[0]!r}; the engine tesseract has one "
