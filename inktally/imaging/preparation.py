@@ -12,7 +12,7 @@ import numpy as np
 
 from inktally.document import Step
 from inktally.imaging.curvature import curvature
-from inktally.imaging.glyphs import Glyphs, Grey, brought_near, glyphs, grey, ink
+from inktally.imaging.glyphs import Boxes, Glyphs, Grey, brought_near, glyphs, grey, ink
 from inktally.imaging.light import LIGHT_INK, UNEVEN, evened, evenness, paper, skewness
 from inktally.imaging.mapping import Bend, Mapping, Plane
 from inktally.imaging.noise import Noise, denoised, noise
@@ -41,6 +41,8 @@ class Prepared:
     image: PageImage
     steps: tuple[Step, ...]
     to_original: Mapping
+    letters: Boxes | None = None
+    """The boxes of what looks like letters, where they were measured on these very pixels."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def prepare(page: PageImage, *, effort: Effort = "normal") -> Prepared:
     if effort != "gentle":
         prepared = _straightened(prepared, look)
     image = replace(prepared.image, dpi=round(_dpi(page, look.size) * _factor(prepared)))
-    return replace(prepared, image=image, steps=(*steps, *prepared.steps))
+    letters = look.glyphs.boxes / np.float32(look.scale) if image.pixels is page.pixels else None
+    return replace(prepared, image=image, steps=(*steps, *prepared.steps), letters=letters)
 
 
 def _look(page: PageImage) -> _Look:

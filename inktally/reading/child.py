@@ -58,7 +58,8 @@ class _Sheet:
         self._prepared = prepare(image) if settings.imaging else _unprepared(image)
         self._languages = _languages(self._prepared.image, asked, settings)
         self._sections = split(self._prepared.image) if settings.imaging else []
-        self._letters = letters(self._prepared.image)
+        known = self._prepared.letters
+        self._letters = letters(self._prepared.image) if known is None else known
         self._history: list[str] = []
 
     def read(self) -> PageRead:
