@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError
 from tests.e2e.machine import PROJECT, Machine, new_machine
 from tests.mailbox import Mailbox
 from tests.messages import s3_record
-from tests.prefect_servers import PrefectServer, new_server, running_postgres, running_redis
+from tests.prefect_servers import PrefectServer, new_server, running_postgres
 from tests.servers import (
     ACCESS_KEY,
     ENVIRONMENT,
@@ -200,8 +200,7 @@ def new_stack(folder: Path, s3: S3Server, spark: str, **settings: object) -> Ite
     with ExitStack() as stack:
         for name in ("prefect", "scratch"):
             (folder / name).mkdir(parents=True)
-        database, messaging = stack.enter_context(running_postgres()), stack.enter_context(running_redis())
-        prefect = new_server(folder / "prefect", database, messaging)
+        prefect = new_server(folder / "prefect", stack.enter_context(running_postgres()))
         prefect_running = stack.enter_context(ExitStack())
         prefect_running.enter_context(prefect.running())
         mailbox, smtp, port = Mailbox(), free_port(), free_port()
