@@ -179,6 +179,12 @@ class Recognition(Value):
     words: tuple[Word, ...]
     text: str
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """That its pages were read in; where they do not say, those that were asked for."""
+        found = dict.fromkeys(language for page in self.pages for language in page.languages)
+        return tuple(found) or self.engine.languages
+
 
 class Receipt(Value):
     """The small value that stands for a recognition: which one it is and where it lies."""

@@ -95,7 +95,8 @@ def _tag(kind: SectionKind) -> str | None:
 
 
 def _page(parent: ET.Element, layout: PageLayout, engine: Engine) -> None:
-    page, tags = layout.page, languages(engine)
+    page = layout.page
+    tags = languages(page.languages or engine.languages)
     steps = [f"page_{page.number}_step_{number}" for number in range(1, len(page.steps) + 1)]
     quality = None if page.quality is None else round(min(1.0, max(0.0, page.quality)), 4)
     element_of_page = element(

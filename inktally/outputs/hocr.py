@@ -19,7 +19,7 @@ SECTIONS = {"header": "ocr_header", "footer": "ocr_footer", "page-number": "ocr_
 
 def write(reading: Reading) -> bytes:
     """The whole recognition; boxes in pixels of the picture, `x_wconf` from 0 to 100."""
-    tags = languages(reading.recognition.engine)
+    tags = languages(reading.recognition.languages)
     html = element(None, "html", xmlns=XHTML, lang=tags[0] if len(tags) == 1 else None)
     _head(html, reading, tags)
     body = element(html, "body")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from xml.etree import ElementTree as ET
-
-from inktally.document import Engine
 
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2 (Char)
 HEAD = b"<?xml version='1.0' encoding='UTF-8'?>\n"
@@ -47,9 +46,9 @@ def written(root: ET.Element, document_type: bytes = b"") -> bytes:
     return HEAD + document_type + document + b"\n"
 
 
-def languages(engine: Engine) -> list[str]:
-    """The languages that were looked for, as BCP 47 has them."""
-    return list(dict.fromkeys(_tag(name) for name in engine.languages))
+def languages(names: Iterable[str]) -> list[str]:
+    """Languages, named as Tesseract does, as BCP 47 has them."""
+    return list(dict.fromkeys(_tag(name) for name in names))
 
 
 def _tag(name: str) -> str:

@@ -44,7 +44,7 @@ def write(picture: str, recognition: str, target: str, max_pixels: int, max_page
     with ExitStack() as open_files:
         pdf = _document(Path(picture), read, limits, open_files)
         _add_text(pdf, read)
-        tags = languages(read.engine)
+        tags = languages(read.languages)
         if len(tags) == 1:
             pdf.Root.Lang = String(tags[0])
         pdf.save(target, deterministic_id=True)

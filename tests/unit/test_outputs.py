@@ -130,7 +130,9 @@ class TestCoordinates:
     def test_json_tells_how_each_page_was_read(self) -> None:
         section = Section(number=1, kind="header", box=Box(left=1, top=2, width=3, height=4))
         step = Step(name="deskew", parameters={"degrees": 1.5})
-        page = a_page(engine="tesseract", reason="the first", quality=0.9, steps=(step,), sections=(section,))
+        page = a_page(
+            languages=("eng",), engine="tesseract", reason="the first", quality=0.9, steps=(step,), sections=(section,)
+        )
         document = json.loads(coordinates.as_json(a_reading(words=[a_word("a", section=1)], pages=[page])))
         assert document["pages"] == [
             {
@@ -139,6 +141,7 @@ class TestCoordinates:
                 "height": 1000,
                 "dpi": 300,
                 "source": "picture",
+                "languages": ["eng"],
                 "engine": "tesseract",
                 "reason": "the first",
                 "quality": 0.9,
