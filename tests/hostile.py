@@ -35,7 +35,9 @@ def leap(megabytes: int) -> int:
 
 
 def leak(megabytes: int) -> int:
+    """Slowly enough to be seen."""
     kept.append(bytearray(b"x") * (megabytes * MEGABYTE))
+    time.sleep(0.2)
     return os.getpid()
 
 

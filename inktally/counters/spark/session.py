@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 FOR_SMALL_JOBS = {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "1"}
 """Of a session on a Connect server: a job takes 0.12 instead of 0.33 s, and half of the JVM's work."""
 
-CONNECT_RETRIES = 3
-"""Of one call to a Connect server, within two seconds; PySpark's own 15 take more than ten minutes."""
+CONNECT_RETRIES = 4
+"""Of one call to a Connect server, within five seconds: one that has just started needs one or two.
+
+PySpark's own 15 take more than ten minutes.
+"""
 
 
 class SharedSession:
