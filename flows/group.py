@@ -72,8 +72,7 @@ def _publish_and_announce(pictures: Iterable[Picture]) -> None:
 
 def _dispose(pictures: Iterable[Picture]) -> None:
     answered = [picture for picture in pictures if picture.is_final and not picture.is_rejected]
-    for _ in _together("dispose", upload_steps.dispose, _claimed(answered), _as_disposal):
-        pass
+    _together("dispose", upload_steps.dispose, _claimed(answered), _as_disposal)
 
 
 def _reject(pictures: Iterable[Picture]) -> None:
@@ -84,8 +83,7 @@ def _reject(pictures: Iterable[Picture]) -> None:
 
 def _answer(pictures: Iterable[Picture]) -> None:
     final = [picture for picture in pictures if picture.is_final]
-    for _ in _together("answer", upload_steps.answer, final, _as_closing):
-        pass
+    _together("answer", upload_steps.answer, final, _as_closing)
 
 
 def _claimed(pictures: Iterable[Picture]) -> list[Picture]:

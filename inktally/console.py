@@ -14,7 +14,6 @@ from rich.text import Text
 
 from inktally.document import Outcome
 
-LINES_AT_ONCE = 8
 FINAL_STAGES = ("done", "failed", "answered before")
 
 

@@ -24,8 +24,6 @@ from inktally.sandbox import LONGEST_ANSWER, Sandbox, error_of
 from inktally.settings import Settings, read_settings
 
 CONNECT_SECONDS = 1.0
-GRACE_SECONDS = 10.0
-"""That the server may take longer to answer than the children that it stops in time."""
 
 
 class SharedSandbox:
