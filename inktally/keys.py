@@ -91,6 +91,15 @@ def lock(name: str) -> str:
     return f"locks/{sha256_of(name)}"
 
 
+def batch(name: str) -> str:
+    """What the keys of all that a batch keeps while it is under way begin with."""
+    return f"batches/{name}/"
+
+
+def batch_report(name: str, file: str) -> str:
+    return f"output/batches/{name}/{file}"
+
+
 def marker(delivery_id: str, name: str) -> str:
     return f"state/{delivery_id}/{name}"
 

@@ -192,11 +192,24 @@ def counts_document(
     )
 
 
+def counts_for(store: Store, delivery: Delivery, counts: CountsDocument) -> CountsDocument:
+    """The counts of one picture as those of another with the same content."""
+    picture = delivery.picture
+    source = {"source": store.address(picture.key), "etag": picture.etag, "version": picture.version}
+    return counts.model_copy(update=source)
+
+
+def reading_of(store: Store, delivery: Delivery, receipt: Receipt, counting: Counting) -> Reading:
+    """What the outputs of a counted picture are made of. Raises `NotFound` when any of it has gone."""
+    recognition = recognition_of(store, receipt)
+    tokens = counted_tokens(recognition, counting)
+    return Reading(recognition, tokens, counts_document(store, delivery, recognition.engine, receipt, counting))
+
+
 def publish(
     store: Store,
     delivery: Delivery,
-    receipt: Receipt,
-    counting: Counting,
+    reading: Reading,
     outputs: Iterable[OutputName],
     pdf_writer: PdfWriter,
     settings: Settings,
@@ -205,16 +218,14 @@ def publish(
 
     Nothing is written for a picture that a newer one has replaced: its outputs have the same names.
     """
-    recognition = recognition_of(store, receipt)
-    tokens = counted_tokens(recognition, counting)
-    document = counts_document(store, delivery, recognition.engine, receipt, counting)
-    reading = Reading(recognition, tokens, document)
     with scratch_folder(settings.scratch) as folder:
         contents: dict[str, bytes | Path] = {}
         try:
             for output in outputs:
                 write = OUTPUTS[output].write
-                contents[output] = write(reading) if write else _pdf(store, delivery, recognition, pdf_writer, folder)
+                contents[output] = (
+                    write(reading) if write else _pdf(store, delivery, reading.recognition, pdf_writer, folder)
+                )
         except (NotFound, Overwritten) as error:
             logger.warning("no PDF can be made of %s any more: %s", delivery.upload.key, error)
             return {}

@@ -19,39 +19,50 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from inktally.batch.summary import Summary
 from inktally.document import CountedWord, Outcome, WordCounts, sha256_of
 
 logger = logging.getLogger(__name__)
 
 TOP_WORDS = 20  # of a single picture
+MOST_FAILURES = 100  # of a batch
 FEW_WORDS = 5  # of each among several
 NEXT_UPDATE = 1.0  # seconds
 
 
 class Progress:
-    """The share of a run's pictures that have been answered, as an artifact that moves.
+    """The share of a run's pictures that are done, as an artifact that moves; of a single one there is none.
 
     That an artifact cannot be written is logged and harms no picture.
     """
 
-    def __init__(self, pictures: int) -> None:
+    def __init__(self, pictures: int = 0) -> None:
         self._pictures = pictures
         self._done = 0
         self._told = 0.0
         self._artifact: Any = None
         if pictures > 1:
-            with _harmless():
-                self._artifact = create_progress_artifact(
-                    progress=0.0, key="pictures", description=f"{pictures} pictures, answered so far"
-                )
+            self._begin(pictures)
 
     def advance(self, pictures: int) -> None:
-        self._done += pictures
-        now = monotonic()
-        if self._artifact is not None and (now - self._told >= NEXT_UPDATE or self._done == self._pictures):
+        self.show(self._done + pictures, self._pictures)
+
+    def show(self, done: int, pictures: int) -> None:
+        """How many of how many; the latter may become known late."""
+        self._done, now = done, monotonic()
+        if self._artifact is None and self._pictures != pictures and pictures > 1:
+            self._pictures = pictures
+            self._begin(pictures)
+        if self._artifact is not None and (now - self._told >= NEXT_UPDATE or done == pictures):
             self._told = now
             with _harmless():
-                update_progress_artifact(self._artifact, progress=100.0 * self._done / self._pictures)
+                update_progress_artifact(self._artifact, progress=min(100.0, 100.0 * done / pictures))
+
+    def _begin(self, pictures: int) -> None:
+        with _harmless():
+            self._artifact = create_progress_artifact(
+                progress=0.0, key="pictures", description=f"{pictures:,} pictures, done so far"
+            )
 
 
 @contextmanager
@@ -93,6 +104,26 @@ def show_pictures(pictures: dict[str, tuple[Outcome, WordCounts | None]]) -> Non
         key="counted-pictures",
         description=f"{len(pictures)} pictures and their outputs",
     )
+
+
+@task(name="show", persist_result=False)
+def show_batch(summary: Summary) -> None:
+    """Artifacts of a batch: its top words, and the pictures that were not counted."""
+    tally, links = summary.tally, ", ".join(_link(address) for address in summary.reports.values())
+    create_table_artifact(
+        table=[{"word": total.word, "count": total.count, "pictures": total.documents} for total in summary.top],
+        key="batch-words",
+        description=f"{tally.answered:,} pictures, {tally.words:,} words, {summary.distinct:,} distinct: {links}",
+    )
+    if summary.failures:
+        create_table_artifact(
+            table=[
+                {"picture": failure.picture, "problem": failure.problem.message}
+                for failure in summary.failures[:MOST_FAILURES]
+            ],
+            key="batch-failures",
+            description=f"{tally.rejected:,} pictures cannot be read, {tally.failed + tally.unanswered:,} failed",
+        )
 
 
 def _top(counts: WordCounts | None, most: int) -> tuple[CountedWord, ...]:
