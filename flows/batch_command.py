@@ -13,12 +13,12 @@ from rich.console import Console
 
 from flows.command_line import WIDTH_OF_FILES, add_reading_options, in_order, options_of, prefect_for_commands
 from flows.share import WINDOW
-from inktally import plugins
+from inktally import plugins, steps
 from inktally.batch.place import Place
 from inktally.batch.plan import Plan, Planner
 from inktally.batch.summary import Summary
 from inktally.console import print_plan, print_summary, shown_batch
-from inktally.document import Options
+from inktally.document import Options, Upload
 from inktally.errors import BadSettings, NotFound
 from tasks import batch_steps, wiring
 
@@ -36,6 +36,7 @@ def main(flow: Flow, argv: Sequence[str] | None = None) -> int:
             with prefect_for_commands():
                 return _show_plan(stdout, place, options, asked)
         with prefect_for_commands(), shown_batch(Console(stderr=True)):
+            _warm_up(place, options)
             state = flow(asked.pictures, asked.store or "", options, asked.shards, asked.rate, return_state=True)
         return _show_end(stdout, state, asked)
 
@@ -86,6 +87,15 @@ def _show_plan(stdout: TextIO, place: Place, options: Options, asked: argparse.N
     else:
         print_plan(_console(stdout), plan)
     return 0
+
+
+def _warm_up(place: Place, options: Options) -> None:
+    """Let Tesseract and Spark begin to start while Prefect does, where the first picture has no answer yet."""
+    store, settings = batch_steps.opened(place), wiring.settings()
+    first = next(place.pictures(store), None)
+    if first is not None and not steps.is_answered(store, steps.look(store, Upload(key=first.key, store=store.uri))):
+        wiring.recogniser(options.engine or settings.engine).warm_up()
+        wiring.counter().warm_up()
 
 
 def _plan(place: Place, options: Options) -> Plan:

@@ -24,8 +24,8 @@ from tasks import batch_steps, caching, wiring
 WINDOW = 256
 """Pictures that are looked at together. Two windows are under way: one is looked at while another is recognised."""
 T = TypeVar("T")
-READERS = 2 * (os.cpu_count() or 1)
-"""Pictures that are under way to be recognised at once: as many as are read, and as many that are being downloaded."""
+READERS = (os.cpu_count() or 1) + 2
+"""Pictures that are under way to be recognised at once: as many as are read, and two that are fetched or put away."""
 
 
 @dataclass

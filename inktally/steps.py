@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -218,17 +219,19 @@ def publish(
 
     Nothing is written for a picture that a newer one has replaced: its outputs have the same names.
     """
-    with scratch_folder(settings.scratch) as folder:
+    with ExitStack() as stack:
         contents: dict[str, bytes | Path] = {}
-        try:
-            for output in outputs:
-                write = OUTPUTS[output].write
-                contents[output] = (
-                    write(reading) if write else _pdf(store, delivery, reading.recognition, pdf_writer, folder)
-                )
-        except (NotFound, Overwritten) as error:
-            logger.warning("no PDF can be made of %s any more: %s", delivery.upload.key, error)
-            return {}
+        for output in outputs:
+            write = OUTPUTS[output].write
+            if write:
+                contents[output] = write(reading)
+                continue
+            folder = stack.enter_context(scratch_folder(settings.scratch))
+            try:
+                contents[output] = _pdf(store, delivery, reading.recognition, pdf_writer, folder)
+            except (NotFound, Overwritten) as error:
+                logger.warning("no PDF can be made of %s any more: %s", delivery.upload.key, error)
+                return {}
         if _replaced(store, delivery):
             logger.warning("%s has been replaced; its outputs are left to the newer picture", delivery.upload.key)
             return {}

@@ -75,8 +75,10 @@ def _known(looked: Looked) -> dict[str, Any]:
 @task(name="recognise", task_run_name="recognise {delivery.upload.short_name}", tags=[RECOGNITION_TAG], **RETRIES)
 def recognise(place: Place, delivery: Delivery, engine: Engine, *, refresh: bool) -> dict[str, Any]:
     """Read a picture's words; the receipt, as plain JSON."""
-    recogniser = wiring.recogniser(engine.name)
-    receipt = steps.recognise(opened(place), recogniser, delivery, engine, wiring.settings(), refresh=refresh)
+    store, recogniser = opened(place), wiring.recogniser(engine.name)
+    receipt = steps.recognise(
+        store, recogniser, delivery, engine, wiring.settings(), refresh=refresh, when_new=wiring.counter().warm_up
+    )
     return receipt.model_dump(mode="json")
 
 
