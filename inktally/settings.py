@@ -90,6 +90,10 @@ class Settings(BaseSettings):
     spark_remote: str = Field(
         "", description="Spark Connect server, for example sc://127.0.0.1:15002; empty: in-process"
     )
+    spark_master: str = Field(
+        "",
+        description="Cluster that has the executors of the in-process Spark, for example spark://host:7077",
+    )
     spark_memory: str = Field("1g", description="Memory of the in-process Spark")
     count_seconds: float = Field(900.0, gt=0, description="A count of words is stopped after this time")
     group_seconds: float = Field(

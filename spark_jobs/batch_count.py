@@ -10,6 +10,7 @@ grows with the input is spilled to disk by Spark, so memory is bounded by its se
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -153,10 +154,12 @@ class ArrowS3(NamedTuple):
             context = TaskContext.get()
             assert context is not None
             file = f"{path}/part-{context.partitionId():05d}.parquet"
-            yield pyarrow.RecordBatch.from_pydict({"rows": pyarrow.array([self._save(batches, file)], pyarrow.int64())})
+            if self._save(batches, file):
+                yield pyarrow.RecordBatch.from_pydict({"file": [file]})
 
-        self._clear(path)
-        rows.mapInArrow(write, "rows long").agg(F.sum("rows")).collect()
+        written = {row.file for row in rows.mapInArrow(write, "file string").collect()}
+        for file in set(self._files(path)) - written:  # of an earlier count
+            self._system().delete_file(_bare(file))
 
     def _batches(self, piece: Piece, columns: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
         from pyarrow.parquet import ParquetFile
@@ -196,13 +199,12 @@ class ArrowS3(NamedTuple):
         found = self._system().get_file_info(FileSelector(_bare(path), allow_not_found=True, recursive=True))
         return sorted(f"s3://{each.path}" for each in found if each.path.endswith(".parquet"))
 
-    def _clear(self, path: str) -> None:
-        for file in self._files(path):
-            self._system().delete_file(_bare(file))
-
     def _system(self) -> S3FileSystem:
         from pyarrow.fs import S3FileSystem
 
+        if self.endpoint:  # others than AWS may not know checksums in trailers
+            os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+            os.environ.setdefault("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
         scheme, _, host = self.endpoint.rpartition("://")
         return S3FileSystem(region=self.region or None, scheme=scheme or "https", endpoint_override=host or None)
 
@@ -240,4 +242,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-cloudpickle.register_pickle_by_value(sys.modules[__name__])  # executors need not have this file
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # type: ignore[no-untyped-call]  # executors need not have this file

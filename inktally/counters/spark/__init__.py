@@ -85,8 +85,9 @@ class SparkCounter:
             self._session.end(running)
             raise
         except Exception as error:
+            reason = _summary(error)  # asks the JVM, while there is one
             self._session.end(running)
-            raise CountFailed(f"Spark did not count the words: {_summary(error)}") from error
+            raise CountFailed(f"Spark did not count the words: {reason}") from error
         finally:
             limit.cancel()
 

@@ -22,14 +22,18 @@ def count_parts(
     from spark_jobs.batch_count import ArrowS3, Paths, count_batch
 
     if store.uri.startswith("s3://"):
-        s3 = ArrowS3(settings.s3_endpoint, settings.s3_region)
-        addresses = ([store.address(key) for key in keys] for keys in (tokens, pictures))
-        count_batch(session, s3, *addresses, store.address(into))
+        bucket = ArrowS3(settings.s3_endpoint, settings.s3_region)
+        count_batch(session, bucket, *_addresses(store, "", tokens, pictures), store.address(into))
     else:
-        paths = ([f"file://{store.address(key)}" for key in keys] for keys in (tokens, pictures))
         output = _folder(store, into)
-        count_batch(session, Paths(), *paths, f"file://{output}")
+        count_batch(session, Paths(), *_addresses(store, "file://", tokens, pictures), f"file://{output}")
         _remove_checksums(output)
+
+
+def _addresses(
+    store: Store, scheme: str, tokens: Sequence[str], pictures: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    return [f"{scheme}{store.address(key)}" for key in tokens], [f"{scheme}{store.address(key)}" for key in pictures]
 
 
 def _folder(store: Store, into: str) -> str:
