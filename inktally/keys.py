@@ -9,6 +9,11 @@ INPUT = "input/"
 FAILED = "failed/"
 ARCHIVE = "archive/"
 REASON = ".reason.json"
+COUNTS = "output/word_counts/"
+CORPUS = "corpus/"
+CORPUS_PARTS = CORPUS + "parts/"
+CORPUS_EXCLUDED = CORPUS + "excluded/"
+CORPUS_MANIFEST = CORPUS + "manifest.json"
 
 MAX_KEY_BYTES = 1024
 LONGEST_AROUND_A_NAME = len("output/ocr_plain_text/") + len(REASON)
@@ -32,11 +37,16 @@ def coordinates_json(name: str) -> str:
 
 
 def word_counts(name: str) -> str:
-    return f"output/word_counts/{_fitted(name)}.json"
+    return f"{COUNTS}{_fitted(name)}.json"
+
+
+def counted_document(key: str) -> str:
+    """The name of the document that the counts under `key` are of; empty where they are none."""
+    return key.removeprefix(COUNTS).removesuffix(".json") if key.startswith(COUNTS) and key.endswith(".json") else ""
 
 
 def word_counts_csv(name: str) -> str:
-    return f"output/word_counts/{_fitted(name)}.csv"
+    return f"{COUNTS}{_fitted(name)}.csv"
 
 
 def hocr(name: str) -> str:
@@ -102,6 +112,20 @@ def batch_report(name: str, file: str) -> str:
 
 def marker(delivery_id: str, name: str) -> str:
     return f"state/{delivery_id}/{name}"
+
+
+def corpus_part(kind: str, bucket: str, unique: str) -> str:
+    """An immutable file of the corpus; only its manifest says which files belong to it."""
+    return f"{CORPUS_PARTS}{kind}/{bucket}-{unique}.parquet"
+
+
+def corpus_exclusion(name: str) -> str:
+    """What keeps a document out of the corpus."""
+    return CORPUS_EXCLUDED + sha256_of(_fitted(name))
+
+
+def corpus_report(name: str) -> str:
+    return f"{CORPUS}reports/{name}"
 
 
 def _fitted(name: str) -> str:
