@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from inktally.corpus.bucket import merged, prefix_of, word_rows
+from inktally.corpus.bucket import DOCUMENTS, merged, prefix_of, word_rows
 from inktally.corpus.manifest import Corpus
 from inktally.document import Value
 
@@ -137,7 +137,9 @@ def growth(corpus: Corpus) -> Growth:
 
 
 def _in_order(corpus: Corpus) -> _Ordered:
-    listed = pa.concat_tables(corpus.documents("document", "day", "tokens"), promote_options="default")
+    columns = ("document", "day", "tokens")
+    nothing = DOCUMENTS.empty_table().select(columns)
+    listed = pa.concat_tables([nothing, *corpus.documents(*columns)])
     listed = listed.sort_by([("day", "ascending"), ("document", "ascending")])
     places = pa.table({"document": listed["document"], "place": pa.array(range(listed.num_rows), pa.int64())})
     return _Ordered(places, listed["tokens"].to_numpy())

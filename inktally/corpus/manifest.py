@@ -81,7 +81,7 @@ def standing(store: Store) -> Standing:
             return Standing(Manifest())
         except ValidationError as error:
             raise BadResult(
-                f"{store.address(keys.CORPUS_MANIFEST)} is no manifest of a corpus; remove it, and it is built anew."
+                f"{store.address(keys.CORPUS_MANIFEST)} is no manifest of a corpus; `--recount` builds it anew."
             ) from error
     raise Busy("The corpus is being changed all the time; try again.")
 

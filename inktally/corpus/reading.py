@@ -43,6 +43,8 @@ Row: TypeAlias = pa.RecordBatch | NotFound | Overwritten
 def read_all(store: Store, found: Iterable[StoredObject], folder: Path) -> Iterator[tuple[StoredObject, Row]]:
     """All documents, read by several threads."""
     listed = list(found)
+    if not listed:
+        return
     with ThreadPoolExecutor(READERS, "corpus") as pool:
         yield from zip(listed, pool.map(lambda each: _read(store, each, folder), listed), strict=True)
 

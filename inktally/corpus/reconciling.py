@@ -11,6 +11,7 @@ import logging
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TextIO
 from uuid import uuid4
 
 import pyarrow as pa
@@ -44,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 PUBLISH_SECONDS = 30.0
 ORPHAN_SECONDS = 3600.0
-MORE_THAN_A_LEASE = 1.5
+PATIENCE_SECONDS = 5.0
 MOST_NAMED = 20
 
 
@@ -68,7 +69,7 @@ def reconcile(store: Store, settings: Settings, *, recount: bool = False) -> Cha
 
     Raises `Busy` when another run is at it.
     """
-    patience = MORE_THAN_A_LEASE * settings.lease_seconds  # so that one who has died is not waited for in vain
+    patience = settings.lease_seconds + PATIENCE_SECONDS  # so that one who has died is not waited for in vain
     with leased(store, keys.lock(keys.CORPUS), ttl=settings.lease_seconds, timeout=patience):
         return _Reconciliation(store, settings, recount=recount).run()
 
@@ -218,14 +219,19 @@ class _Listing:
     def __init__(self, store: Store, excluded: set[str], folder: Path) -> None:
         self._folder = folder
         with ExitStack() as stack:
-            files = {bucket: stack.enter_context(self._file(bucket).open("w", encoding="utf-8")) for bucket in BUCKETS}
+            files: dict[str, TextIO] = {}
             for found in store.list(keys.COUNTS):
                 name = keys.counted_document(found.key)
                 if name and name not in excluded:
-                    files[bucket_of(name)].write(found.model_dump_json(exclude={"age", "metadata"}) + "\n")
+                    bucket = bucket_of(name)
+                    if bucket not in files:
+                        files[bucket] = stack.enter_context(self._file(bucket).open("w", encoding="utf-8"))
+                    files[bucket].write(found.model_dump_json(exclude={"age", "metadata"}) + "\n")
 
     def of(self, bucket: str) -> dict[Identity, StoredObject]:
         """A document that changed while it was listed may have been listed twice."""
+        if not self._file(bucket).exists():
+            return {}
         with self._file(bucket).open(encoding="utf-8") as lines:
             found = [StoredObject.model_validate_json(line) for line in lines]
         return {identity_of(each): each for each in {each.key: each for each in found}.values()}

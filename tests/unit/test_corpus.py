@@ -146,7 +146,7 @@ class World:
         self.store.requests_left = float("inf")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(STEPS, max_size=15))
 def test_the_corpus_equals_a_recount_whatever_happens(steps: list[tuple[Any, ...]]) -> None:
     world = World()
@@ -163,9 +163,8 @@ def test_the_corpus_equals_a_recount_whatever_happens(steps: list[tuple[Any, ...
 def test_a_document_that_has_gone_is_subtracted_exactly(store: MemoryStore) -> None:
     store.remove(keys.word_counts("a/2.png"))
     assert reconcile(store, SETTINGS) == Changes(removed=1)
-    assert {word: sums for (_, _, word), sums in kept(store).items()} == {"the": (2, 1), "cat": (1, 1)} | {
-        "the": (2, 1)
-    }
+    left = {(prefix, word): sums for (_, prefix, word), sums in kept(store).items()}
+    assert left == {("a/", "the"): (3, 1), ("a/", "cat"): (1, 1), ("b/", "the"): (2, 1)}
 
 
 def test_one_that_is_taken_out_stays_out_until_it_is_restored(store: MemoryStore) -> None:
@@ -260,7 +259,7 @@ def test_a_manifest_that_is_none_is_told_and_replaced_by_a_recount(store: Memory
     assert kept(store) == recounted(store)
 
 
-def test_a_run_that_slept_through_its_lease_changes_nothing(store: MemoryStore) -> None:
+def test_a_run_that_slept_through_its_lease_changes_nothing() -> None:
     """Another run publishes while the first is at work: the first finds out when it wants to."""
 
     @dataclass
@@ -274,8 +273,9 @@ def test_a_run_that_slept_through_its_lease_changes_nothing(store: MemoryStore) 
                 reconcile(self, SETTINGS)
             return super().put(key, *arguments, **options)
 
-    slow = Slow(_objects=store._objects)
+    slow = Slow()
     put_counts(slow, "new.png", {"new": 1})
+    put_counts(slow, "newer.png", {"newer": 1})
     with pytest.raises(Busy):
         reconcile(slow, SETTINGS)
     assert kept(slow) == recounted(slow)
@@ -310,7 +310,7 @@ def test_groups_have_their_documents_words_and_top_words(store: MemoryStore) -> 
 def test_a_document_is_marked_by_the_words_that_others_lack(store: MemoryStore) -> None:
     marking = consistently(store, lambda corpus: figures.marking_words(corpus, "a/2.png", 5))
     assert [(entry.word, round(entry.score, 4)) for entry in marking] == [("dog", 0.9155), ("the", 0.0)]
-    with pytest.raises(NotFound, match="no document a/9.png"):
+    with pytest.raises(NotFound, match=r"no document a/9\.png"):
         consistently(store, lambda corpus: figures.marking_words(corpus, "a/9.png", 5))
 
 
@@ -363,5 +363,5 @@ def test_a_reader_goes_on_with_the_state_that_replaced_the_one_it_was_reading(st
         looks.append(corpus)
         return sum(table.num_rows for table in corpus.words())
 
-    assert consistently(store, look) == len(recounted(store)) or len(looks) == 2
+    assert consistently(store, look) == len(recounted(store))
     assert len(looks) == 2
