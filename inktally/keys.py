@@ -9,6 +9,10 @@ INPUT = "input/"
 FAILED = "failed/"
 ARCHIVE = "archive/"
 REASON = ".reason.json"
+RECOGNITIONS = "recognitions/"
+LOCKS = "locks/"
+STATE = "state/"
+RECEIPT = "recognise-"
 COUNTS = "output/word_counts/"
 CORPUS = "corpus/"
 CORPUS_PARTS = CORPUS + "parts/"
@@ -76,7 +80,7 @@ def beside(key: str, mark: str) -> str:
 
 def recognition(content: str, fingerprint: str) -> str:
     """The artefact of one recognition: `content` is the SHA-256 of the picture, `fingerprint` the engine's."""
-    return f"recognitions/{content}/{fingerprint}.json"
+    return f"{RECOGNITIONS}{content}/{fingerprint}.json"
 
 
 def counts(content: str, fingerprint: str, counting: Counting) -> str:
@@ -88,17 +92,20 @@ def counts(content: str, fingerprint: str, counting: Counting) -> str:
 
 def all_counts(content: str, fingerprint: str) -> str:
     """What the keys of all counts of one recognition begin with."""
-    return f"recognitions/{content}/{fingerprint}.counts."
+    return f"{RECOGNITIONS}{content}/{fingerprint}.counts."
 
 
 def receipt(store: str, delivery: Delivery, engine: Engine) -> str:
     """The cache key that a picture's ETag and size, and the engine, give; unique over all stores."""
-    picture = delivery.picture
-    return "recognise-" + sha256_of(store, picture.etag, str(picture.size), engine.fingerprint)
+    return receipt_of(store, delivery.picture.etag, delivery.picture.size, engine.fingerprint)
+
+
+def receipt_of(store: str, etag: str, size: int, fingerprint: str) -> str:
+    return RECEIPT + sha256_of(store, etag, str(size), fingerprint)
 
 
 def lock(name: str) -> str:
-    return f"locks/{sha256_of(name)}"
+    return f"{LOCKS}{sha256_of(name)}"
 
 
 def batch(name: str) -> str:
@@ -111,7 +118,7 @@ def batch_report(name: str, file: str) -> str:
 
 
 def marker(delivery_id: str, name: str) -> str:
-    return f"state/{delivery_id}/{name}"
+    return f"{STATE}{delivery_id}/{name}"
 
 
 def corpus_part(kind: str, bucket: str, unique: str) -> str:
