@@ -13,6 +13,7 @@ RECOGNITIONS = "recognitions/"
 LOCKS = "locks/"
 STATE = "state/"
 RECEIPT = "recognise-"
+BATCHES = "batches/"
 COUNTS = "output/word_counts/"
 CORPUS = "corpus/"
 CORPUS_PARTS = CORPUS + "parts/"
@@ -110,7 +111,12 @@ def lock(name: str) -> str:
 
 def batch(name: str) -> str:
     """What the keys of all that a batch keeps while it is under way begin with."""
-    return f"batches/{name}/"
+    return f"{BATCHES}{name}/"
+
+
+def batch_lease(name: str) -> str:
+    """What is held while a run is at work on a batch."""
+    return lock(f"batch {name}")
 
 
 def batch_report(name: str, file: str) -> str:

@@ -49,8 +49,8 @@ class Clearing:
     def clear(self, recognitions: Recognitions, chosen: Iterable[Cached]) -> Cleared:
         """Remove recognitions, but for those that a run may be using.
 
-        Receipts go first. Who comes later finds none, and looks for a recognition only while holding its lease; those
-        who came before are at work, and so we look for them once more.
+        Receipts go first, then we look once more for runs at work. A run that comes later finds no receipt: it looks
+        for the recognition under its lease, and writes what it finds anew, which we see.
         """
         chosen = list(chosen)
         free = self._free(recognitions, chosen)
@@ -93,11 +93,13 @@ class Clearing:
         if self._dry_run:
             return True
         with self._held(keys.lock(cached.artefact)) as held:
-            if held:
+            standing = stat_or_none(self._store, cached.artefact) if held else None
+            is_as_chosen = standing is not None and standing.modified == cached.written
+            if is_as_chosen:
                 for counts in self._store.list(keys.all_counts(*cached.reading)):
                     self._store.remove(counts.key)
                 self._store.remove(cached.artefact)
-            return held
+            return is_as_chosen
 
     def _leases(self) -> Iterator[StoredObject]:
         yield from self._store.list(keys.LOCKS)
@@ -126,22 +128,30 @@ class _AtWork:
     def __init__(self, store: Store, recognitions: Recognitions, lease_seconds: float) -> None:
         live = {claim.key.split("/")[1] for claim in _claims(store) if claim.age <= lease_seconds}
         self._used: set[Reading] = set()
-        self._is_quiet = not live
+        batch = _batch_is_at_work(store, lease_seconds)
+        self._is_quiet = not live and not batch
         for picture in store.list(keys.INPUT) if live else ():
             delivery = Delivery(upload=Upload(key=picture.key), picture=picture).id
             if delivery in live:
                 live.discard(delivery)
                 receipts = [recognitions.receipts.get(key) for key in recognitions.receipts_of(picture)]
                 self._used |= {Reading(each.content, each.fingerprint) for each in receipts if each}
-        self._unknown = live
-        """Runs on pictures that stand elsewhere, or have gone, or are answered anew on purpose."""
+        self._is_known = not live and not batch
+        """Others work on pictures that stand elsewhere, or have gone, or are answered anew on purpose."""
 
     def may_use(self, cached: Cached) -> bool:
         """While any run is at work, what is younger than a day may be its own."""
         if self._is_quiet:
             return False
-        return bool(self._unknown) or cached.age < DAY_SECONDS or cached.reading in self._used
+        return not self._is_known or cached.age < DAY_SECONDS or cached.reading in self._used
 
 
 def _claims(store: Store) -> Iterator[StoredObject]:
     return (found for found in store.list(keys.STATE) if found.key.endswith("/claim"))
+
+
+def _batch_is_at_work(store: Store, lease_seconds: float) -> bool:
+    """A batch claims its pictures only to answer them."""
+    names = {found.key.split("/")[1] for found in store.list(keys.BATCHES)}
+    leases = (stat_or_none(store, keys.batch_lease(name)) for name in names)
+    return any(lease is not None and lease.age <= lease_seconds for lease in leases)

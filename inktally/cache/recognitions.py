@@ -49,7 +49,7 @@ class Reading(NamedTuple):
 
 
 class Cached(Value):
-    """A cached recognition; `size` (bytes) is with its counts, `age` (seconds) since it was written.
+    """A cached recognition; `size` (bytes) is with its counts, `age` (seconds) since it was `written`, or found again.
 
     `documents` are those whose ETags lead to it, published or standing; None: no receipt here leads to it, so nobody
     can tell.
@@ -60,6 +60,7 @@ class Cached(Value):
     engine: str
     size: int
     age: float
+    written: str
     documents: tuple[str, ...] | None
 
     @property
@@ -148,6 +149,7 @@ class Recognitions:
                     engine=self._engine(reading),
                     size=sum(each.size for each in objects),
                     age=artefact[0].age,
+                    written=artefact[0].modified,
                     documents=self._documents(reading),
                 )
 

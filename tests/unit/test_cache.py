@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -36,6 +36,19 @@ class ReceiptsInMemory:
 
     def remove(self, key: str) -> None:
         self.kept.pop(key, None)
+
+
+class NoRecogniser:
+    """Nothing is to be read."""
+
+    def warm_up(self) -> None:
+        raise NotImplementedError
+
+    def identify(self, languages: Sequence[str]) -> Engine:
+        raise NotImplementedError
+
+    def recognise(self, picture: Path, engine: Engine) -> Recognition:
+        raise NotImplementedError
 
 
 @dataclass
@@ -182,6 +195,27 @@ def test_while_a_run_is_at_work_what_is_young_is_left_alone(world: World) -> Non
 def test_while_a_run_of_an_unknown_picture_is_at_work_all_is_left_alone(world: World) -> None:
     world.store.put(keys.marker("0" * 64, "claim"), b"holder")
     assert (world.clear().in_use, len(world.chosen())) == (2, 2)
+
+
+def test_while_a_batch_is_at_work_all_is_left_alone(world: World) -> None:
+    world.store.put(keys.batch("letters") + "plan.json", b"{}")
+    world.store.put(keys.batch_lease("letters"), b"holder")
+    assert (world.clear().in_use, len(world.chosen())) == (2, 2)
+    world.store.now += 31
+    assert world.clear().recognitions == 2
+
+
+def test_what_a_later_run_has_found_again_is_left_alone(world: World) -> None:
+    chosen = world.chosen()
+    world.store.now += 60
+    (found,) = (each for each in chosen if each.engine.startswith("textract"))
+    delivery = steps.look(world.store, Upload(key="input/b.png"))
+    engine = ENGINES["textract"]
+    receipt = steps.recognise(world.store, NoRecogniser(), delivery, engine, world.settings, refresh=False)
+    assert receipt.made_for == "", "it was found"
+    cleared = Clearing(world.store, world.receipts, world.settings).clear(world.recognitions, chosen)
+    assert (cleared.recognitions, cleared.in_use) == (1, 1)
+    assert [each.content for each in world.chosen()] == [found.content]
 
 
 @pytest.mark.parametrize("writes", range(8))
