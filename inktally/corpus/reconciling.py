@@ -64,14 +64,16 @@ class Changes(Value):
         return Changes(**sums, unreadable=few)
 
 
-def reconcile(store: Store, settings: Settings, *, recount: bool = False) -> Changes:
+def reconcile(
+    store: Store, settings: Settings, *, recount: bool = False, publish_seconds: float = PUBLISH_SECONDS
+) -> Changes:
     """Compare the corpus with the store and change what differs; `recount`: read all anew, and trust nothing kept.
 
-    Raises `Busy` when another run is at it.
+    What has been done is made visible every `publish_seconds`. Raises `Busy` when another run is at it.
     """
     patience = settings.lease_seconds + PATIENCE_SECONDS  # so that one who has died is not waited for in vain
     with leased(store, keys.lock(keys.CORPUS), ttl=settings.lease_seconds, timeout=patience):
-        return _Reconciliation(store, settings, recount=recount).run()
+        return _Reconciliation(store, settings, recount, publish_seconds).run()
 
 
 def exclude(store: Store, name: str) -> None:
@@ -86,10 +88,11 @@ def include(store: Store, name: str) -> None:
 
 
 class _Reconciliation:
-    def __init__(self, store: Store, settings: Settings, *, recount: bool) -> None:
+    def __init__(self, store: Store, settings: Settings, recount: bool, publish_seconds: float) -> None:
         self._store = store
         self._settings = settings
         self._recount = recount
+        self._publish_seconds = publish_seconds
         self._standing = Standing(Manifest())
         self._buckets: dict[str, Bucket] = {}
         self._excluded: set[str] = set()
@@ -106,7 +109,7 @@ class _Reconciliation:
             listing = _Listing(self._store, self._excluded, folder)
             for bucket in BUCKETS:
                 changes += self._compare(bucket, listing.of(bucket), folder)
-                if self._is_changed and time.monotonic() - self._published > PUBLISH_SECONDS:
+                if self._is_changed and time.monotonic() - self._published > self._publish_seconds:
                     self._publish(complete=False)
         orphans = self._orphans()
         if self._is_changed or orphans or not self._standing.manifest.complete:
