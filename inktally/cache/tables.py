@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
@@ -12,7 +13,6 @@ from inktally.cache.clearing import DAY_SECONDS, Cleared
 from inktally.cache.recognitions import Cached
 from inktally.console import printable
 
-MEGABYTE = 1_000_000
 NAMED = 3
 
 
@@ -20,20 +20,23 @@ def print_cached(console: Console, chosen: Sequence[Cached]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("Recognition", no_wrap=True)
     table.add_column("Engine", overflow="fold")
-    table.add_column("kB", justify="right")
+    table.add_column("Size", justify="right")
     table.add_column("Days", justify="right")
     table.add_column("Documents", overflow="fold")
     for cached in chosen:
         table.add_row(
             cached.content[:12],
             Text(printable(cached.engine)),
-            f"{cached.size / 1000:,.0f}",
+            decimal(cached.size),
             f"{cached.age / DAY_SECONDS:,.1f}",
             Text(_documents(cached)),
         )
     console.print(table)
-    size = sum(cached.size for cached in chosen) / MEGABYTE
-    console.print(f"{len(chosen):,} recognitions, {size:,.1f} MB", highlight=False)
+    console.print(_all(len(chosen), sum(cached.size for cached in chosen)), highlight=False)
+
+
+def _all(recognitions: int, size: int) -> str:
+    return f"{recognitions:,} recognition{'s' if recognitions != 1 else ''} ({decimal(size)})"
 
 
 def _documents(cached: Cached) -> str:
@@ -46,7 +49,7 @@ def _documents(cached: Cached) -> str:
 
 def print_cleared(console: Console, cleared: Cleared, *, dry_run: bool) -> None:
     verb = "would be removed" if dry_run else "removed"
-    console.print(f"{cleared.recognitions:,} recognitions {verb}, {cleared.size / MEGABYTE:,.1f} MB", highlight=False)
+    console.print(f"{_all(cleared.recognitions, cleared.size)} {verb}", highlight=False)
     if cleared.in_use:
         console.print(f"{cleared.in_use:,} left alone: runs are at work that may use them", style="yellow")
     if cleared.receipts or cleared.leases:

@@ -33,5 +33,5 @@ def growth_svg(growth: Growth) -> bytes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, loc="lower right")
         drawn = io.BytesIO()
-        figure.savefig(drawn, format="svg", metadata={"Date": None})
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": "Inktally"})
     return drawn.getvalue()

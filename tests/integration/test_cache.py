@@ -112,9 +112,9 @@ def test_the_command_wants_to_know_what_and_asks_before_it_removes(
     status, told = run("clear", store, "--all")  # where nobody sits at a terminal
     assert (status, "--yes" in told, artefact.exists()) == (2, True, True)
     assert "cannot be told" in run("list", store)[1]
-    assert "1 recognitions would be removed" in run("expire", store, "--older-than", "0", "--dry-run")[1]
+    assert "1 recognition (2 bytes) would be removed" in run("expire", store, "--older-than", "0", "--dry-run")[1]
     status, told = run("clear", store, "--all", "--yes")
-    assert (status, "1 recognitions removed" in told, artefact.exists()) == (0, True, False)
+    assert (status, "1 recognition (2 bytes) removed" in told, artefact.exists()) == (0, True, False)
 
 
 def test_a_killed_process_has_counted_one_paid_page_too_many_at_most(tmp_path: Path) -> None:
