@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO, get_args
 
 from prefect import State, flow, get_run_logger
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 from rich.console import Console
 
 from flows.command_line import WIDTH_OF_FILES, in_order, prefect_for_commands
@@ -38,9 +38,12 @@ def corpus_flow(
         document: Also report what marks this document, by TF-IDF; a name is a key below input/.
         recount: Read all documents anew, and put right what is not as they say.
     """
-    opened = wiring.store(store or wiring.settings().store).uri
-    changes = corpus_steps.compare(opened, recount=recount)
-    told = corpus_steps.report(opened, top=top, by=by, document=document.removeprefix(INPUT))
+    try:
+        opened = wiring.store(store or wiring.settings().store).uri
+        changes = corpus_steps.compare(opened, recount=recount)
+        told = corpus_steps.report(opened, top=top, by=by, document=document.removeprefix(INPUT))
+    except InktallyError as error:
+        return Failed(message=str(error), data=error)
     told = told.model_copy(update={"changes": changes})
     corpus_steps.show(told, return_state=True)
     message = f"{told.documents:,} documents, {told.tokens:,} words, {told.distinct:,} distinct"
