@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -48,6 +48,14 @@ class Identity(NamedTuple):
     day: str
 
 
+class Counted(NamedTuple):
+    """A document that was read; with a `problem` it has no counts."""
+
+    identity: Identity
+    counts: Mapping[str, int]
+    problem: str = ""
+
+
 def bucket_of(document: str) -> str:
     return BUCKETS[sha256(document.encode()).digest()[0] % len(BUCKETS)]
 
@@ -63,9 +71,15 @@ def digest_of(identities: Iterable[Identity]) -> str:
     return sha256_of(*(part for identity in sorted(identities) for part in identity))
 
 
-def row(identity: Identity, counts: dict[str, int], problem: str = "") -> pa.RecordBatch:
-    values = [*identity, problem, sum(counts.values()), list(counts), list(counts.values())]
-    arrays = [pa.array([value], field.type) for value, field in zip(values, DOCUMENTS, strict=True)]
+def rows(documents: Sequence[Counted]) -> pa.RecordBatch:
+    columns = [
+        *([getattr(document.identity, name) for document in documents] for name in Identity._fields),
+        [document.problem for document in documents],
+        [sum(document.counts.values()) for document in documents],
+        [list(document.counts) for document in documents],
+        [list(document.counts.values()) for document in documents],
+    ]
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, DOCUMENTS, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=DOCUMENTS)
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, Field, ValidationError
 from typing_extensions import TypedDict
 
 from inktally import keys
-from inktally.corpus.bucket import Identity, row
+from inktally.corpus.bucket import Counted, Identity, rows
 from inktally.document import StoredObject, sha256_of
 from inktally.errors import NotFound, Overwritten
 from inktally.ports import Store
 
-READERS = 8
+READERS, READ_AT_ONCE = 8, 256
 MOST_BYTES = 64_000_000
 MOST_OF_A_WORD = 2**31 - 1  # so that sums over whatever is written there fit in 64 bits
 
@@ -36,32 +36,31 @@ def identity_of(found: StoredObject) -> Identity:
     return Identity(keys.counted_document(found.key), found.etag, found.modified[:10])
 
 
-Row: TypeAlias = pa.RecordBatch | NotFound | Overwritten
-"""A document as a row, or why there is none: it has gone or changed since it was listed."""
-
-
-def read_all(store: Store, found: Iterable[StoredObject], folder: Path) -> Iterator[tuple[StoredObject, Row]]:
-    """All documents, read by several threads."""
-    listed = list(found)
-    if not listed:
+def read_all(store: Store, found: Sequence[StoredObject], folder: Path) -> Iterator[tuple[pa.RecordBatch, set[str]]]:
+    """All documents, read by several threads: batches of rows, and the names of those that have just changed."""
+    if not found:
         return
     with ThreadPoolExecutor(READERS, "corpus") as pool:
-        yield from zip(listed, pool.map(lambda each: _read(store, each, folder), listed), strict=True)
+        for start in range(0, len(found), READ_AT_ONCE):
+            some = found[start : start + READ_AT_ONCE]
+            read = list(pool.map(lambda each: _read(store, each, folder), some))
+            changed = (each for each, error in zip(some, read, strict=True) if isinstance(error, Overwritten))
+            yield rows([each for each in read if isinstance(each, Counted)]), {identity_of(e).document for e in changed}
 
 
-def _read(store: Store, found: StoredObject, folder: Path) -> Row:
+def _read(store: Store, found: StoredObject, folder: Path) -> Counted | NotFound | Overwritten:
     identity = identity_of(found)
     if found.size > MOST_BYTES:
-        return row(identity, {}, f"It has {found.size:,} bytes; at most {MOST_BYTES:,} are read.")
+        return Counted(identity, {}, f"It has {found.size:,} bytes; at most {MOST_BYTES:,} are read.")
     path = folder / sha256_of(found.key)
     try:
         store.download(found, path)
-        return row(identity, _counts(path.read_bytes()))
+        return Counted(identity, _counts(path.read_bytes()))
     except (NotFound, Overwritten) as error:
         return error
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
-        return row(identity, {}, f"It is not what Inktally writes: {fault['msg']}.")
+        return Counted(identity, {}, f"It is not what Inktally writes: {fault['msg']}.")
     finally:
         path.unlink(missing_ok=True)
 

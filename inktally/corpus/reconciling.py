@@ -34,7 +34,7 @@ from inktally.corpus.bucket import (
 from inktally.corpus.manifest import Bucket, Manifest, Standing, publish, read_part, standing
 from inktally.corpus.reading import identity_of, read_all
 from inktally.document import StoredObject, Value
-from inktally.errors import BadResult, NotFound, Overwritten
+from inktally.errors import BadResult, NotFound
 from inktally.lease import leased
 from inktally.ports import Store
 from inktally.scratch import scratch_folder
@@ -162,11 +162,9 @@ class _Reconciliation:
         known_already = set(states)
         new = [found for identity, found in listed.items() if identity not in known_already]
         rows, waiting = [], self._overlooked(states, listed)
-        for found, read in read_all(self._store, new, folder):
-            if isinstance(read, pa.RecordBatch):
-                rows.append(read)
-            elif isinstance(read, Overwritten):
-                waiting.add(identity_of(found).document)
+        for batch, changed in read_all(self._store, new, folder):
+            rows.append(batch)
+            waiting |= changed
         stays = [state in listed or state.document in waiting for state in states]
         return table_of([*known.filter(pa.array(stays, pa.bool_())).to_batches(), *rows])
 
