@@ -29,7 +29,7 @@ from tests.servers import S3Server
 
 PROJECT = Path(__file__).parents[2]
 SETTINGS = Settings(lease_seconds=0.5, _env_file=None)
-KILLS = 6
+KILLS = 4
 
 COUNT_ON = """
     import sys
