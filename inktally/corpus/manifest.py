@@ -8,6 +8,7 @@ from functools import partial
 from typing import Literal, NamedTuple, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, ValidationError
 
 from inktally import keys
@@ -119,7 +120,7 @@ class Corpus:
         bucket = self.manifest.buckets.get(bucket_of(name))
         if bucket:
             documents = read_part(self._store, bucket.documents, DOCUMENTS)
-            for found in documents.filter(pa.compute.equal(documents["document"], name)).to_pylist():
+            for found in documents.filter(pc.equal(documents["document"], name)).to_pylist():
                 return dict(zip(found["words"], found["counts"], strict=True))
         raise NotFound(f"There is no document {name} in the corpus; a name is a key below {keys.INPUT}.")
 
