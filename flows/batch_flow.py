@@ -106,7 +106,7 @@ def batch_shard(shard: Shard) -> State[Any]:
 def _alone(place: Place) -> Iterator[None]:
     """Raises `Busy` when another run is at work on the same place."""
     store, settings = batch_steps.opened(place), wiring.settings()
-    with leased(store, keys.lock(f"batch {place.name}"), ttl=settings.lease_seconds, timeout=settings.lease_seconds):
+    with leased(store, keys.batch_lease(place.name), ttl=settings.lease_seconds, timeout=settings.lease_seconds):
         yield
 
 

@@ -109,6 +109,8 @@ def recognise(
                 when_new()
                 recognition = recogniser.recognise(picture, engine)
                 _patiently(_keep, store, content, engine.fingerprint, recognition)
+            else:  # whoever clears the cache leaves alone what has just been written
+                store.put(key, recognition.model_dump_json().encode())
     return Receipt(
         content=content,
         fingerprint=engine.fingerprint,

@@ -76,7 +76,7 @@ def _harmless() -> Iterator[None]:
 @task(name="show", task_run_name="show {name}", persist_result=False)
 def show_words(name: str, outcome: Outcome, counts: WordCounts | None) -> None:
     """Artifacts of one picture: its top words as a table, and links to its outputs."""
-    slug, shown = artifact_key(name), _markdown(name)
+    slug, shown = artifact_key(name), markdown(name)
     create_table_artifact(
         table=[entry.model_dump() for entry in _top(counts, TOP_WORDS)],
         key=f"words-{slug}",
@@ -137,7 +137,7 @@ def _title(output: str) -> str:
 def _link(address: str) -> str:
     """In Markdown, which the cells of tables understand, too."""
     url = address if "://" in address else Path(address).as_uri()
-    return f"[{_markdown(Path(address).name)}](<{quote(url, safe=':/%')}>)"
+    return f"[{markdown(Path(address).name)}](<{quote(url, safe=':/%')}>)"
 
 
 def artifact_key(name: str) -> str:
@@ -146,5 +146,6 @@ def artifact_key(name: str) -> str:
     return f"{readable}-{sha256_of(name)[:8]}".lstrip("-")
 
 
-def _markdown(text: str) -> str:
+def markdown(text: str) -> str:
+    """`text` as Markdown that shows it as it is, on one line."""
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~-])", r"\\\1", " ".join(text.split()))
