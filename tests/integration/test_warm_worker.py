@@ -191,6 +191,7 @@ def test_a_run_is_forked_and_leads_a_process_group(worker: Worker) -> None:
     assert worker.client.read_flow_run(run.id).infrastructure_pid == str(facts["pid"])
 
 
+@pytest.mark.alone
 def test_a_run_begins_within_a_second_or_two_although_the_worker_asks_every_ten(worker: Worker) -> None:
     begun = time.time()
     worker.begin("quick")
@@ -224,6 +225,7 @@ def test_what_a_run_prints_is_not_shown_when_it_shall_not_be(worker: Worker) -> 
     assert "printed by quiet" not in worker.log.read_text()
 
 
+@pytest.mark.alone
 def test_runs_go_side_by_side_up_to_the_limit_and_the_next_follows_at_once(worker: Worker) -> None:
     eventually(worker.is_idle)
     runs = [worker.begin(f"parallel-{number}", seconds=3) for number in range(LIMIT + 1)]
