@@ -27,8 +27,9 @@ from prefect.states import Cancelling
 
 from deployments import supervised_run
 from deployments.warm_worker import WarmJobConfiguration
-from tests.e2e.machine import QUIET, eventually, server_environment
-from tests.servers import answers, free_port, process, wait_until
+from tests.e2e.machine import QUIET, eventually
+from tests.prefect_servers import new_server, running_postgres
+from tests.servers import wait_until
 
 FLOW = '''
 import json, os, time
@@ -137,12 +138,11 @@ class Worker:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    home, port = tmp_path_factory.mktemp("prefect"), free_port()
-    command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with server_environment(PREFECT_HOME=home), process(command, home / "server.log") as running:
-        address = f"http://127.0.0.1:{port}/api"
-        wait_until(lambda: answers(f"{address}/health"), running)
-        yield address
+    """On PostgreSQL where there is one: on SQLite two runs that begin at once now and then wait for it for a minute."""
+    with running_postgres() as database:
+        made = new_server(tmp_path_factory.mktemp("prefect"), database)
+        with made.running():
+            yield made.api
 
 
 @pytest.fixture(scope="module")
