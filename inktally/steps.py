@@ -49,7 +49,7 @@ from inktally.tokens import counted_tokens
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SECONDS, NEXT_TRY_SECONDS = 60.0, 1.0
+PATIENCE_SECONDS, SHORTEST_PAUSE, LONGEST_PAUSE = 60.0, 0.1, 2.0
 
 
 def look(store: Store, upload: Upload) -> Delivery:
@@ -389,14 +389,15 @@ def _mark(store: Store, marker: str, content: bytes) -> None:
 
 def _patiently(write: Callable[..., object], *arguments: Any, **options: Any) -> None:
     """Write down what was dear, or cannot be undone, and so must not be done again: try for a minute."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
+    give_up, pause = time.monotonic() + PATIENCE_SECONDS, SHORTEST_PAUSE
     while True:
         try:
             write(*arguments, **options)
         except StoreDown:
             if time.monotonic() > give_up:
                 raise
-            time.sleep(NEXT_TRY_SECONDS)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
         else:
             return
 

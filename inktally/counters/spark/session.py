@@ -85,9 +85,11 @@ def _start(settings: Settings, first_job: Callable[[SparkSession], object]) -> R
     warnings.filterwarnings("ignore", module="pyspark")  # what matters comes as an error
     running = _connect(settings) if settings.spark_remote else launch(settings)
     try:
+        if settings.spark_remote:
+            _suit_small_jobs(running.session)
         first_job(running.session)
     except BaseException:
-        running.end()
+        running.end()  # a channel left open would keep those that follow from trying again whether a server is back
         raise
     return running
 
@@ -111,8 +113,6 @@ def session_for_big_jobs(running: Running, settings: Settings) -> Iterator[Spark
 
 def _connect(settings: Settings) -> Running:
     session = _client(settings)
-    for name, value in FOR_SMALL_JOBS.items():
-        session.conf.set(name, value)
     return Running(session, session.client.close)
 
 
@@ -124,3 +124,8 @@ def _client(settings: Settings) -> Any:
     session: Any = SparkSession.builder.remote(settings.spark_remote).create()
     session.client.set_retry_policies([DefaultPolicy(max_retries=CONNECT_RETRIES)])
     return session
+
+
+def _suit_small_jobs(session: SparkSession) -> None:
+    for name, value in FOR_SMALL_JOBS.items():
+        session.conf.set(name, value)
