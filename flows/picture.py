@@ -12,7 +12,7 @@ from typing import Any
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 
-from inktally import keys, steps
+from inktally import keys, status, steps
 from inktally.document import (
     After,
     Counting,
@@ -43,6 +43,7 @@ from inktally.lease import Lease
 from inktally.outputs import chosen
 from inktally.ports import Store
 from inktally.progress import tell
+from inktally.wishes import Wishes
 from tasks import caching, chaining, upload_steps, wiring
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Picture:
     _engine: Engine | None = None
     _claim: Lease | None = None
     _counts: WordCounts | None = None
+    _wishes: Wishes = Wishes()  # noqa: RUF009 - frozen
     _overwrite_cache: bool = False
     must_wait: bool = False
     is_no_more: bool = False
@@ -137,12 +139,14 @@ class Picture:
         if not claim.acquire(wait):
             raise Busy(f"Another run is at work on {self.name}; its result will be there when that has finished.")
         self._claim = claim
+        status.take_up(self._store, self.delivery)
         return steps.answer_of(self._store, self.delivery)
 
     def _recall(self) -> None:
         """Find out who would read the picture, whether it has been read, and what is to be written of it."""
         settings, uploaders = wiring.settings(), self.delivery.picture.metadata.get("language")
-        self.outputs_asked = chosen(self.options.outputs or settings.outputs)
+        self._wishes = Wishes.of(self.delivery.picture.metadata)
+        self.outputs_asked = chosen(self.options.outputs or self._wishes.outputs or settings.outputs)
         by_key = by_prefix(settings.language_by_prefix, self.upload.key)
         languages = self.options.language or uploaders or by_key or settings.language
         try:
@@ -164,7 +168,7 @@ class Picture:
 
     def submit(self) -> PrefectFuture[Any]:
         """Begin to recognise, in a thread of the task runner."""
-        tell(self.name, "recognising")
+        self.tell("recognising")
         recognise = upload_steps.recognise.with_options(
             refresh_cache=self.options.refresh or self._overwrite_cache,
             **caching.recognition_cache(self.upload.store),
@@ -226,7 +230,13 @@ class Picture:
         if self.is_our_fault:
             unforeseen = None if isinstance(self.problem, InktallyError) else self.problem
             logger.error("%s was not answered: %s", self.name, self.problem, exc_info=unforeseen)
+            status.note_problem(self._store, self._delivery, self.problem)
             self.tell_it_takes_longer()
+
+    def tell(self, stage: str) -> None:
+        """Say at which stage it is, also to whoever watches an upload over the web."""
+        tell(self.name, stage)
+        status.note(self._store, self.delivery, stage)
 
     def _outcome(self) -> Outcome:
         outcome = Outcome(
@@ -314,10 +324,11 @@ class Picture:
 
     @property
     def counting(self) -> Counting:
-        settings, asked = wiring.settings(), self.options.min_confidence
+        settings, wishes = wiring.settings(), self._wishes
+        asked = wishes.min_confidence if self.options.min_confidence is None else self.options.min_confidence
         return Counting(
             min_confidence=settings.min_confidence if asked is None else asked,
-            body_only=self.options.body_only or settings.body_only,
+            body_only=self.options.body_only or wishes.body_only or settings.body_only,
         )
 
     @property

@@ -63,6 +63,10 @@ class UnknownLanguage(PictureError):
     """The uploader asked for a language that cannot be read here."""
 
 
+class UnknownOption(PictureError):
+    """The uploader asked for an output, or for a way to count, that there is not."""
+
+
 class BadSettings(InktallyError):
     """A setting or an option has a value that cannot work."""
 
