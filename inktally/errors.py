@@ -97,6 +97,24 @@ class UnsafeDelete(InktallyError):
     """The store cannot delete one very version, so nothing was deleted."""
 
 
+class BadLink(InktallyError):
+    """A link that we never made, or that somebody has changed."""
+
+    http_status = 404
+
+
+class LinkExpired(InktallyError):
+    """A link of ours whose time is over."""
+
+    http_status = 410
+
+
+class QuotaUsedUp(InktallyError):
+    """Somebody has asked for more today than the settings allow."""
+
+    http_status = 429
+
+
 class RecipientRefused(InktallyError):
     """The mail service will never take mail for this recipient."""
 

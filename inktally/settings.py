@@ -18,6 +18,7 @@ from inktally.errors import BadSettings
 from inktally.languages import by_prefix, split_names
 from inktally.outputs import chosen
 
+SITE_URL = r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?$"
 SHORTEST_GROUPED = 10_000  # shorter numbers, ports among them, are shown as they are
 
 
@@ -131,6 +132,26 @@ class Settings(BaseSettings):
     queue_port: int = Field(
         8081, gt=0, le=65535, description="Port of python -m web.queue for its health and metrics, on the same address"
     )
+    site_host: str = Field("127.0.0.1", description="Address that the upload page listens on")
+    site_port: int = Field(8082, gt=0, le=65535, description="Port that it listens on")
+    site_url: str = Field(
+        "", description="The page's address as people and their mails have it; empty: http://host:port", pattern=SITE_URL
+    )
+    site_secret: SecretStr = Field(
+        SecretStr(""), description="Signs the page's links (32 characters or more); empty: one is made in INKTALLY_CACHE"
+    )
+    site_behind_proxy: bool = Field(
+        False, description="Visitors of the page are told apart by the last X-Forwarded-For, which a proxy of yours sets"
+    )
+    site_languages: str = Field(
+        "eng,deu,frk,fra,spa,dan,ces", description="Languages of text that the page offers, separated by commas"
+    )
+    site_link_days: float = Field(7.0, gt=0, description="How long links to the state and the results of uploads work")
+    site_confirm_hours: float = Field(48.0, gt=0, description="How long the link works that confirms an address")
+    site_uploads_per_client: int = Field(200, ge=0, description="Pictures that one visitor may send by the page in a day")
+    site_uploads_per_address: int = Field(100, ge=0, description="Pictures a day whose results go to one mail address")
+    site_mails_per_client: int = Field(10, ge=0, description="Confirmations that one visitor may cause in a day")
+    site_mails_per_day: int = Field(1000, ge=0, description="Confirmations that all visitors may cause in a day")
     lease_seconds: float = Field(30.0, gt=0, description="A claim or lock not renewed for this time is up for taking")
     scratch: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()),
