@@ -9,6 +9,7 @@ INPUT = "input/"
 FAILED = "failed/"
 ARCHIVE = "archive/"
 FROM_WEB = INPUT + "web/"
+ADDRESSES, QUOTAS, DUE = "addresses/", "quotas/", "due/"
 REASON = ".reason.json"
 
 MAX_KEY_BYTES = 1024
@@ -109,6 +110,21 @@ def lock(name: str) -> str:
 
 def marker(delivery_id: str, name: str) -> str:
     return f"state/{delivery_id}/{name}"
+
+
+def address(mailbox: str, name: str) -> str:
+    """What is known of a mail address; the address itself stands in no key."""
+    return f"{ADDRESSES}{sha256_of('address', mailbox)}/{name}"
+
+
+def quota(day: str, scope: str, who: str) -> str:
+    """How much somebody has asked for on a day."""
+    return f"{QUOTAS}{day}/{scope}-{sha256_of(who)[:32]}"
+
+
+def due(upload_id: str) -> str:
+    """An upload over the web whose result is still to be mailed, after its address was confirmed."""
+    return DUE + upload_id
 
 
 def _fitted(name: str) -> str:

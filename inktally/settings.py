@@ -135,20 +135,20 @@ class Settings(BaseSettings):
     site_host: str = Field("127.0.0.1", description="Address that the upload page listens on")
     site_port: int = Field(8082, gt=0, le=65535, description="Port that it listens on")
     site_url: str = Field(
-        "", description="The page's address as people and their mails have it; empty: http://host:port", pattern=SITE_URL
+        "", pattern=SITE_URL, description="The page's address, as its mails name it; empty: http://host:port"
     )
     site_secret: SecretStr = Field(
-        SecretStr(""), description="Signs the page's links (32 characters or more); empty: one is made in INKTALLY_CACHE"
+        SecretStr(""), description="Signs the page's links (32 characters or more); empty: made once in INKTALLY_CACHE"
     )
     site_behind_proxy: bool = Field(
-        False, description="Visitors of the page are told apart by the last X-Forwarded-For, which a proxy of yours sets"
+        False, description="The page tells visitors apart by the last X-Forwarded-For, which a proxy of yours sets"
     )
     site_languages: str = Field(
         "eng,deu,frk,fra,spa,dan,ces", description="Languages of text that the page offers, separated by commas"
     )
     site_link_days: float = Field(7.0, gt=0, description="How long links to the state and the results of uploads work")
     site_confirm_hours: float = Field(48.0, gt=0, description="How long the link works that confirms an address")
-    site_uploads_per_client: int = Field(200, ge=0, description="Pictures that one visitor may send by the page in a day")
+    site_uploads_per_client: int = Field(200, ge=0, description="Pictures a day that one visitor of the page may send")
     site_uploads_per_address: int = Field(100, ge=0, description="Pictures a day whose results go to one mail address")
     site_mails_per_client: int = Field(10, ge=0, description="Confirmations that one visitor may cause in a day")
     site_mails_per_day: int = Field(1000, ge=0, description="Confirmations that all visitors may cause in a day")

@@ -40,9 +40,7 @@ class Signer:
     def open(self, purpose: Purpose, token: str, seconds: float) -> Any:
         """What was signed at most so many seconds ago. Raises `BadLink`, `LinkExpired`."""
         try:
-            if len(token) > LONGEST_TOKEN:
-                raise BadData("too long")
-            return self._serializer(purpose).loads(token, max_age=int(seconds))
+            return self._serializer(purpose).loads(token[:LONGEST_TOKEN], max_age=int(seconds))
         except SignatureExpired as error:
             raise LinkExpired("This link has expired.") from error
         except BadData as error:
