@@ -109,6 +109,12 @@ class LinkExpired(InktallyError):
     http_status = 410
 
 
+class BadForm(InktallyError):
+    """A form that did not come from a page of ours, or from one that has grown old."""
+
+    http_status = 403
+
+
 class QuotaUsedUp(InktallyError):
     """Somebody has asked for more today than the settings allow."""
 

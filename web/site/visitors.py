@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 from pydantic import ValidationError
 
-from inktally.errors import BadLink, InktallyError, LinkExpired
+from inktally.errors import BadForm, BadLink, LinkExpired
 from inktally.optin import Ask
 from inktally.settings import Settings
 from inktally.signing import Signer
@@ -20,12 +20,6 @@ YEAR = 365 * 24 * 60 * 60
 FORM_SECONDS = 24 * 60 * 60
 VISIT_BYTES = 16
 NETWORK_BITS = 64  # of an IPv6 address: what one customer gets
-
-
-class BadForm(InktallyError):
-    """A form that did not come from a page of ours, or from one that has grown old."""
-
-    http_status = 403
 
 
 @dataclass(frozen=True)
