@@ -97,6 +97,18 @@ class UnsafeDelete(InktallyError):
     """The store cannot delete one very version, so nothing was deleted."""
 
 
+class BadLink(InktallyError):
+    """A link that is none, or that leads to where we do not go."""
+
+    http_status = 422
+
+
+class LinkFailed(InktallyError):
+    """The server that a link names did not give a picture."""
+
+    http_status = 422
+
+
 class RecipientRefused(InktallyError):
     """The mail service will never take mail for this recipient."""
 
