@@ -112,6 +112,8 @@ class LinkFailed(InktallyError):
 class RecipientRefused(InktallyError):
     """The mail service will never take mail for this recipient."""
 
+    http_status = 422
+
 
 class Stopped(InktallyError):
     """We are being stopped, and so was the work; nothing is wrong with the picture."""
