@@ -188,3 +188,9 @@ class Busy(TransientError):
 def is_retryable(error: BaseException) -> bool:
     """The one predicate that decides retries."""
     return isinstance(error, InktallyError) and error.retryable
+
+
+def error_named(kind: str) -> type[InktallyError]:
+    """The class of an error that was written down by its kind; the root, for one that is not known (any more)."""
+    found = globals().get(kind)
+    return found if isinstance(found, type) and issubclass(found, InktallyError) else InktallyError

@@ -121,7 +121,7 @@ async def _get(url: httpx.URL, target: IO[bytes], policy: Policy) -> str | None:
     """Download; where to go instead, when it has moved."""
     backend = _Pinned(await _addresses(url, policy))
     timeout = {"connect": policy.connect_seconds, "read": READ_SECONDS, "write": READ_SECONDS, "pool": READ_SECONDS}
-    headers = ASKED | {"Host": url.netloc.decode("ascii")}
+    headers: list[tuple[bytes | str, bytes | str]] = [("Host", url.netloc), *ASKED.items()]
     raw = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
     try:
         async with (

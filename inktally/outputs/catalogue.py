@@ -9,7 +9,6 @@ from inktally import keys, report
 from inktally.outputs import alto, coordinates, counts_csv, hocr, plain_text
 from inktally.outputs.layout import Reading
 
-
 TEXT, TABLE = "text/plain; charset=utf-8", "text/tab-separated-values; charset=utf-8"
 CSV, HOCR = "text/csv; charset=utf-8", "text/vnd.hocr+html; charset=utf-8"
 JSON, XML, PDF = "application/json", "application/xml", "application/pdf"
