@@ -98,6 +98,18 @@ class UnsafeDelete(InktallyError):
 
 
 class BadLink(InktallyError):
+    """A link that is none, or that leads to where we do not go."""
+
+    http_status = 422
+
+
+class LinkFailed(InktallyError):
+    """The server that a link names did not give a picture."""
+
+    http_status = 422
+
+
+class UnknownLink(InktallyError):
     """A link that we never made, or that somebody has changed."""
 
     http_status = 404
@@ -123,6 +135,8 @@ class QuotaUsedUp(InktallyError):
 
 class RecipientRefused(InktallyError):
     """The mail service will never take mail for this recipient."""
+
+    http_status = 422
 
 
 class Stopped(InktallyError):
@@ -198,3 +212,9 @@ class Busy(TransientError):
 def is_retryable(error: BaseException) -> bool:
     """The one predicate that decides retries."""
     return isinstance(error, InktallyError) and error.retryable
+
+
+def error_named(kind: str) -> type[InktallyError]:
+    """The class of an error that was written down by its kind; the root, for one that is not known (any more)."""
+    found = globals().get(kind)
+    return found if isinstance(found, type) and issubclass(found, InktallyError) else InktallyError

@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path, PurePosixPath
 
 from inktally import keys
-from inktally.document import Upload, Value
+from inktally.document import Delivery, Upload, Value
 from inktally.errors import UnsupportedFormat
 from inktally.imaging.decode_formats import HEAD, PICTURE_SUFFIXES, READ, suffix_of
 from inktally.mails import valid_address
@@ -31,9 +31,13 @@ class Received(Value):
     """A picture that has been put into the store. `id` is url-safe, and whoever has it may ask for the results."""
 
     id: str
-    upload: Upload
+    delivery: Delivery
     name: str
     size: int
+
+    @property
+    def upload(self) -> Upload:
+        return self.delivery.upload
 
 
 def new_id() -> str:
@@ -88,7 +92,7 @@ def receive(
     key = keys.from_web(upload_id, name)
     put = store.put(key, content, metadata=metadata(email, language, wishes), if_absent=True)
     upload = Upload(key=key, store=store.uri, version=put.version, etag=put.etag)
-    return Received(id=upload_id, upload=upload, name=name, size=size)
+    return Received(id=upload_id, delivery=Delivery(upload=upload, picture=put), name=name, size=size)
 
 
 def _head_and_size(content: bytes | Path) -> tuple[bytes, int]:

@@ -85,7 +85,7 @@ class OptIn:
             raise type(error)(mails.without_address(str(error), ask.address)) from None
 
     def open(self, token: str) -> Ask:
-        """What a mailed link asks to confirm. Raises `BadLink`, `LinkExpired`."""
+        """What a mailed link asks to confirm. Raises `UnknownLink`, `LinkExpired`."""
         seconds = self._settings.site_confirm_hours * 60 * 60
         return Ask.model_validate(self._signer.open("confirm", token, seconds))
 

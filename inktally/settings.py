@@ -152,6 +152,26 @@ class Settings(BaseSettings):
     site_uploads_per_address: int = Field(100, ge=0, description="Pictures a day whose results go to one mail address")
     site_mails_per_client: int = Field(10, ge=0, description="Confirmations that one visitor may cause in a day")
     site_mails_per_day: int = Field(1000, ge=0, description="Confirmations that all visitors may cause in a day")
+    api_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keys of the REST API, separated by commas, each as it is or as sha256:HEX; empty: only this "
+        "machine itself may ask",
+    )
+    api_origins: str = Field(
+        "", description="Origins of web pages that may call the REST API (CORS), separated by commas; empty: none"
+    )
+    api_wait_seconds: float = Field(
+        20.0, ge=0, le=300, description="How long the REST API waits for the words of a small picture"
+    )
+    api_uploads_per_minute: int = Field(
+        120, gt=0, description="Pictures that one client of the REST API may send in a minute"
+    )
+    api_uploads_at_once: int = Field(
+        16, gt=0, description="Pictures that the REST API receives at once; who comes then is asked to come again"
+    )
+    link_seconds: float = Field(
+        20.0, ge=0, description="A picture by link must have come in this time; 0: none is taken"
+    )
     lease_seconds: float = Field(30.0, gt=0, description="A claim or lock not renewed for this time is up for taking")
     scratch: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()),

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 
-from inktally.errors import BadLink, BadSettings, LinkExpired
+from inktally.errors import BadSettings, LinkExpired, UnknownLink
 from inktally.settings import Settings
 
 Purpose = Literal["upload", "put", "confirm", "address", "form"]
@@ -38,13 +38,13 @@ class Signer:
         return self._serializer(purpose).dumps(value)
 
     def open(self, purpose: Purpose, token: str, seconds: float) -> Any:
-        """What was signed at most so many seconds ago. Raises `BadLink`, `LinkExpired`."""
+        """What was signed at most so many seconds ago. Raises `UnknownLink`, `LinkExpired`."""
         try:
             return self._serializer(purpose).loads(token[:LONGEST_TOKEN], max_age=int(seconds))
         except SignatureExpired as error:
             raise LinkExpired("This link has expired.") from error
         except BadData as error:
-            raise BadLink("There is nothing behind this link; it may have been cut short on its way.") from error
+            raise UnknownLink("There is nothing behind this link; it may have been cut short on its way.") from error
 
     def pseudonym(self, text: str) -> str:
         """A name for somebody that tells nobody who it is (32 hex digits)."""

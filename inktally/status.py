@@ -14,9 +14,9 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from inktally import errors, keys, report, steps
+from inktally import keys, report, steps
 from inktally.document import Delivery, Outcome, Problem, StoredObject, Upload, Value
-from inktally.errors import InktallyError, NotFound, PictureError
+from inktally.errors import InktallyError, NotFound, PictureError, error_named
 from inktally.outputs.catalogue import OUTPUTS
 from inktally.ports import Store
 from inktally.settings import Settings
@@ -102,7 +102,8 @@ def _taken_up(store: Store, upload_id: str) -> Delivery | None:
 
 def _final(store: Store, delivery: Delivery, outcome: Outcome) -> dict[str, object]:
     """Of a delivery that has been answered, if only by telling what is wrong with it."""
-    problem, failed = outcome.error, outcome.error is not None and _is_pictures_fault(outcome.error.kind)
+    problem = outcome.error
+    failed = problem is not None and issubclass(error_named(problem.kind), PictureError)
     answered = steps.stat_or_none(store, keys.marker(delivery.id, "answered"))
     total = {"total": _seconds_between(delivery.picture.modified, answered.modified)} if answered else {}
     counted = {} if failed else outcome.model_dump(include={"words", "distinct", "mean_confidence"})
@@ -170,11 +171,6 @@ def _whereabouts(store: Store, delivery: Delivery) -> Whereabouts:
     name = delivery.upload.name
     places: dict[Whereabouts, str] = {"archived": keys.archived(name), "set aside": keys.failed(name)}
     return next((where for where, key in places.items() if steps.stat_or_none(store, key)), "deleted")
-
-
-def _is_pictures_fault(kind: str) -> bool:
-    error = getattr(errors, kind, None)
-    return isinstance(error, type) and issubclass(error, PictureError)
 
 
 def _seconds_between(begun: str, ended: str) -> float:

@@ -55,7 +55,7 @@ async def save(request: Request, path: Path, most: int) -> None:
     check_length(request, most)
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            with path.open("wb") as file:  # noqa: ASYNC230 - into the page cache
+            with path.open("wb") as file:
                 async for chunk in bounded(request, most).stream():
                     file.write(chunk)
     except (TimeoutError, ClientDisconnect) as error:

@@ -106,15 +106,14 @@ def link(site: Site, grants: Sequence[Grant]) -> str:
 
 
 def opened(site: Site, token: str) -> list[str]:
-    """The ids of uploads behind a link. Raises `BadLink`, `LinkExpired`."""
+    """The ids of uploads behind a link. Raises `UnknownLink`, `LinkExpired`."""
     ids: list[str] = site.signer.open("upload", token, site.link_seconds)
     return ids
 
 
 def one_of(site: Site, token: str, number: int) -> str:
-    """The id of one of them; numbers start at 1. Raises `BadLink`, `LinkExpired`, `NotFound`."""
+    """The id of one of them; numbers start at 1. Raises `UnknownLink`, `LinkExpired`, `NotFound`."""
     ids = opened(site, token)
     if not 1 <= number <= len(ids):
         raise NotFound("There is no such upload.")
     return ids[number - 1]
-

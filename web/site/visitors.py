@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 from pydantic import ValidationError
 
-from inktally.errors import BadForm, BadLink, LinkExpired
+from inktally.errors import BadForm, LinkExpired, UnknownLink
 from inktally.optin import Ask
 from inktally.settings import Settings
 from inktally.signing import Signer
@@ -39,7 +39,7 @@ class Visitor:
         """Raises `BadForm`."""
         try:
             visit = signer.open("form", form, FORM_SECONDS)
-        except (BadLink, LinkExpired):
+        except (UnknownLink, LinkExpired):
             visit = None
         if not isinstance(visit, str) or not secrets.compare_digest(visit.encode(), self.visit.encode()):
             raise BadForm("This form has grown old.")
@@ -78,7 +78,7 @@ def _set(response: Response, name: str, value: str, *, secure: bool) -> None:
 def _ask(token: str, signer: Signer) -> Ask | None:
     try:
         return Ask.model_validate(signer.open("address", token, YEAR)) if token else None
-    except (BadLink, LinkExpired, ValidationError):
+    except (UnknownLink, LinkExpired, ValidationError):
         return None
 
 

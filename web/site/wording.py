@@ -25,7 +25,7 @@ HEADLINES = {
     "TooLarge": _("The file is too large."),
     "RecognitionTimeout": _("Reading the picture took too long."),
     "LinkExpired": _("This link has expired."),
-    "BadLink": _("There is nothing here."),
+    "UnknownLink": _("There is nothing here."),
     "NotFound": _("There is nothing here."),
     "QuotaUsedUp": _("That is more than may be asked for in one day."),
     "RecipientRefused": _("This is no mail address that we can write to."),
@@ -34,10 +34,12 @@ HEADLINES = {
 WHAT_TO_DO = {
     "UnsupportedFormat": _("Please save the picture as PNG, JPEG or TIFF, and upload that."),
     "LinkExpired": _("Links work for some days only. Please upload the picture again; what is known comes at once."),
-    "BadLink": _("Please check that the link is complete; mail programs sometimes cut them."),
+    "UnknownLink": _("Please check that the link is complete; mail programs sometimes cut them."),
     "NotFound": _("Please check that the link is complete; mail programs sometimes cut them."),
     "QuotaUsedUp": _("Please come again tomorrow."),
-    "RecipientRefused": _("An address is written like anna@example.org. Or leave it out, and look at the results here."),
+    "RecipientRefused": _(
+        "An address is written like anna@example.org. Or leave it out, and look at the results here."
+    ),
     "BadForm": _("Please go back, load the page again, and send it once more. Cookies must be allowed."),
 }
 OURS = _("Something went wrong on our side.")
