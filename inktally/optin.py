@@ -160,7 +160,7 @@ class OptIn:
             return False
         try:
             condition = {"if_match": standing.etag} if standing else {"if_absent": True}
-            self._store.put(key, content, **condition)  # type: ignore[arg-type]
+            self._store.put(key, content, **condition)
         except Overwritten:
             return False
         return True

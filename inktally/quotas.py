@@ -36,7 +36,7 @@ class Quotas:
                 raise QuotaUsedUp("That is more than may be asked for in one day; please come again tomorrow.")
             with suppress(Overwritten):
                 condition = {"if_match": etag} if etag else {"if_absent": True}
-                self._store.put(key, str(taken + amount).encode(), **condition)  # type: ignore[arg-type]
+                self._store.put(key, str(taken + amount).encode(), **condition)
                 return
             time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 - jitter, not a secret
         raise StoreDown("Too many ask for the same at once; please try again in a moment.")

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from inktally.document import Box, CountsDocument, Page, Value
 
@@ -41,7 +41,7 @@ class Placed(Value):
 class Coordinates(Value):
     """The output `coordinates_json`, as far as it is drawn."""
 
-    model_config = {"extra": "ignore"}
+    model_config = ConfigDict(extra="ignore")
 
     pages: tuple[Page, ...] = Field(min_length=1)
     words: tuple[Placed, ...]

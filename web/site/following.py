@@ -7,10 +7,12 @@ import json
 import time
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from inktally import status
@@ -35,7 +37,7 @@ class Card(Value):
     number: int
     link: str
     status: status.Status | None
-    trouble: dict[str, str] = {}
+    trouble: dict[str, str] = Field(default={})
 
     @property
     def digest(self) -> str:
@@ -165,7 +167,7 @@ def _card(site: Site, token: str, number: int, upload: str, visitor: Visitor) ->
     return Card(number=number, link=link, status=found, trouble=trouble)
 
 
-def _notice(site: Site, visitor: Visitor) -> dict[str, object]:
+def _notice(site: Site, visitor: Visitor) -> dict[str, Any]:
     """Whether mails wait for the visitor to confirm the address, and who has written to it."""
     ask = visitor.ask
     waits = ask is not None and not site.optin.is_confirmed(ask)

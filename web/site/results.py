@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
@@ -27,8 +28,8 @@ def result_page(
     request: Request,
     token: str,
     number: int,
-    shown: int = Query(1, alias="page", ge=1, le=100_000),
-    q: str = Query("", max_length=LONGEST_SEARCH),
+    shown: Annotated[int, Query(alias="page", ge=1, le=100_000)] = 1,
+    q: Annotated[str, Query(max_length=LONGEST_SEARCH)] = "",
 ) -> Response:
     site = site_of(request)
     upload = grants.one_of(site, token, number)

@@ -93,21 +93,21 @@ async def send_form(request: Request) -> Response:
     visitor = site.visitor(request)
     most = site.settings.max_bytes + bodies.SLACK
     bodies.check_length(request, most)
-    async with _places(request):
-        async with bodies.bounded(request, most).form(max_files=MOST_FILES, max_fields=MOST_FIELDS) as form:
-            visitor.check_form(site.signer, str(form.get("form", "")))
-            files = [each for each in form.getlist("pictures") if isinstance(each, UploadFile) and each.filename]
-            if not files:
-                return RedirectResponse("/", 303)
-            try:
-                wish = Wish(
-                    names=tuple(file.filename or "" for file in files),
-                    email=str(form.get("email", "")),
-                    language=str(form.get("language", "")),
-                )
-            except ValidationError as error:
-                raise BadForm("This form cannot be understood.") from error
-            leave = await run_in_threadpool(_receive_all, site, visitor, wish, files)
+    sent = bodies.bounded(request, most).form(max_files=MOST_FILES, max_fields=MOST_FIELDS)
+    async with _places(request), sent as form:
+        visitor.check_form(site.signer, str(form.get("form", "")))
+        files = [each for each in form.getlist("pictures") if isinstance(each, UploadFile) and each.filename]
+        if not files:
+            return RedirectResponse("/", 303)
+        try:
+            wish = Wish(
+                names=tuple(file.filename or "" for file in files),
+                email=str(form.get("email", "")),
+                language=str(form.get("language", "")),
+            )
+        except ValidationError as error:
+            raise BadForm("This form cannot be understood.") from error
+        leave = await run_in_threadpool(_receive_all, site, visitor, wish, files)
     return _remembering(RedirectResponse(grants.link(site, leave.grants), 303), request, site, visitor, leave)
 
 

@@ -38,7 +38,7 @@ WHAT_TO_DO = {
     "NotFound": _("Please check that the link is complete; mail programs sometimes cut them."),
     "QuotaUsedUp": _("Please come again tomorrow."),
     "RecipientRefused": _(
-        "An address is written like anna@example.org. Or leave it out, and look at the results here."
+        "An address is written like anna@example.org. Or leave it out, and see the results here."
     ),
     "BadForm": _("Please go back, load the page again, and send it once more. Cookies must be allowed."),
 }
