@@ -94,7 +94,7 @@ def test_a_dropped_picture_is_read_and_mailed_once_its_address_is_confirmed(stac
         assert not grave_faults(page)
         send(page, ("a page, “quoted” & 100%.png", content_of()), email="anna@example.org")
         expect(page.locator("#notice")).to_contain_text("confirm your address")
-        expect(page.get_by_role("link", name="See the 10 words")).to_be_visible(timeout=READY_MS)
+        expect(page.get_by_role("link", name="See the 11 words")).to_be_visible(timeout=READY_MS)
         keep_screenshot(page, "state")
         assert not grave_faults(page)
         assert len(mails_to(stack, "anna@example.org")) == 1, "nothing but the link before it is confirmed"
@@ -108,9 +108,9 @@ def test_a_dropped_picture_is_read_and_mailed_once_its_address_is_confirmed(stac
         page.goto("/")
         expect(page.locator("#address-known")).to_contain_text("Confirmed")
         page.goto(state)
-        page.get_by_role("link", name="See the 10 words").click()
+        page.get_by_role("link", name="See the 11 words").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("a page, “quoted” & 100%.png")
-        expect(page.locator(".overlay rect")).to_have_count(10)
+        expect(page.locator(".overlay rect")).to_have_count(11)
         assert page.locator(".overlay image").evaluate("async (i) => (await fetch(i.href.baseVal)).status") == 200
         page.get_by_label("Find a word").fill("QUIET")
         page.keyboard.press("Enter")
@@ -224,8 +224,8 @@ def test_on_ceph_the_browser_posts_to_the_store_itself(
             page.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)
             send(page, ("größer & “besser” ${filename}.png", content_of()), email="berta@example.org")
             assert any(url.startswith(ceph.endpoint) for url in posts)
-            page.get_by_role("link", name="See the 10 words").click(timeout=READY_MS)
-            expect(page.locator(".overlay rect")).to_have_count(10)
+            page.get_by_role("link", name="See the 11 words").click(timeout=READY_MS)
+            expect(page.locator(".overlay rect")).to_have_count(11)
             page.goto(link_in_mail(stack, "berta@example.org"))
             page.get_by_role("button", name="Yes, confirm").click()
             assert "3  the" in wait_for_mails(stack, "berta@example.org", 2)[-1]
