@@ -181,7 +181,9 @@ def test_a_phone_in_the_dark_in_german_has_it_all_on_320_pixels(stack: Stack, br
         page.get_by_role("link", name=re.compile("Wörter ansehen")).click(timeout=READY_MS)
         page.get_by_role("link", name="Nächste Seite").click()
         expect(page.get_by_role("heading", name="Seite 2 von 2")).to_be_visible()
-        shown = page.locator(".overlay image").evaluate("async (i) => (await (await fetch(i.href.baseVal)).blob()).type")
+        shown = page.locator(".overlay image").evaluate(
+            "async (i) => (await (await fetch(i.href.baseVal)).blob()).type"
+        )
         assert shown == "image/webp"
         assert is_as_wide_as_the_window(page)
         assert not grave_faults(page)
@@ -197,7 +199,9 @@ def test_a_phone_in_the_dark_in_german_has_it_all_on_320_pixels(stack: Stack, br
 def test_without_javascript_and_by_keyboard_alone(stack: Stack, browser: Browser) -> None:
     with tab(browser, stack.site, java_script_enabled=False) as page:
         page.goto("/")
-        page.locator("#pictures").set_input_files({"name": "plain.png", "mimeType": "", "buffer": content_of("plain words")})
+        page.locator("#pictures").set_input_files(
+            {"name": "plain.png", "mimeType": "", "buffer": content_of("plain words")}
+        )
         page.get_by_label("Mail the result to").focus()
         page.keyboard.press("Enter")
         page.get_by_role("link", name="See the 2 words").click(timeout=READY_MS)

@@ -37,9 +37,7 @@ WHAT_TO_DO = {
     "UnknownLink": _("Please check that the link is complete; mail programs sometimes cut them."),
     "NotFound": _("Please check that the link is complete; mail programs sometimes cut them."),
     "QuotaUsedUp": _("Please come again tomorrow."),
-    "RecipientRefused": _(
-        "An address is written like anna@example.org. Or leave it out, and see the results here."
-    ),
+    "RecipientRefused": _("An address is written like anna@example.org. Or leave it out, and see the results here."),
     "BadForm": _("Please go back, load the page again, and send it once more. Cookies must be allowed."),
 }
 OURS = _("Something went wrong on our side.")
