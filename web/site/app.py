@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from inktally import overdue, plugins
 from inktally.errors import BadForm, InktallyError, TransientError, UnknownLink
@@ -85,6 +86,11 @@ def _add_errors(app: FastAPI) -> None:
         if error.http_status >= 500:  # noqa: PLR2004
             logger.error("%s could not be served: %s", request.url.path.split("/")[1], error)
         return await run_in_threadpool(error_page, request, error)
+
+    @app.exception_handler(ClientDisconnect)
+    async def of_nobody(request: Request, error: ClientDisconnect) -> Response:
+        del request, error
+        return Response(status_code=400)  # nobody reads it
 
     @app.exception_handler(HTTPException)
     async def of_http(request: Request, error: HTTPException) -> Response:

@@ -24,9 +24,9 @@ from web.site.pages import Site, page, rendered, site_of, told
 from web.site.translations import translations
 from web.site.visitors import Visitor
 
+SELDOM_SECONDS = 4.0  # once only the address is still to be confirmed
 LOOK_SECONDS, HEARTBEAT_SECONDS, LONGEST_SECONDS = 0.7, 15.0, 30 * 60.0
 STREAMS_AT_ONCE = 500
-NO_RETRY = 204  # tells an EventSource that there is nothing more
 
 router = APIRouter(include_in_schema=False)
 
@@ -80,6 +80,7 @@ class _Stream:
         self._visitor = visitor
         self._token = token
         self._seen = seen
+        self._is_under_way = True
 
     async def run(self) -> AsyncIterator[str]:
         self._state.streams += 1
@@ -103,7 +104,7 @@ class _Stream:
             if done:
                 yield "event: end\ndata: done\n\n"
                 return
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS if self._is_under_way else SELDOM_SECONDS)
 
     def _news(self) -> tuple[str, bool]:
         """What is new, and whether nothing more will be."""
@@ -117,7 +118,8 @@ class _Stream:
         }
         if digests[-1] != old[-1]:
             parts["notice"] = rendered("notice.html", visitor, **notice)
-        done = all(card.is_final for card in cards)
+        self._is_under_way = not all(card.is_final for card in cards)
+        done = not self._is_under_way and not notice["waits"]
         if digests == self._seen:
             return "", done
         self._seen = digests

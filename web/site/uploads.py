@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import Semaphore
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +27,7 @@ from web.site.visitors import Visitor, remember, remember_address
 from web.site.wording import language_name
 
 BODIES_AT_ONCE = 16
+PLACE_SECONDS = 30
 MOST_FIELDS = 10
 LARGEST_WISH = 64_000  # bytes
 
@@ -79,7 +83,7 @@ async def put(request: Request, token: str) -> Response:
     """One picture on its way into a folder store; the address that we have signed says which."""
     site = site_of(request)
     granted = Grant.model_validate(site.signer.open("put", token, PUT_SECONDS))
-    async with _places(request):
+    async with _place(request):
         with bodies.scratch_file(site.settings.scratch) as path:
             await bodies.save(request, path, site.settings.max_bytes)
             await run_in_threadpool(_receive, site, granted, path)
@@ -94,7 +98,7 @@ async def send_form(request: Request) -> Response:
     most = site.settings.max_bytes + bodies.SLACK
     bodies.check_length(request, most)
     sent = bodies.bounded(request, most).form(max_files=MOST_FILES, max_fields=MOST_FIELDS)
-    async with _places(request), sent as form:
+    async with _place(request), sent as form:
         visitor.check_form(site.signer, str(form.get("form", "")))
         files = [each for each in form.getlist("pictures") if isinstance(each, UploadFile) and each.filename]
         if not files:
@@ -141,8 +145,15 @@ def _remembering(answer: Response, request: Request, site: Site, visitor: Visito
     return answer
 
 
-def _places(request: Request) -> Semaphore:
+@asynccontextmanager
+async def _place(request: Request) -> AsyncIterator[None]:
+    """One of so many bodies that come at once; the others wait for a while."""
     places: Semaphore = request.app.state.places
-    if places.locked():
-        raise HTTPException(503, headers={"Retry-After": "5"})
-    return places
+    try:
+        await asyncio.wait_for(places.acquire(), PLACE_SECONDS)
+    except TimeoutError:
+        raise HTTPException(503, headers={"Retry-After": "10"}) from None
+    try:
+        yield
+    finally:
+        places.release()
