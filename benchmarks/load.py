@@ -8,6 +8,7 @@ the doors stand the rush, not how quickly words are counted (that is benchmarks.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import subprocess
@@ -117,7 +118,18 @@ def _locust(folder: Path, users: int, seconds: int, site: int, receiver: int) ->
     names = {"LOAD_SITE": site, "LOAD_RECEIVER": receiver}
     where = {name: f"http://127.0.0.1:{port}" for name, port in names.items()}
     command = [Path(sys.executable).with_name("locust"), "--locustfile", USERS, "--headless", "--json"]
-    options = ["--users", str(users), "--spawn-rate", str(users), "--run-time", f"{seconds}s", "--stop-timeout", "10"]
+    options = [
+        "--users",
+        str(users),
+        "--spawn-rate",
+        str(users),
+        "--run-time",
+        f"{seconds}s",
+        "--stop-timeout",
+        "10",
+        "--csv",
+        "load",
+    ]
     with (folder / "locust.log").open("wb") as log:
         done = subprocess.run(
             [*command, *options],
@@ -127,8 +139,16 @@ def _locust(folder: Path, users: int, seconds: int, site: int, receiver: int) ->
             stderr=log,
             check=False,
         )
+    _tell_failures(folder / "load_failures.csv")
     told: list[dict[str, Any]] = json.loads(done.stdout)
     return told
+
+
+def _tell_failures(path: Path) -> None:
+    """What went wrong, and how often."""
+    with path.open(newline="") as file:
+        for failure in csv.DictReader(file):
+            sys.stderr.write(f"{failure['Name']}: {failure['Error']} ({failure['Occurrences']})\n")
 
 
 def _figures(told: list[dict[str, Any]]) -> Figures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -29,12 +30,13 @@ from inktally.scratch import scratch_folder
 from inktally.settings import Settings
 from inktally.status import Status
 from web.api import bodies, description, problems
-from web.api.access import Keys, Places, Rates
+from web.api.access import Keys, Rates
 from web.api.forms import COUNTED, Asked, Links, Upload
 from web.api.problems import RETRY_SECONDS, Refused
 from web.api.waiting import Waiting
 
 SMALL = 5_000_000  # bytes; larger pictures are not waited for, unless the client prefers it
+PLACE_SECONDS = 3.0
 NEXT_LOOK = "1"  # seconds
 NOT_FOR_CACHES = {"Cache-Control": "no-store"}
 
@@ -48,7 +50,7 @@ class Api:
     policy: Policy
     keys: Keys
     rates: Rates
-    places: Places
+    places: asyncio.Semaphore
     waiting: Waiting
 
 
@@ -174,11 +176,17 @@ def _put(api: Api, sent: bodies.Sent, asked: Asked, upload_id: str) -> Received:
 
 @asynccontextmanager
 async def _place(api: Api) -> AsyncIterator[None]:
-    with api.places.one() as there_is_room:
-        if not there_is_room:
-            detail = "Too many pictures are being received just now; please come again."
-            raise Refused(503, "Busy", detail, {"Retry-After": RETRY_SECONDS})
+    """One of so many; whoever finds none waits a little, its picture still unread."""
+    try:
+        async with asyncio.timeout(PLACE_SECONDS):
+            await api.places.acquire()
+    except TimeoutError:
+        detail = "Too many pictures are being received just now; please come again."
+        raise Refused(503, "Busy", detail, {"Retry-After": RETRY_SECONDS}) from None
+    try:
         yield
+    finally:
+        api.places.release()
 
 
 async def _answer(request: Request, api: Api, upload_id: str) -> Response:
