@@ -117,7 +117,7 @@ def _locust(folder: Path, users: int, seconds: int, site: int, receiver: int) ->
     """What locust has to say of each kind of request."""
     names = {"LOAD_SITE": site, "LOAD_RECEIVER": receiver}
     where = {name: f"http://127.0.0.1:{port}" for name, port in names.items()}
-    command = [Path(sys.executable).with_name("locust"), "--locustfile", USERS, "--headless", "--json"]
+    command = [str(Path(sys.executable).with_name("locust")), "--locustfile", str(USERS), "--headless", "--json"]
     options = [
         "--users",
         str(users),

@@ -7,7 +7,7 @@ import re
 from io import BytesIO
 from uuid import uuid4
 
-from locust import FastHttpUser, between, task
+from locust import HttpUser, between, task
 from PIL import Image
 
 from tests.messages import s3_record
@@ -25,7 +25,7 @@ def new_picture() -> bytes:
     return file.getvalue()
 
 
-class Visitor(FastHttpUser):
+class Visitor(HttpUser):
     """Somebody at the page: looks at it, sends a picture, and looks what becomes of it."""
 
     host = SITE
@@ -42,7 +42,7 @@ class Visitor(FastHttpUser):
             self.client.post("/uploads", data=body, headers=headers, name="page: send, and look")
 
 
-class Program(FastHttpUser):
+class Program(HttpUser):
     """A program that uses the API: sends a picture without waiting, and asks for its state."""
 
     host = SITE
@@ -58,7 +58,7 @@ class Program(FastHttpUser):
                 self.client.get(sent.headers["Location"], headers=headers, name="api: state")
 
 
-class Bucket(FastHttpUser):
+class Bucket(HttpUser):
     """A bucket that tells the receiver of pictures."""
 
     host = RECEIVER

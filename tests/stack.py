@@ -167,17 +167,6 @@ class Stack:
     def start_prefect(self) -> None:
         self.prefect_running.enter_context(self.prefect.running())
 
-    def start_site(self) -> str:
-        """The page and the REST API; where."""
-        url = f"http://127.0.0.1:{self.machine.environment['INKTALLY_SITE_PORT']}"
-        self.servers["site"] = self._start("site", sys.executable, "-m", "web.site")
-        wait_until(lambda: answers(f"{url}/healthz"), self.servers["site"])
-        return url
-
-    def start_watch(self) -> None:
-        """Have a folder that is the store ring the receiver."""
-        self.servers["watch"] = self._start("watch", sys.executable, "-m", "web.watch")
-
     def start_sweep(self) -> subprocess.Popen[bytes]:
         return self._start("sweep", sys.executable, "-m", "flows.sweep_flow")
 
@@ -240,7 +229,6 @@ def new_stack(folder: Path, s3: S3Server, spark: str, **settings: object) -> Ite
             "smtp_port": smtp,
             "hook_secret": SECRET,
             "web_port": port,
-            "site_port": free_port(),
             "cache": folder / "cache",
             "dead_letters": folder / "dead-letters",
             "site_port": free_port(),

@@ -23,8 +23,9 @@ def api(tmp_path_factory: pytest.TempPathFactory, moto: S3Server, spark_server: 
     settings = {"store": folder / "store", "api_keys": KEY, "api_wait_seconds": LONGEST_ANSWER, "after": "delete"}
     with new_stack(folder / "machine", moto, spark_server, **settings) as stack:
         stack.start_watch()
+        stack.start_site()
         headers = {"Authorization": f"Bearer {KEY}"}
-        with httpx.Client(base_url=f"{stack.start_site()}/api", headers=headers, timeout=LONGEST_ANSWER + 10) as http:
+        with httpx.Client(base_url=f"{stack.site}/api", headers=headers, timeout=LONGEST_ANSWER + 10) as http:
             yield http
 
 

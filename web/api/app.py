@@ -15,7 +15,7 @@ from inktally import plugins
 from inktally.fetching import Policy
 from inktally.ports import Store
 from inktally.settings import Settings
-from web.api import description, problems, routes
+from web.api import description, mailing, problems, routes
 from web.api.access import Keys, Rates, origins_of
 from web.api.routes import Api
 from web.api.waiting import Waiting
@@ -37,6 +37,7 @@ def create_api(settings: Settings, store: Store | None = None, policy: Policy | 
         rates=Rates(settings.api_uploads_per_minute),
         places=asyncio.Semaphore(settings.api_uploads_at_once),
         waiting=Waiting(store, settings.api_wait_seconds),
+        mailing=mailing.of(settings, store),
     )
     problems.install(app)
     app.include_router(routes.router(has_keys=keys.are_set))

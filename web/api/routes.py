@@ -32,6 +32,7 @@ from inktally.status import Status
 from web.api import bodies, description, problems
 from web.api.access import Keys, Rates
 from web.api.forms import COUNTED, Asked, Links, Upload
+from web.api.mailing import Mailing
 from web.api.problems import RETRY_SECONDS, Refused
 from web.api.waiting import Waiting
 
@@ -52,6 +53,7 @@ class Api:
     rates: Rates
     places: asyncio.Semaphore
     waiting: Waiting
+    mailing: Mailing
 
 
 def _api(request: Request) -> Api:
@@ -98,7 +100,7 @@ async def ocr(
     if known is None:
         api.rates.spend(client)
         try:
-            known, size = await _take(request, api, asked, upload_id)
+            known, size = await _take(request, api, client, asked, upload_id)
         except ValidationError as error:
             return problems.of_faults([{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()])
     else:
@@ -148,27 +150,28 @@ async def _known(api: Api, upload_id: str) -> Delivery | None:
         return None
 
 
-async def _take(request: Request, api: Api, asked: Asked, upload_id: str) -> tuple[Delivery, int]:
+async def _take(request: Request, api: Api, client: str, asked: Asked, upload_id: str) -> tuple[Delivery, int]:
     """Receive a picture, and put it into the store; the delivery, and its size in bytes."""
     async with _place(api), contextmanager_in_threadpool(scratch_folder(api.settings.scratch)) as folder:
         sent = await bodies.receive(request, folder, api.settings.max_bytes, api.policy)
         asked = asked.with_fields(sent.fields)
         try:
-            received = await run_in_threadpool(_put, api, sent, asked, upload_id)
+            received = await run_in_threadpool(_put, api, client, sent, asked, upload_id)
         except Overwritten:  # the same, sent twice at once
             delivery = await run_in_threadpool(status.delivery_of, api.store, upload_id)
             return delivery, delivery.picture.size
     return received.delivery, received.size
 
 
-def _put(api: Api, sent: bodies.Sent, asked: Asked, upload_id: str) -> Received:
+def _put(api: Api, client: str, sent: bodies.Sent, asked: Asked, upload_id: str) -> Received:
+    email = api.mailing.recipient(client, asked.email, upload_id) if asked.email else ""
     return intake.receive(
         api.store,
         sent.picture,
         api.settings,
         name=asked.name or sent.name,
         upload_id=upload_id,
-        email=asked.email,
+        email=email,
         language=asked.language,
         wishes=asked.wishes,
     )
