@@ -111,6 +111,7 @@ class TestSending:
         assert is_problem(answer, 422, "NotAPicture")
         told = answer.json()
         assert "upload a picture" in told["advice"]
+        assert told["type"] == "urn:inktally:problem:not-a-picture"
         status = api.http.get(f"/uploads/{told['upload']}").json()
         assert (status["state"], status["problem"]["kind"], status["picture"]) == ("failed", "NotAPicture", "set aside")
 
