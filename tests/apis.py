@@ -36,7 +36,8 @@ class RunningApi:
 
 
 def api_settings(folder: Path, **changes: object) -> Settings:
-    facts = {"store": str(folder / "store"), "scratch": folder, "api_keys": KEY, "api_wait_seconds": 10, **changes}
+    folders = {"store": str(folder / "store"), "scratch": folder, "cache": folder, "mail_folder": str(folder / "mail")}
+    facts = {**folders, "api_keys": KEY, "api_wait_seconds": 10, **changes}
     return read_settings(_env_file=None, **facts)
 
 
@@ -51,7 +52,7 @@ def running_api(settings: Settings, policy: Policy | None = None, *, reads: bool
             stack.enter_context(reading(store, settings))
         port = stack.enter_context(serving(site))
         url = f"http://127.0.0.1:{port}/api"
-        headers = {"Authorization": f"Bearer {settings.api_keys.get_secret_value()}"}
+        headers = {"Authorization": f"Bearer {settings.api_keys.get_secret_value().partition(',')[0]}"}
         http = stack.enter_context(httpx.Client(base_url=url, timeout=30, headers=headers))
         yield RunningApi(http, store, settings, url)
 

@@ -6,6 +6,7 @@ import threading
 from collections import Counter as Multiset
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from inktally import keys, status, steps
 from inktally.document import (
@@ -24,7 +25,7 @@ from inktally.document import (
     WordCounts,
 )
 from inktally.errors import NotAPicture, PictureError
-from inktally.outputs import chosen, pdf
+from inktally.outputs import chosen
 from inktally.ports import Store
 from inktally.settings import Settings
 from inktally.wishes import Wishes
@@ -38,6 +39,14 @@ NEXT_LOOK = 0.02
 def picture_of(text: str) -> bytes:
     """What these runs read as `text`."""
     return PNG + text.encode()
+
+
+class OneLine:
+    """A `PdfWriter` for pictures that are none."""
+
+    def write(self, picture: Path, recognition: Recognition, target: Path) -> None:
+        del picture
+        target.write_text(f"%PDF-1.7 {recognition.text}")
 
 
 @contextmanager
@@ -86,7 +95,7 @@ def _counted(store: Store, delivery: Delivery, settings: Settings) -> Outcome:
     counts = WordCounts(words=tuple(CountedWord(word=word, count=count, confidence=90) for word, count in ordered))
     store.put(keys.counts(receipt.content, receipt.fingerprint, counting), counts.model_dump_json().encode())
     asked = chosen(wishes.outputs or settings.outputs)
-    outputs = steps.publish(store, delivery, receipt, counting, asked, pdf.build(settings), settings)
+    outputs = steps.publish(store, delivery, receipt, counting, asked, OneLine(), settings)
     steps.dispose(store, delivery, outputs, settings.after, settings)
     facts = {"words": counts.total, "distinct": counts.distinct, "mean_confidence": counts.mean_confidence}
     return Outcome.model_validate({"upload": "", "outputs": outputs, **facts})

@@ -17,9 +17,11 @@ import pytest
 
 from inktally import intake, keys
 from inktally.errors import BadSettings
+from inktally.optin import Ask
 from tests.apis import KEY, RunningApi, api_settings, running_api
 from tests.readers import BROKEN, picture_of
 from web.api.access import Keys, Rates
+from web.api.mailing import of as mailing_of
 from web.api.problems import Refused
 
 PICTURE = picture_of("The owl and the pussycat")
@@ -109,6 +111,7 @@ class TestSending:
         assert is_problem(answer, 422, "NotAPicture")
         told = answer.json()
         assert "upload a picture" in told["advice"]
+        assert told["type"] == "urn:inktally:problem:not-a-picture"
         status = api.http.get(f"/uploads/{told['upload']}").json()
         assert (status["state"], status["problem"]["kind"], status["picture"]) == ("failed", "NotAPicture", "set aside")
 
@@ -323,7 +326,7 @@ class TestAccess:
         assert answer.status_code == 200
 
     def test_keys_may_be_set_by_their_hashes(self, tmp_path: Path) -> None:
-        hashed = hashlib.sha256(KEY.encode()).hexdigest()
+        hashed = sha256(KEY)
         with running_api(api_settings(tmp_path, api_keys=f"another key of ours, sha256:{hashed}"), reads=False) as run:
             headers = PNG | NO_WAIT | {"X-API-Key": KEY}
             assert httpx.post(f"{run.url}/ocr", content=PICTURE, headers=headers).status_code == 202
@@ -365,6 +368,49 @@ class TestAccess:
     def test_without_origins_pages_are_told_nothing(self, api: RunningApi) -> None:
         answer = api.http.get("/uploads/x", headers={"Origin": "https://evil.example"})
         assert "access-control-allow-origin" not in answer.headers
+
+
+class TestMailing:
+    def test_nobody_is_mailed_who_has_not_confirmed_it_for_this_client(self, tmp_path: Path) -> None:
+        settings = api_settings(tmp_path, api_keys=f"{KEY},another key of theirs")
+        with running_api(settings, reads=False) as running:
+            mailing = mailing_of(settings, running.store)
+            asked = {"params": {"email": "Anna@example.org"}, "content": PICTURE}
+            first = running.http.post("/ocr", headers=PNG | NO_WAIT | {"X-API-Key": KEY}, **asked).json()
+            assert (recipients(running, first["id"]), mails(tmp_path)) == ("", 1)
+            assert recipients(running, self._send(running, KEY)) == ""
+            assert mails(tmp_path) == 1
+            ask = Ask(address="Anna@example.org", nonce=mailing.signer.pseudonym(f"api {sha256(KEY)}"))
+            mailing.optin.confirm(ask)
+            assert running.store.read(keys.due(first["id"])) == b"Anna@example.org"
+            assert recipients(running, self._send(running, KEY)) == "Anna@example.org"
+            assert recipients(running, self._send(running, "another key of theirs")) == ""
+
+    def _send(self, running: RunningApi, key: str) -> str:
+        headers = PNG | NO_WAIT | {"X-API-Key": key}
+        asked = {"email": "Anna@example.org"}
+        told = httpx.post(f"{running.url}/ocr", headers=headers, params=asked, content=PICTURE).json()
+        return str(told["id"])
+
+    def test_results_for_one_address_are_bounded_by_day(self, tmp_path: Path) -> None:
+        with running_api(api_settings(tmp_path, site_uploads_per_address=1), reads=False) as running:
+            self._send(running, KEY)
+            asked = {"headers": PNG | NO_WAIT, "params": {"email": "anna@example.org"}}
+            assert is_problem(running.http.post("/ocr", content=PICTURE, **asked), 429, "QuotaUsedUp")
+
+
+def recipients(running: RunningApi, upload_id: str) -> str:
+    """Whom the result of an upload goes to."""
+    (found,) = running.store.list(keys.from_web(upload_id))
+    return running.store.stat(found.key).metadata.get("email", "")
+
+
+def mails(folder: Path) -> int:
+    return len(list((folder / "mail").glob("*.eml")))
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_a_clients_bucket_fills_again() -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from pathlib import Path
 
@@ -23,60 +21,11 @@ from cryptography.x509.oid import NameOID
 from inktally.addresses import is_public
 from inktally.errors import BadLink, InktallyError, LinkFailed, TooLarge
 from inktally.fetching import Policy, fetch
-
-PUBLIC = "127.0.0.2"  # allowed, in these tests
-PRIVATE = "127.0.0.1"
-PICTURE = b"\x89PNG and so on"
-TLS = ssl.create_default_context()
-
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-@dataclass
-class Server:
-    """A real HTTP server, and the requests that it got."""
-
-    port: int
-    answers: dict[str, Answer]
-    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-
-    def at(self, path: str, host: str = "pictures.example") -> str:
-        return f"http://{host}:{self.port}{path}"
-
-
-@contextmanager
-def serving(address: str, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            server.requests.append((self.path, dict(self.headers)))
-            server.answers.get(self.path, _picture)(self)
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    with ThreadingHTTPServer((address, 0), Handler) as listening:
-        if tls:
-            listening.socket = tls.wrap_socket(listening.socket, server_side=True)
-        server = Server(listening.server_port, {})
-        threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
-        yield server
-        listening.shutdown()
-
-
-def _picture(request: BaseHTTPRequestHandler) -> None:
-    _send(request, 200, {"Content-Type": "text/html"}, PICTURE)
-
-
-def _send(request: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes = b"") -> None:
-    request.send_response(status)
-    for name, value in headers.items():
-        request.send_header(name, value)
-    request.end_headers()
-    request.wfile.write(body)
+from tests.links import PICTURE, PRIVATE, PUBLIC, TLS, Answer, Server, send, serving
 
 
 def moved(where: str, status: int = 302) -> Answer:
-    return lambda request: _send(request, status, {"Location": where})
+    return lambda request: send(request, status, {"Location": where})
 
 
 @dataclass
@@ -245,14 +194,14 @@ def test_redirects_without_end_are_refused(public: Server) -> None:
 
 
 def test_a_picture_announced_as_too_large_is_not_downloaded(public: Server) -> None:
-    public.answers["/"] = lambda request: _send(request, 200, {"Content-Length": "1001"})
+    public.answers["/"] = lambda request: send(request, 200, {"Content-Length": "1001"})
     with pytest.raises(TooLarge):
         fetched(public.at("/"), policy(public))
 
 
 def test_a_picture_that_turns_out_too_large_is_cut_short(public: Server) -> None:
     def endless(request: BaseHTTPRequestHandler) -> None:
-        _send(request, 200, {})
+        send(request, 200, {})
         for _ in range(100_000):
             request.wfile.write(b"x" * 1000)
 
@@ -290,13 +239,13 @@ def test_a_resolver_that_never_answers_is_given_up() -> None:
     ("status", "headers"), [(404, {}), (500, {}), (302, {}), (204, {}), (200, {"Content-Encoding": "gzip"})]
 )
 def test_what_is_no_picture_is_told(status: int, headers: dict[str, str], public: Server) -> None:
-    public.answers["/"] = lambda request: _send(request, status, headers)
+    public.answers["/"] = lambda request: send(request, status, headers)
     with pytest.raises(LinkFailed):
         fetched(public.at("/"), policy(public))
 
 
 def test_a_server_that_breaks_off_is_told(public: Server) -> None:
-    public.answers["/"] = lambda request: _send(request, 200, {"Content-Length": "100"}, b"half")
+    public.answers["/"] = lambda request: send(request, 200, {"Content-Length": "100"}, b"half")
     with pytest.raises(LinkFailed):
         fetched(public.at("/"), policy(public))
 

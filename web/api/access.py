@@ -8,8 +8,7 @@ import ipaddress
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -107,22 +106,3 @@ class Rates:
             wait = int((1 - left) * MINUTE / self._per_minute) + 1
             detail = f"At most {self._per_minute} pictures a minute are taken from one client."
             raise Refused(429, "TooMany", detail, {"Retry-After": str(wait)})
-
-
-class Places:
-    """So many at once. Whoever comes when all are taken is told, and does not wait."""
-
-    def __init__(self, places: int) -> None:
-        self._free = places
-
-    @contextmanager
-    def one(self) -> Iterator[bool]:
-        """Whether there was one."""
-        if self._free <= 0:
-            yield False
-            return
-        self._free -= 1
-        try:
-            yield True
-        finally:
-            self._free += 1

@@ -5,6 +5,8 @@ The site mounts it at /api. What it takes goes into the store; what reads the pi
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
@@ -13,8 +15,8 @@ from inktally import plugins
 from inktally.fetching import Policy
 from inktally.ports import Store
 from inktally.settings import Settings
-from web.api import description, problems, routes
-from web.api.access import Keys, Places, Rates, origins_of
+from web.api import description, mailing, problems, routes
+from web.api.access import Keys, Rates, origins_of
 from web.api.routes import Api
 from web.api.waiting import Waiting
 
@@ -33,8 +35,9 @@ def create_api(settings: Settings, store: Store | None = None, policy: Policy | 
         policy=policy or Policy(max_bytes=settings.max_bytes, seconds=settings.link_seconds),
         keys=keys,
         rates=Rates(settings.api_uploads_per_minute),
-        places=Places(settings.api_uploads_at_once),
+        places=asyncio.Semaphore(settings.api_uploads_at_once),
         waiting=Waiting(store, settings.api_wait_seconds),
+        mailing=mailing.of(settings, store),
     )
     problems.install(app)
     app.include_router(routes.router(has_keys=keys.are_set))

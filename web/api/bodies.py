@@ -81,7 +81,8 @@ async def _of_form(form: FormData, picture: Path) -> Sent:
     if not isinstance(file, UploadFile):
         raise Refused(422, "NoFile", f'The form has no file "{FILE}".')
     await run_in_threadpool(_copy, file, picture)
-    return Sent(picture, _as_it_was(file.filename or ""), {name: value for name, value in form.items() if name != FILE})
+    filled: dict[str, object] = {name: value for name, value in form.items() if name != FILE and value != ""}
+    return Sent(picture, _as_it_was(file.filename or ""), filled)
 
 
 def _as_it_was(name: str) -> str:
@@ -95,7 +96,7 @@ def _copy(file: UploadFile, picture: Path) -> None:
 
 
 async def _by_link(body: bytes, picture: Path, policy: Policy) -> Sent:
-    link = Link.model_validate_json(body)
+    link = Link.model_validate_json(body, strict=True)
     if not policy.seconds:
         raise BadLink("Pictures are not taken by link here (INKTALLY_LINK_SECONDS is 0); send the picture itself.")
     with picture.open("wb") as target:

@@ -46,7 +46,7 @@ def _files(*media_types: str) -> dict[str, Any]:
 
 def _body() -> dict[str, Any]:
     form = _schema(Asked)
-    form["properties"]["file"] = {"type": "string", "contentMediaType": "application/octet-stream"}
+    form["properties"]["file"] = {"type": "string", "format": "binary"}
     form["required"] = ["file"]
     return {
         **{media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in PICTURES},
@@ -125,6 +125,10 @@ def _completed(document: dict[str, Any], *, has_keys: bool) -> dict[str, Any]:
     components["schemas"] |= schema.pop("$defs") | {"ProblemDetails": schema}
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]  # an id or a name that cannot be is answered with 404
     if has_keys:
         components["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer"},

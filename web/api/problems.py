@@ -20,6 +20,8 @@ from inktally.errors import InktallyError
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""Where a new word begins in the name of a kind."""
 RETRY_SECONDS = "10"
 LONGEST_DETAIL = 600
 OURS = "This is a fault of the service; those who run it can see it."
@@ -48,7 +50,7 @@ class ProblemDetails(BaseModel):
 def problem(status: int, kind: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> JSONResponse:
     """`more`: advice, upload, errors. Of a body that is too large, or too slow, the rest is not waited for."""
     told = ProblemDetails(
-        type=f"urn:inktally:problem:{re.sub(r'(?<=[a-z])(?=[A-Z])', '-', kind).lower()}",
+        type=f"urn:inktally:problem:{WORDS.sub('-', kind).lower()}",
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail[:LONGEST_DETAIL],

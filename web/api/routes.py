@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -29,12 +30,14 @@ from inktally.scratch import scratch_folder
 from inktally.settings import Settings
 from inktally.status import Status
 from web.api import bodies, description, problems
-from web.api.access import Keys, Places, Rates
+from web.api.access import Keys, Rates
 from web.api.forms import COUNTED, Asked, Links, Upload
+from web.api.mailing import Mailing
 from web.api.problems import RETRY_SECONDS, Refused
 from web.api.waiting import Waiting
 
 SMALL = 5_000_000  # bytes; larger pictures are not waited for, unless the client prefers it
+PLACE_SECONDS = 3.0
 NEXT_LOOK = "1"  # seconds
 NOT_FOR_CACHES = {"Cache-Control": "no-store"}
 
@@ -48,8 +51,9 @@ class Api:
     policy: Policy
     keys: Keys
     rates: Rates
-    places: Places
+    places: asyncio.Semaphore
     waiting: Waiting
+    mailing: Mailing
 
 
 def _api(request: Request) -> Api:
@@ -96,7 +100,7 @@ async def ocr(
     if known is None:
         api.rates.spend(client)
         try:
-            known, size = await _take(request, api, asked, upload_id)
+            known, size = await _take(request, api, client, asked, upload_id)
         except ValidationError as error:
             return problems.of_faults([{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()])
     else:
@@ -146,27 +150,28 @@ async def _known(api: Api, upload_id: str) -> Delivery | None:
         return None
 
 
-async def _take(request: Request, api: Api, asked: Asked, upload_id: str) -> tuple[Delivery, int]:
+async def _take(request: Request, api: Api, client: str, asked: Asked, upload_id: str) -> tuple[Delivery, int]:
     """Receive a picture, and put it into the store; the delivery, and its size in bytes."""
     async with _place(api), contextmanager_in_threadpool(scratch_folder(api.settings.scratch)) as folder:
         sent = await bodies.receive(request, folder, api.settings.max_bytes, api.policy)
         asked = asked.with_fields(sent.fields)
         try:
-            received = await run_in_threadpool(_put, api, sent, asked, upload_id)
+            received = await run_in_threadpool(_put, api, client, sent, asked, upload_id)
         except Overwritten:  # the same, sent twice at once
             delivery = await run_in_threadpool(status.delivery_of, api.store, upload_id)
             return delivery, delivery.picture.size
     return received.delivery, received.size
 
 
-def _put(api: Api, sent: bodies.Sent, asked: Asked, upload_id: str) -> Received:
+def _put(api: Api, client: str, sent: bodies.Sent, asked: Asked, upload_id: str) -> Received:
+    email = api.mailing.recipient(client, asked.email, upload_id) if asked.email else ""
     return intake.receive(
         api.store,
         sent.picture,
         api.settings,
         name=asked.name or sent.name,
         upload_id=upload_id,
-        email=asked.email,
+        email=email,
         language=asked.language,
         wishes=asked.wishes,
     )
@@ -174,11 +179,17 @@ def _put(api: Api, sent: bodies.Sent, asked: Asked, upload_id: str) -> Received:
 
 @asynccontextmanager
 async def _place(api: Api) -> AsyncIterator[None]:
-    with api.places.one() as there_is_room:
-        if not there_is_room:
-            detail = "Too many pictures are being received just now; please come again."
-            raise Refused(503, "Busy", detail, {"Retry-After": RETRY_SECONDS})
+    """One of so many; whoever finds none waits a little, its picture still unread."""
+    try:
+        async with asyncio.timeout(PLACE_SECONDS):
+            await api.places.acquire()
+    except TimeoutError:
+        detail = "Too many pictures are being received just now; please come again."
+        raise Refused(503, "Busy", detail, {"Retry-After": RETRY_SECONDS}) from None
+    try:
         yield
+    finally:
+        api.places.release()
 
 
 async def _answer(request: Request, api: Api, upload_id: str) -> Response:

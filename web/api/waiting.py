@@ -12,7 +12,6 @@ from fastapi.concurrency import run_in_threadpool
 from inktally import steps
 from inktally.document import Delivery
 from inktally.ports import Store
-from web.api.access import Places
 
 FIRST_LOOK, LONGEST_LOOK = 0.05, 0.5  # seconds between two looks
 MOST_WAITING = 64
@@ -26,7 +25,7 @@ class Waiting:
     def __init__(self, store: Store, longest: float) -> None:
         self._store = store
         self._longest = longest
-        self._places = Places(MOST_WAITING)
+        self._waiting = 0
 
     def seconds(self, prefer: str) -> float | None:
         """What a client prefers (RFC 7240: respond-async, wait=10); None when it does not say."""
@@ -41,9 +40,12 @@ class Waiting:
         """Until there is an answer, the time is over, the client has gone, or too many wait already."""
         end = time.monotonic() + (self._longest if seconds is None else seconds)
         pause = FIRST_LOOK
-        with self._places.one() as there_is_room:
-            while there_is_room and time.monotonic() < end:
+        self._waiting += 1
+        try:
+            while self._waiting <= MOST_WAITING and time.monotonic() < end:
                 if await run_in_threadpool(steps.is_answered, self._store, delivery) or await has_gone():
                     return
                 await asyncio.sleep(min(pause, max(0.0, end - time.monotonic())))
                 pause = min(pause * 1.5, LONGEST_LOOK)
+        finally:
+            self._waiting -= 1
