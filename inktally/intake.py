@@ -86,13 +86,18 @@ def receive(
     Raises `EmptyPicture`, `NotAPicture`, `UnsupportedFormat`, `TooLarge`, `RecipientRefused`, and `Overwritten` when
     the upload has come before.
     """
-    head, size = _head_and_size(content)
-    check_size(size, settings)
-    upload_id, name = upload_id or new_id(), picture_name(name, suffix_of(head))
+    upload_id, name = upload_id or new_id(), checked_name(content, name, settings)
     key = keys.from_web(upload_id, name)
     put = store.put(key, content, metadata=metadata(email, language, wishes), if_absent=True)
     upload = Upload(key=key, store=store.uri, version=put.version, etag=put.etag)
-    return Received(id=upload_id, delivery=Delivery(upload=upload, picture=put), name=name, size=size)
+    return Received(id=upload_id, delivery=Delivery(upload=upload, picture=put), name=name, size=put.size)
+
+
+def checked_name(content: bytes | Path, name: str, settings: Settings) -> str:
+    """The name of what looks like a picture. Raises `EmptyPicture`, `NotAPicture`, `UnsupportedFormat`, `TooLarge`."""
+    head, size = _head_and_size(content)
+    check_size(size, settings)
+    return picture_name(name, suffix_of(head))
 
 
 def _head_and_size(content: bytes | Path) -> tuple[bytes, int]:

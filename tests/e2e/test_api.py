@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.machine import draw
+from inktally import plugins
+from inktally.settings import Settings
+from tests.e2e.machine import draw, eventually
 from tests.servers import S3Server
 from tests.stack import new_stack
 
@@ -18,8 +21,12 @@ LONGEST_ANSWER = 90  # seconds, on a busy machine
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory, moto: S3Server, spark_server: str) -> Iterator[httpx.Client]:
-    folder = tmp_path_factory.mktemp("stack")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stack")
+
+
+@pytest.fixture(scope="module")
+def api(folder: Path, moto: S3Server, spark_server: str) -> Iterator[httpx.Client]:
     settings = {"store": folder / "store", "api_keys": KEY, "api_wait_seconds": LONGEST_ANSWER, "after": "delete"}
     with new_stack(folder / "machine", moto, spark_server, **settings) as stack:
         stack.start_watch()
@@ -67,3 +74,15 @@ def test_a_picture_that_turns_out_to_be_broken_is_a_problem(api: httpx.Client, t
     answer = api.post("/ocr", content=broken, headers={"Content-Type": "image/png"})
     assert (answer.status_code, answer.json()["kind"]) == (422, "UnreadablePicture")
     assert api.get(f"/uploads/{answer.json()['upload']}").json()["picture"] == "set aside"
+
+
+@pytest.mark.usefixtures("api")
+def test_an_object_whose_metadata_asks_for_what_there_is_not_is_set_aside_with_the_reason(
+    folder: Path, tmp_path: Path
+) -> None:
+    store = plugins.store(str(folder / "store"), Settings(_env_file=None))
+    picture = draw(tmp_path / "owl.png", "A bong tree")
+    store.put("input/tree.png", picture, metadata={"min-confidence": "much"})
+    reason = folder / "store" / "failed" / "tree.png.reason.json"
+    eventually(reason.exists, LONGEST_ANSWER)
+    assert json.loads(reason.read_text())["kind"] == "UnknownOption"

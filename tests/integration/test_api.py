@@ -392,6 +392,11 @@ class TestMailing:
         told = httpx.post(f"{running.url}/ocr", headers=headers, params=asked, content=PICTURE).json()
         return str(told["id"])
 
+    def test_nobody_is_mailed_for_what_is_no_picture(self, tmp_path: Path) -> None:
+        with running_api(api_settings(tmp_path), reads=False) as running:
+            answer = running.http.post("/ocr", content=b"no", headers=PNG, params={"email": "anna@example.org"})
+            assert (answer.status_code, mails(tmp_path)) == (422, 0)
+
     def test_results_for_one_address_are_bounded_by_day(self, tmp_path: Path) -> None:
         with running_api(api_settings(tmp_path, site_uploads_per_address=1), reads=False) as running:
             self._send(running, KEY)

@@ -56,18 +56,18 @@ class Api:
     mailing: Mailing
 
 
-def _api(request: Request) -> Api:
+async def _api(request: Request) -> Api:
     api: Api = request.app.state.api
     return api
 
 
-def _client(request: Request, api: Annotated[Api, Depends(_api)]) -> str:
+async def _client(request: Request, api: Annotated[Api, Depends(_api)]) -> str:
     return api.keys.client_of(request)
 
 
 TheApi = Annotated[Api, Depends(_api)]
 Client = Annotated[str, Depends(_client)]
-Id = Annotated[str, InPath(pattern=intake.ID.pattern.join("^$"), description="of the upload")]
+Id = Annotated[str, InPath(pattern=f"^{intake.ID.pattern}$", description="of the upload")]
 Prefer = Annotated[
     str, Header(max_length=200, description="respond-async: do not wait; wait=N: wait N seconds at most (RFC 7240)")
 ]
@@ -164,12 +164,13 @@ async def _take(request: Request, api: Api, client: str, asked: Asked, upload_id
 
 
 def _put(api: Api, client: str, sent: bodies.Sent, asked: Asked, upload_id: str) -> Received:
+    name = intake.checked_name(sent.picture, asked.name or sent.name, api.settings)  # before anybody is mailed
     email = api.mailing.recipient(client, asked.email, upload_id) if asked.email else ""
     return intake.receive(
         api.store,
         sent.picture,
         api.settings,
-        name=asked.name or sent.name,
+        name=name,
         upload_id=upload_id,
         email=email,
         language=asked.language,
