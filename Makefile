@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all their set-up themselves; `make help` lists the rest.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo up deploy worker test faults check clean distclean
+.PHONY: help setup setup-tests demo up deploy worker test faults check lint clean distclean
 
 PYTHON := .venv/bin/python
 WORKER := warm-process
@@ -41,12 +41,14 @@ faults: setup-tests ## damaged pictures for a minute; then break everything whil
 	@$(PYTHON) -m tests.faults.fuzz --seconds 60
 	@WORKER=$(WORKER) $(PYTHON) -m tests.faults
 
-check: setup ## style, types, imports and unit tests, in seconds
+check: lint ## style, types, imports and unit tests, in seconds
+	@$(PYTHON) -m pytest -q tests/unit
+
+lint: setup ## style, types and imports
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports --no-logo
-	@$(PYTHON) -m pytest -q tests/unit
 
 clean: ## remove the demo's files and all caches
 	@rm -rf demo build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -10,25 +10,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from statistics import median, quantiles
 
-from PIL import Image, ImageDraw, ImageFont
-
-from deployments import samples
+from benchmarks.pages import page, seconds_of_tesseract, seconds_of_xargs
 from tests.e2e.machine import server_environment
 from tests.stack import Put, Stack, new_stack, own_servers
 
-SIZE = (1654, 2339)  # A4 at 200 dpi, in pixels
-LINES, WORDS = 36, 9
-"""As many words as a page of a book has: Tesseract needs 0.8 s, and 1.2 s for real scans on average."""
 PATIENCE = 60.0
 """Seconds after which a single picture counts as lost; a burst has as many again for each 20 pictures."""
 WARMING = 2
@@ -106,33 +98,6 @@ def at_once(stack: Stack, pages: list[Path]) -> Figures:
     }
 
 
-def seconds_of_tesseract(path: Path) -> float:
-    begun = time.monotonic()
-    subprocess.run(["tesseract", path, "-", "-l", "eng"], env=_one_thread(), capture_output=True, check=True)
-    return time.monotonic() - begun
-
-
-def seconds_of_xargs(pages: list[Path]) -> float:
-    """For all pages, as many at once as there are cores."""
-    command = ["xargs", "-P", str(os.cpu_count() or 1), "-I{}", "tesseract", "{}", "{}", "-l", "eng"]
-    begun = time.monotonic()
-    names = "\n".join(map(str, pages))
-    subprocess.run(command, input=names, text=True, env=_one_thread(), capture_output=True, check=True)
-    return time.monotonic() - begun
-
-
-def page(path: Path, seed: int) -> Path:
-    """A page of words in an order of its own, so that no two are alike."""
-    chance, words = random.Random(seed), samples.MARKET.split() + samples.GARDEN.split()  # noqa: S311
-    lines = [" ".join(chance.choices(words, k=WORDS)) for _ in range(LINES)]
-    image, file = Image.new("L", SIZE, 255), BytesIO()
-    ImageDraw.Draw(image).multiline_text((100, 100), "\n".join(lines), font=ImageFont.load_default(36), spacing=18)
-    image.save(file, "PNG", dpi=(200, 200))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(file.getvalue())
-    return path
-
-
 def shown(figures: dict[str, Figures]) -> str:
     rows = [f"{name:10} " + "  ".join(f"{key} {value}" for key, value in of.items()) for name, of in figures.items()]
     return "\n".join([*rows, f"load average {os.getloadavg()[0]:.1f}"]) + "\n"
@@ -144,10 +109,6 @@ def _percentiles(seconds: list[float]) -> Figures:
         "p50": round(median(seconds), 3),
         "p95": round(quantiles(seconds, n=20, method="inclusive")[-1], 3),
     }
-
-
-def _one_thread() -> dict[str, str]:
-    return {**os.environ, "OMP_THREAD_LIMIT": "1"}
 
 
 if __name__ == "__main__":

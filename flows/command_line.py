@@ -61,13 +61,27 @@ def conduct(
     find_items: Callable[[argparse.Namespace], list[Item]],
 ) -> int:
     """Run the flow on the items, show how each ended, and return the exit status."""
+
+    def work(stdout: TextIO) -> int:
+        options = options_of(asked)
+        with prefect_for_commands():
+            items = find_items(asked)
+            _run(flow, items, options)
+        outcomes = [item.outcome for item in items if item.outcome is not None]
+        if asked.json:
+            stdout.writelines(outcome.model_dump_json() + "\n" for outcome in outcomes)
+        else:
+            _print_table(stdout, items, outcomes)
+        return int(any(outcome.error for outcome in outcomes))
+
+    return in_order(parser, work)
+
+
+def in_order(parser: argparse.ArgumentParser, work: Callable[[TextIO], int]) -> int:
+    """Do a command's work, which gets a stdout of its own; the exit status, also of wrong usage and of Ctrl-C."""
     with _stdout_kept_clean() as stdout:
         try:
-            options = _options(asked)
-            _quieten_prefect()
-            with api_server(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-                items = find_items(asked)
-                _run(flow, items, options)
+            return work(stdout)
         except BadSettings as error:
             parser.print_usage(sys.stderr)
             sys.stderr.write(f"{parser.prog}: error: {error}\n")
@@ -75,12 +89,14 @@ def conduct(
         except KeyboardInterrupt:
             sys.stderr.write("Interrupted. The same command goes on where this one stopped.\n")
             return INTERRUPTED
-        outcomes = [item.outcome for item in items if item.outcome is not None]
-        if asked.json:
-            stdout.writelines(outcome.model_dump_json() + "\n" for outcome in outcomes)
-        else:
-            _print_table(stdout, items, outcomes)
-    return int(any(outcome.error for outcome in outcomes))
+
+
+@contextmanager
+def prefect_for_commands() -> Iterator[None]:
+    """Within the block flows can be run, and leave the console to ourselves."""
+    _quieten_prefect()
+    with api_server(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,14 +115,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """The options that every command about pictures has."""
+    """The options that every command about single pictures has."""
+    add_reading_options(parser)
+    kept = "what becomes of the store's copy; a local original is never touched"
+    parser.add_argument("--after", default="", choices=get_args(After), help=kept)
+    parser.add_argument("--json", action="store_true", help="one JSON object a picture on stdout, and nothing else")
+
+
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say how pictures are read, and where results go."""
     add = parser.add_argument
     languages = "languages as Tesseract names them, joined by + (eng, eng+deu), or auto"
     add("--language", default="", metavar="LANG", help=languages)
     add("--engine", default="", choices=plugins.engines(), help="recognition engine")
     add("--store", metavar="STORE", help="where pictures and results live: a folder, or s3://bucket")
-    kept = "what becomes of the store's copy; a local original is never touched"
-    add("--after", default="", choices=get_args(After), help=kept)
     add("--min-confidence", type=float, metavar="N", help="do not count words recognised less surely (0 to 100)")
     add("--body", action="store_true", help="do not count headers, footers and page numbers")
     add(
@@ -115,10 +137,10 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help=f"what is written, separated by commas: {', '.join(outputs.NAMES)}",
     )
-    add("--json", action="store_true", help="one JSON object a picture on stdout, and nothing else")
 
 
-def _options(asked: argparse.Namespace) -> Options:
+def options_of(asked: argparse.Namespace) -> Options:
+    """Raises `BadSettings`."""
     try:
         if asked.to:
             valid_address(asked.to)

@@ -13,6 +13,7 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 
 from inktally import keys, status, steps
+from inktally.choices import counting_for, engine_for
 from inktally.document import (
     After,
     Counting,
@@ -28,17 +29,13 @@ from inktally.document import (
 )
 from inktally.errors import (
     BadResult,
-    BadSettings,
     Busy,
     InktallyError,
-    MissingTool,
     NotFound,
     Overwritten,
     PictureError,
     RecipientRefused,
-    UnknownLanguage,
 )
-from inktally.languages import by_prefix, split_names
 from inktally.lease import Lease
 from inktally.outputs import chosen
 from inktally.ports import Store
@@ -144,17 +141,11 @@ class Picture:
 
     def _recall(self) -> None:
         """Find out who would read the picture, whether it has been read, and what is to be written of it."""
-        settings, uploaders = wiring.settings(), self.delivery.picture.metadata.get("language")
+        settings = wiring.settings()
         self._wishes = Wishes.of(self.delivery.picture.metadata)
         self.outputs_asked = chosen(self.options.outputs or self._wishes.outputs or settings.outputs)
-        by_key = by_prefix(settings.language_by_prefix, self.upload.key)
-        languages = self.options.language or uploaders or by_key or settings.language
-        try:
-            self._engine = wiring.recogniser(self.options.engine or settings.engine).identify(split_names(languages))
-        except (BadSettings, MissingTool) as error:
-            if languages != uploaders:
-                raise
-            raise UnknownLanguage(f"The picture came with the language {uploaders!r}. {error}") from error
+        recogniser = wiring.recogniser(self.options.engine or settings.engine)
+        self._engine = engine_for(self.delivery, self.options, recogniser, settings)
         try:
             self.receipt = None if self.options.refresh else caching.cached_receipt(self.delivery, self._engine)
         except BadResult as error:
@@ -324,12 +315,11 @@ class Picture:
 
     @property
     def counting(self) -> Counting:
-        settings, wishes = wiring.settings(), self._wishes
-        asked = wishes.min_confidence if self.options.min_confidence is None else self.options.min_confidence
-        return Counting(
-            min_confidence=settings.min_confidence if asked is None else asked,
-            body_only=self.options.body_only or wishes.body_only or settings.body_only,
-        )
+        asked, wished = self.options.min_confidence, self._wishes
+        least = wished.min_confidence if asked is None else asked
+        body_only = self.options.body_only or wished.body_only
+        options = self.options.model_copy(update={"min_confidence": least, "body_only": body_only})
+        return counting_for(options, wiring.settings())
 
     @property
     def after(self) -> After:

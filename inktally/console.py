@@ -12,8 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from inktally.batch.plan import Plan
+from inktally.batch.summary import Summary
 from inktally.document import Outcome
 
+MEGABYTE = 1_000_000
+MOST_FAILURES = 20  # of a batch, that are shown
 FINAL_STAGES = ("done", "failed", "answered before")
 
 
@@ -76,6 +80,100 @@ class _Live(logging.Handler):
         self._bar.update(self._all, stage=line)
         if stage.startswith(FINAL_STAGES):
             self._bar.advance(self._all)
+
+
+@contextmanager
+def shown_batch(console: Console) -> Iterator[None]:
+    """Show on `console` how far a batch is: a bar on a terminal, else a line every ten seconds."""
+    source = logging.getLogger("inktally.progress")
+    shown = _Bar(console) if console.is_terminal else _Plain(console)
+    shown.setLevel(logging.DEBUG if console.is_terminal else logging.INFO)
+    source.addHandler(shown)
+    source.setLevel(logging.DEBUG)
+    try:
+        with shown:
+            yield
+    finally:
+        source.removeHandler(shown)
+
+
+class _Bar(logging.Handler):
+    """One bar, which begins anew with each stage."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+        self._bar = Progress(*columns, console=console, transient=True)
+        self._task = self._bar.add_task("starting", total=None)
+
+    def __enter__(self) -> None:
+        self._bar.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = vars(record)
+        done, total = fields.get("done"), fields.get("total")
+        self._bar.update(self._task, description=printable(record.getMessage()), completed=done, total=total)
+
+
+def print_plan(console: Console, plan: Plan) -> None:
+    """What a batch would do."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="right", style="bold")
+    table.add_column()
+    reading = f"would be read: {plan.bytes / MEGABYTE:,.1f} MB{_estimate(plan)}"
+    rows = [
+        (plan.pictures, "pictures"),
+        (plan.answered_before, "have an answer, and would be skipped"),
+        (plan.left_to_others, "are in the hands of another run, or have gone"),
+        (plan.rejected, "cannot be read"),
+        (plan.known, "are known, and would be answered without being read"),
+        (plan.duplicates, "are duplicates of others below, and would be answered with them"),
+        (plan.new, reading),
+    ]
+    for count, meaning in rows:
+        if count or meaning in ("pictures", reading):
+            table.add_row(f"{count:,}", meaning)
+    console.print(table)
+
+
+def _estimate(plan: Plan) -> str:
+    """What reading would take and cost, as far as it is known."""
+    time = "" if plan.seconds is None or not plan.new else f", about {plan.seconds / 60:,.1f} min on this machine"
+    money = f", {plan.dollars:,.2f} US dollars if each has one page" if plan.dollars else ""
+    return time + money
+
+
+def print_summary(console: Console, summary: Summary) -> None:
+    """How a batch ended: its most frequent words, what became of its pictures, and where the rest stands."""
+    tally, seconds = summary.tally, sum(summary.seconds.values())
+    if summary.top:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("Word", overflow="fold")
+        table.add_column("Count", justify="right")
+        table.add_column("Pictures", justify="right")
+        for word in summary.top:
+            table.add_row(Text(printable(word.word)), f"{word.count:,}", f"{word.documents:,}")
+        console.print(table)
+        console.print()
+    counted = f"{tally.words:,} words, {summary.distinct:,} distinct, in {seconds:,.1f} s"
+    console.print(Text.assemble((f"{tally.answered:,} pictures answered", "bold"), f": {counted}"), soft_wrap=True)
+    others = {
+        "new": tally.recognised,
+        "known or duplicates": tally.known,
+        "answered before": tally.answered_before,
+        "left to other runs": tally.left_to_others,
+        "cannot be read": tally.rejected,
+        "not answered": tally.failed + tally.unanswered,
+    }
+    console.print(", ".join(f"{count:,} {name}" for name, count in others.items() if count), soft_wrap=True)
+    for failure in summary.failures[:MOST_FAILURES]:
+        line = Text.assemble((printable(failure.picture), "bold"), ": ", (printable(failure.problem.message), "red"))
+        console.print(line, soft_wrap=True)
+    for name, address in summary.reports.items():
+        console.print(f"All {name}: {printable(address)}", soft_wrap=True, highlight=False, markup=False)
 
 
 def print_outcomes(console: Console, labels: Sequence[str], outcomes: Sequence[Outcome]) -> None:

@@ -11,6 +11,16 @@ ARCHIVE = "archive/"
 FROM_WEB = INPUT + "web/"
 ADDRESSES, QUOTAS, DUE = "addresses/", "quotas/", "due/"
 REASON = ".reason.json"
+RECOGNITIONS = "recognitions/"
+LOCKS = "locks/"
+STATE = "state/"
+RECEIPT = "recognise-"
+BATCHES = "batches/"
+COUNTS = "output/word_counts/"
+CORPUS = "corpus/"
+CORPUS_PARTS = CORPUS + "parts/"
+CORPUS_EXCLUDED = CORPUS + "excluded/"
+CORPUS_MANIFEST = CORPUS + "manifest.json"
 
 MAX_KEY_BYTES = 1024
 LONGEST_AROUND_A_NAME = len("output/ocr_plain_text/") + len(REASON)
@@ -49,11 +59,16 @@ def coordinates_json(name: str) -> str:
 
 
 def word_counts(name: str) -> str:
-    return f"output/word_counts/{_fitted(name)}.json"
+    return f"{COUNTS}{_fitted(name)}.json"
+
+
+def counted_document(key: str) -> str:
+    """The name of the document that the counts under `key` are of; empty where they are none."""
+    return key.removeprefix(COUNTS).removesuffix(".json") if key.startswith(COUNTS) and key.endswith(".json") else ""
 
 
 def word_counts_csv(name: str) -> str:
-    return f"output/word_counts/{_fitted(name)}.csv"
+    return f"{COUNTS}{_fitted(name)}.csv"
 
 
 def hocr(name: str) -> str:
@@ -83,7 +98,7 @@ def beside(key: str, mark: str) -> str:
 
 def recognition(content: str, fingerprint: str) -> str:
     """The artefact of one recognition: `content` is the SHA-256 of the picture, `fingerprint` the engine's."""
-    return f"recognitions/{content}/{fingerprint}.json"
+    return f"{RECOGNITIONS}{content}/{fingerprint}.json"
 
 
 def counts(content: str, fingerprint: str, counting: Counting) -> str:
@@ -95,21 +110,52 @@ def counts(content: str, fingerprint: str, counting: Counting) -> str:
 
 def all_counts(content: str, fingerprint: str) -> str:
     """What the keys of all counts of one recognition begin with."""
-    return f"recognitions/{content}/{fingerprint}.counts."
+    return f"{RECOGNITIONS}{content}/{fingerprint}.counts."
 
 
 def receipt(store: str, delivery: Delivery, engine: Engine) -> str:
     """The cache key that a picture's ETag and size, and the engine, give; unique over all stores."""
-    picture = delivery.picture
-    return "recognise-" + sha256_of(store, picture.etag, str(picture.size), engine.fingerprint)
+    return receipt_of(store, delivery.picture.etag, delivery.picture.size, engine.fingerprint)
+
+
+def receipt_of(store: str, etag: str, size: int, fingerprint: str) -> str:
+    return RECEIPT + sha256_of(store, etag, str(size), fingerprint)
 
 
 def lock(name: str) -> str:
-    return f"locks/{sha256_of(name)}"
+    return f"{LOCKS}{sha256_of(name)}"
+
+
+def batch(name: str) -> str:
+    """What the keys of all that a batch keeps while it is under way begin with."""
+    return f"{BATCHES}{name}/"
+
+
+def batch_lease(name: str) -> str:
+    """What is held while a run is at work on a batch."""
+    return lock(f"batch {name}")
+
+
+def batch_report(name: str, file: str) -> str:
+    return f"output/batches/{name}/{file}"
 
 
 def marker(delivery_id: str, name: str) -> str:
-    return f"state/{delivery_id}/{name}"
+    return f"{STATE}{delivery_id}/{name}"
+
+
+def corpus_part(kind: str, bucket: str, unique: str) -> str:
+    """An immutable file of the corpus; only its manifest says which files belong to it."""
+    return f"{CORPUS_PARTS}{kind}/{bucket}-{unique}.parquet"
+
+
+def corpus_exclusion(name: str) -> str:
+    """What keeps a document out of the corpus."""
+    return CORPUS_EXCLUDED + sha256_of(_fitted(name))
+
+
+def corpus_report(name: str) -> str:
+    return f"{CORPUS}reports/{name}"
 
 
 def address(mailbox: str, name: str) -> str:

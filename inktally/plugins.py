@@ -46,6 +46,14 @@ def store(uri: str, settings: Settings) -> Store:
     return opened
 
 
+def source(uri: str, settings: Settings) -> Store:
+    """A store that is only read."""
+    if uri.startswith("s3://"):
+        return store(uri, settings)
+    opened: Store = _adapter("stores", "files").build_source(uri, settings)
+    return opened
+
+
 def notifier(settings: Settings) -> Notifier:
     chosen: Notifier = _adapter("notifiers", settings.notifier).build(settings)
     return chosen

@@ -165,3 +165,21 @@ class Counter(Protocol):
     def count(self, documents: Mapping[str, Sequence[Token]]) -> dict[str, WordCounts]:
         """Count the tokens of all documents in one job; same keys out. Raises `CountFailed`."""
         ...
+
+    def count_parts(self, store: Store, tokens: Sequence[str], pictures: Sequence[str], into: str) -> None:
+        """Count Parquet files of the store in one chain of jobs, and write Parquet files below the prefix `into`.
+
+        Files under the keys `tokens`: document (string), word (string), confidence (int32, hundredths of a percent).
+        Files under `pictures`: document (string), one row a picture. Several pictures may show one document, and one
+        without tokens has no words. Words are lower-cased and ordered as `count` does it. Written are, replacing what
+        stood there:
+
+        `into`counts/*.parquet: document, word, count (int64), confidence (int64, sum of hundredths); the rows of a
+        document stand together in one file, by falling count, then by word.
+        `into`totals/*.parquet: word, count (int64, over all pictures), documents (int64, pictures that have the word);
+        by falling count, then by word, over all files in the order of their keys.
+
+        Where there are no rows, there may be no file. Raises `CountFailed`, and `BadSettings` when the Spark there is
+        cannot reach this store.
+        """
+        ...

@@ -16,7 +16,7 @@ from stat import S_ISDIR
 from inktally.errors import AccessDenied, BadSettings, ScratchFull
 
 PREFIX = "scratch-"
-NEXT_LOOK = 0.02  # seconds
+NEXT_LOOK = 0.005  # seconds
 LOCK = ".owner"
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -88,6 +90,10 @@ class Settings(BaseSettings):
 
     spark_remote: str = Field(
         "", description="Spark Connect server, for example sc://127.0.0.1:15002; empty: in-process"
+    )
+    spark_master: str = Field(
+        "",
+        description="Cluster that has the executors of the in-process Spark, for example spark://host:7077",
     )
     spark_memory: str = Field("1g", description="Memory of the in-process Spark")
     count_seconds: float = Field(900.0, gt=0, description="A count of words is stopped after this time")
@@ -194,7 +200,7 @@ class Settings(BaseSettings):
     @classmethod
     def restored(cls, values: Mapping[str, Any]) -> Settings:
         """What `without_secrets` gave; neither the environment's file nor a secret is looked at."""
-        return cls(_env_file=None, **values)  # type: ignore[call-arg]  # pydantic-settings takes it
+        return _restored(json.dumps(values, sort_keys=True))
 
     @field_validator("language", "language_by_prefix")
     @classmethod
@@ -213,6 +219,12 @@ class Settings(BaseSettings):
         except BadSettings as error:
             raise ValueError(str(error)) from error
         return names
+
+
+@lru_cache(maxsize=4)
+def _restored(values: str) -> Settings:
+    """A child reads many pages under the same settings, and to check them takes 5 ms."""
+    return Settings(_env_file=None, **json.loads(values))  # type: ignore[call-arg]  # pydantic-settings takes it
 
 
 def read_settings(**overrides: object) -> Settings:

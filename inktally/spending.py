@@ -7,6 +7,7 @@ machines gives each its share. Days are those of UTC, as they are on the bill.
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +16,16 @@ from pathlib import Path
 
 from inktally.errors import CostCapReached
 
+WIDTH = 12
+"""Digits of a count, blanks included: each is written over the last in one call, which a kill cannot divide."""
+
 
 @dataclass(frozen=True)
 class Ledger:
-    """Today's paid pages, in a file that all processes of this machine share; `price` is in US dollars a page."""
+    """Today's paid pages, in a file that all processes of this machine share; `price` is in US dollars a page.
+
+    A page is counted before it is sent, so whoever is killed in the middle has counted one too many, never too few.
+    """
 
     folder: Path
     pages_a_day: int
@@ -43,17 +50,15 @@ class Ledger:
 
     def _add(self, day: str, pages: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / day).open("a+") as file:
+        with (self.folder / day).open("a+"), (self.folder / day).open("r+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
             spent = int(file.read() or 0)
             if pages > 0 and spent + pages > self.pages_a_day:
                 raise CostCapReached(
                     f"Paid engines have read {spent} pages (${spent * self.price:.2f}) today, and may read "
                     f"{self.pages_a_day}; raise INKTALLY_PAID_PAGES_PER_DAY, or wait for tomorrow."
                 )
-            file.truncate(0)
-            file.write(str(spent + pages))
+            os.pwrite(file.fileno(), b"%*d" % (WIDTH, spent + pages), 0)
 
 
 def _today() -> str:

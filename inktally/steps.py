@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ from inktally.tokens import counted_tokens
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SECONDS, NEXT_TRY_SECONDS = 60.0, 1.0
+PATIENCE_SECONDS, SHORTEST_PAUSE, LONGEST_PAUSE = 60.0, 0.1, 2.0
 
 
 def look(store: Store, upload: Upload) -> Delivery:
@@ -108,6 +109,8 @@ def recognise(
                 when_new()
                 recognition = recogniser.recognise(picture, engine)
                 _patiently(_keep, store, content, engine.fingerprint, recognition)
+            else:  # whoever clears the cache leaves alone what has just been written
+                store.put(key, recognition.model_dump_json().encode())
     return Receipt(
         content=content,
         fingerprint=engine.fingerprint,
@@ -192,11 +195,24 @@ def counts_document(
     )
 
 
+def counts_for(store: Store, delivery: Delivery, counts: CountsDocument) -> CountsDocument:
+    """The counts of one picture as those of another with the same content."""
+    picture = delivery.picture
+    source = {"source": store.address(picture.key), "etag": picture.etag, "version": picture.version}
+    return counts.model_copy(update=source)
+
+
+def reading_of(store: Store, delivery: Delivery, receipt: Receipt, counting: Counting) -> Reading:
+    """What the outputs of a counted picture are made of. Raises `NotFound` when any of it has gone."""
+    recognition = recognition_of(store, receipt)
+    tokens = counted_tokens(recognition, counting)
+    return Reading(recognition, tokens, counts_document(store, delivery, recognition.engine, receipt, counting))
+
+
 def publish(
     store: Store,
     delivery: Delivery,
-    receipt: Receipt,
-    counting: Counting,
+    reading: Reading,
     outputs: Iterable[OutputName],
     pdf_writer: PdfWriter,
     settings: Settings,
@@ -205,19 +221,19 @@ def publish(
 
     Nothing is written for a picture that a newer one has replaced: its outputs have the same names.
     """
-    recognition = recognition_of(store, receipt)
-    tokens = counted_tokens(recognition, counting)
-    document = counts_document(store, delivery, recognition.engine, receipt, counting)
-    reading = Reading(recognition, tokens, document)
-    with scratch_folder(settings.scratch) as folder:
+    with ExitStack() as stack:
         contents: dict[str, bytes | Path] = {}
-        try:
-            for output in outputs:
-                write = OUTPUTS[output].write
-                contents[output] = write(reading) if write else _pdf(store, delivery, recognition, pdf_writer, folder)
-        except (NotFound, Overwritten) as error:
-            logger.warning("no PDF can be made of %s any more: %s", delivery.upload.key, error)
-            return {}
+        for output in outputs:
+            write = OUTPUTS[output].write
+            if write:
+                contents[output] = write(reading)
+                continue
+            folder = stack.enter_context(scratch_folder(settings.scratch))
+            try:
+                contents[output] = _pdf(store, delivery, reading.recognition, pdf_writer, folder)
+            except (NotFound, Overwritten) as error:
+                logger.warning("no PDF can be made of %s any more: %s", delivery.upload.key, error)
+                return {}
         if _replaced(store, delivery):
             logger.warning("%s has been replaced; its outputs are left to the newer picture", delivery.upload.key)
             return {}
@@ -373,14 +389,15 @@ def _mark(store: Store, marker: str, content: bytes) -> None:
 
 def _patiently(write: Callable[..., object], *arguments: Any, **options: Any) -> None:
     """Write down what was dear, or cannot be undone, and so must not be done again: try for a minute."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
+    give_up, pause = time.monotonic() + PATIENCE_SECONDS, SHORTEST_PAUSE
     while True:
         try:
             write(*arguments, **options)
         except StoreDown:
             if time.monotonic() > give_up:
                 raise
-            time.sleep(NEXT_TRY_SECONDS)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
         else:
             return
 

@@ -33,16 +33,16 @@ class TrustedKeys(WritableFileSystem):
 
     def read_path(self, path: str, **_: bool) -> bytes:  # type: ignore[override]  # Prefect asks with _sync=True
         """Raises `ValueError` for a record that we would not have written."""
-        record = json.loads(self.inner.read_path(_record(path), _sync=True))
+        record = json.loads(self.inner.read_path(record_of(path), _sync=True))
         if record["serializer"] != PLAIN_JSON.model_dump() or Path(record["storage_key"]).name != path:
             raise ValueError(f"The record {path} was not written by Inktally.")
         return json.dumps({"storage_key": record["storage_key"], "serializer": PLAIN_JSON.model_dump()}).encode()
 
     def write_path(self, path: str, content: bytes, **_: bool) -> None:  # type: ignore[override]
-        self.inner.write_path(_record(path), content=content, _sync=True)
+        self.inner.write_path(record_of(path), content=content, _sync=True)
 
 
-def _record(key: str) -> str:
+def record_of(key: str) -> str:
     return f"keys/{key}"
 
 
@@ -55,7 +55,7 @@ def cached_receipt(delivery: Delivery, engine: Engine) -> Receipt | None:
 
     Raises `BadResult` for one that cannot be used, because it is no receipt of ours or its recognition has gone.
     """
-    storage, key = _result_storage_block(delivery.upload.store), recognition_key(delivery, engine)
+    storage, key = result_storage_block(delivery.upload.store), recognition_key(delivery, engine)
     try:
         TrustedKeys(inner=storage).read_path(key)
         result = storage.read_path(key, _sync=True)
@@ -87,7 +87,7 @@ def recognition_cache(store: str) -> dict[str, Any]:
     """The options that make a task cache recognitions of the pictures in `store`."""
     locks = StoreLockManager(wiring.store(store), wiring.settings().lease_seconds)
     policy = CacheKeyFnPolicy(cache_key_fn=_key_of_task).configure(
-        key_storage=TrustedKeys(inner=_result_storage_block(store)), lock_manager=locks, isolation_level="SERIALIZABLE"
+        key_storage=TrustedKeys(inner=result_storage_block(store)), lock_manager=locks, isolation_level="SERIALIZABLE"
     )
     return {
         "cache_policy": policy,
@@ -101,7 +101,7 @@ def _key_of_task(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
     return recognition_key(parameters["delivery"], parameters["engine"])
 
 
-def _result_storage_block(store: str) -> Any:
+def result_storage_block(store: str) -> Any:
     try:
         return resolve_result_storage(_result_storage(store), _sync=True)  # type: ignore[call-arg]
     except ValueError as error:

@@ -19,39 +19,50 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from inktally.batch.summary import Summary
 from inktally.document import CountedWord, Outcome, WordCounts, sha256_of
 
 logger = logging.getLogger(__name__)
 
 TOP_WORDS = 20  # of a single picture
+MOST_FAILURES = 100  # of a batch
 FEW_WORDS = 5  # of each among several
 NEXT_UPDATE = 1.0  # seconds
 
 
 class Progress:
-    """The share of a run's pictures that have been answered, as an artifact that moves.
+    """The share of a run's pictures that are done, as an artifact that moves; of a single one there is none.
 
     That an artifact cannot be written is logged and harms no picture.
     """
 
-    def __init__(self, pictures: int) -> None:
+    def __init__(self, pictures: int = 0) -> None:
         self._pictures = pictures
         self._done = 0
         self._told = 0.0
         self._artifact: Any = None
         if pictures > 1:
-            with _harmless():
-                self._artifact = create_progress_artifact(
-                    progress=0.0, key="pictures", description=f"{pictures} pictures, answered so far"
-                )
+            self._begin(pictures)
 
     def advance(self, pictures: int) -> None:
-        self._done += pictures
-        now = monotonic()
-        if self._artifact is not None and (now - self._told >= NEXT_UPDATE or self._done == self._pictures):
+        self.show(self._done + pictures, self._pictures)
+
+    def show(self, done: int, pictures: int) -> None:
+        """How many of how many; the latter may become known late."""
+        self._done, now = done, monotonic()
+        if self._artifact is None and self._pictures != pictures and pictures > 1:
+            self._pictures = pictures
+            self._begin(pictures)
+        if self._artifact is not None and (now - self._told >= NEXT_UPDATE or done == pictures):
             self._told = now
             with _harmless():
-                update_progress_artifact(self._artifact, progress=100.0 * self._done / self._pictures)
+                update_progress_artifact(self._artifact, progress=min(100.0, 100.0 * done / pictures))
+
+    def _begin(self, pictures: int) -> None:
+        with _harmless():
+            self._artifact = create_progress_artifact(
+                progress=0.0, key="pictures", description=f"{pictures:,} pictures, done so far"
+            )
 
 
 @contextmanager
@@ -65,7 +76,7 @@ def _harmless() -> Iterator[None]:
 @task(name="show", task_run_name="show {name}", persist_result=False)
 def show_words(name: str, outcome: Outcome, counts: WordCounts | None) -> None:
     """Artifacts of one picture: its top words as a table, and links to its outputs."""
-    slug, shown = artifact_key(name), _markdown(name)
+    slug, shown = artifact_key(name), markdown(name)
     create_table_artifact(
         table=[entry.model_dump() for entry in _top(counts, TOP_WORDS)],
         key=f"words-{slug}",
@@ -95,6 +106,26 @@ def show_pictures(pictures: dict[str, tuple[Outcome, WordCounts | None]]) -> Non
     )
 
 
+@task(name="show", persist_result=False)
+def show_batch(summary: Summary) -> None:
+    """Artifacts of a batch: its top words, and the pictures that were not counted."""
+    tally, links = summary.tally, ", ".join(_link(address) for address in summary.reports.values())
+    create_table_artifact(
+        table=[{"word": total.word, "count": total.count, "pictures": total.documents} for total in summary.top],
+        key="batch-words",
+        description=f"{tally.answered:,} pictures, {tally.words:,} words, {summary.distinct:,} distinct: {links}",
+    )
+    if summary.failures:
+        create_table_artifact(
+            table=[
+                {"picture": failure.picture, "problem": failure.problem.message}
+                for failure in summary.failures[:MOST_FAILURES]
+            ],
+            key="batch-failures",
+            description=f"{tally.rejected:,} pictures cannot be read, {tally.failed + tally.unanswered:,} failed",
+        )
+
+
 def _top(counts: WordCounts | None, most: int) -> tuple[CountedWord, ...]:
     return counts.words[:most] if counts else ()
 
@@ -106,7 +137,7 @@ def _title(output: str) -> str:
 def _link(address: str) -> str:
     """In Markdown, which the cells of tables understand, too."""
     url = address if "://" in address else Path(address).as_uri()
-    return f"[{_markdown(Path(address).name)}](<{quote(url, safe=':/%')}>)"
+    return f"[{markdown(Path(address).name)}](<{quote(url, safe=':/%')}>)"
 
 
 def artifact_key(name: str) -> str:
@@ -115,5 +146,6 @@ def artifact_key(name: str) -> str:
     return f"{readable}-{sha256_of(name)[:8]}".lstrip("-")
 
 
-def _markdown(text: str) -> str:
+def markdown(text: str) -> str:
+    """`text` as Markdown that shows it as it is, on one line."""
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~-])", r"\\\1", " ".join(text.split()))

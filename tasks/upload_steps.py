@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from prefect import State, task
-from prefect.client.schemas.objects import TaskRun
-from prefect.context import TaskRunContext
+from prefect import task
 from prefect.runtime import task_run
-from prefect.tasks import Task, exponential_backoff
 
 from inktally import steps
 from inktally.document import After, Counting, Delivery, Engine, Outcome, OutputName, Problem, Receipt
-from inktally.errors import is_retryable
 from tasks import wiring
+from tasks.retrying import RETRIES, for_each
 
 RECOGNITION_TAG = "inktally-recognition"  # a concurrency limit of this name holds across all runs and workers
 
@@ -51,47 +47,11 @@ class Closing(NamedTuple):
     outcome: Outcome
 
 
-def _is_worth_a_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, BaseException) and is_retryable(error)
-
-
 def _named() -> str:
     """The step, and the pictures it is taken for."""
     items = task_run.parameters["pictures"]
     more = f" and {len(items) - 1} more" if len(items) > 1 else ""
     return f"{task_run.task_name} {items[0].delivery.upload.short_name}{more}"
-
-
-def _for_each(step: Callable[[Any], Any], pictures: Sequence[Any]) -> list[Any]:
-    """Take a step for each; the results, or errors in their place.
-
-    An error that is worth a retry is raised while there are retries: then the step is taken again for all, and finds
-    what was done. So is the error of a picture that is alone, for Prefect to show.
-    """
-    results = [_result_or_error(step, picture) for picture in pictures]
-    errors = [result for result in results if isinstance(result, Exception)]
-    context = TaskRunContext.get()
-    is_last = context is None or context.task_run.run_count > context.task.retries
-    worth_a_retry = [error for error in errors if is_retryable(error) and not is_last]
-    for error in worth_a_retry or (errors if len(pictures) == 1 else []):
-        raise error
-    return results
-
-
-def _result_or_error(step: Callable[[Any], Any], picture: Any) -> Any:
-    try:
-        return step(picture)
-    except Exception as error:  # noqa: BLE001 - the flow decides by its type
-        return error
-
-
-RETRIES: dict[str, Any] = {
-    "retries": 3,
-    "retry_delay_seconds": exponential_backoff(backoff_factor=1),
-    "retry_jitter_factor": 0.5,
-    "retry_condition_fn": _is_worth_a_retry,
-}
 
 
 @task(name="recognise", task_run_name="recognise {delivery.upload.short_name}", tags=[RECOGNITION_TAG], **RETRIES)
@@ -116,19 +76,20 @@ FOR_EACH: dict[str, Any] = {"task_run_name": _named, "persist_result": False, **
 @task(name="publish", **FOR_EACH)
 def publish(pictures: list[Answer]) -> list[dict[str, str] | Exception]:
     """Write the outputs of pictures; their names and addresses."""
-    return _for_each(_publish, pictures)
+    return for_each(_publish, pictures)
 
 
 def _publish(picture: Answer) -> dict[str, str]:
     delivery, _, receipt, counting, outputs = picture
     store = wiring.store(delivery.upload.store)
-    return steps.publish(store, delivery, receipt, counting, outputs, wiring.pdf_writer(), wiring.settings())
+    reading = steps.reading_of(store, delivery, receipt, counting)
+    return steps.publish(store, delivery, reading, outputs, wiring.pdf_writer(), wiring.settings())
 
 
 @task(name="announce", **FOR_EACH)
 def announce(pictures: list[Answer]) -> list[str | Exception | None]:
     """Mail the counts of pictures; the recipients."""
-    return _for_each(_announce, pictures)
+    return for_each(_announce, pictures)
 
 
 def _announce(picture: Answer) -> str | None:
@@ -140,7 +101,7 @@ def _announce(picture: Answer) -> str | None:
 @task(name="dispose", **FOR_EACH)
 def dispose(pictures: list[Disposal]) -> list[Exception | None]:
     """Keep, archive or delete pictures."""
-    return _for_each(_dispose, pictures)
+    return for_each(_dispose, pictures)
 
 
 def _dispose(picture: Disposal) -> None:
@@ -151,7 +112,7 @@ def _dispose(picture: Disposal) -> None:
 @task(name="reject", **FOR_EACH)
 def reject(pictures: list[Rejection]) -> list[str | Exception | None]:
     """Tell what is wrong with pictures and move them to failed/; the recipients."""
-    return _for_each(_reject, pictures)
+    return for_each(_reject, pictures)
 
 
 def _reject(picture: Rejection) -> str | None:
@@ -164,7 +125,7 @@ def _reject(picture: Rejection) -> str | None:
 @task(name="answer", **FOR_EACH)
 def answer(pictures: list[Closing]) -> list[Exception | None]:
     """Write down that pictures have been answered."""
-    return _for_each(_answer, pictures)
+    return for_each(_answer, pictures)
 
 
 def _answer(picture: Closing) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from inktally import plugins
+from inktally.batch.place import Place, place_of
 from inktally.outputs import pdf
 from inktally.ports import Counter, Notifier, PdfWriter, Recogniser, Store
 from inktally.settings import Settings, read_settings
@@ -24,6 +25,13 @@ def store_is_chosen() -> bool:
 def store(uri: str) -> Store:
     """The store at s3://bucket or in a folder."""
     return plugins.store(uri, settings())
+
+
+@lru_cache
+def place(pictures: str, results: str = "") -> Place:
+    """Where a batch's pictures lie and its results go: as is said, else as the settings choose, else where they lie."""
+    chosen = results or (settings().store if store_is_chosen() or not pictures.startswith("s3://") else "")
+    return place_of(pictures, chosen, settings())
 
 
 @lru_cache

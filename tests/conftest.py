@@ -1,7 +1,27 @@
-"""Fixtures that all tests share: the S3 servers of tests/servers.py."""
+"""What all tests share: the S3 servers of tests/servers.py, and the processes of tests/side_by_side.py."""
 
 from __future__ import annotations
 
-from tests.servers import ceph, moto, s3, s3_environment
+import signal
 
-__all__ = ["ceph", "moto", "s3", "s3_environment"]
+from tests.servers import ceph, moto, s3, s3_environment
+from tests.side_by_side import (
+    pytest_collection_modifyitems,
+    pytest_runtest_protocol,
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_make_scheduler,
+)
+
+__all__ = [
+    "ceph",
+    "moto",
+    "pytest_collection_modifyitems",
+    "pytest_runtest_protocol",
+    "pytest_xdist_auto_num_workers",
+    "pytest_xdist_make_scheduler",
+    "s3",
+    "s3_environment",
+]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background; what tests start would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import cycle
 
 import numpy as np
@@ -34,23 +35,21 @@ class Sheet:
 
     def prose(self, left: int, top: int, width: int, lines: int, *, size: int = 24, pitch: int = 34) -> None:
         """Lines filled with words, ragged on the right."""
-        font = ImageFont.load_default(size)
         for number in range(lines):
             text = next(self._prose)
-            while font.getlength(f"{text} {(word := next(self._prose))}") < width:
+            while _length(f"{text} {(word := next(self._prose))}", size) < width:
                 text += f" {word}"
             self.line(left, top + number * pitch, text, size=size)
 
     def line(self, left: int, top: int, text: str, *, size: int = 24) -> None:
-        font = ImageFont.load_default(size)
         self.lines += 1
         for number, word in enumerate(text.split(" "), 1):
-            x0, _, x1, _ = (round(side) for side in self._draw.textbbox((left, top), word, font=font))
-            self._draw.text((left, top), word, fill="black", font=font)
-            box = Box(left=x0, top=top, width=x1 - x0, height=round(1.2 * size))
+            ink, x, y = _inked(word, size)
+            self._draw.bitmap((left + x, top + y), ink, fill="black")
+            box = Box(left=left + x, top=top, width=ink.width, height=round(1.2 * size))
             place = {"page": 1, "block": 1, "paragraph": 1, "line": self.lines, "word": number}
             self.words.append(Word(text=word, confidence=90.0, box=box, **place))
-            left = round(left + font.getlength(word + " "))
+            left = round(left + _length(word + " ", size))
 
     def rectangle(self, left: int, top: int, right: int, bottom: int) -> None:
         self._draw.rectangle((left, top, right, bottom), fill="black")
@@ -62,3 +61,18 @@ class Sheet:
     def words_by_line(self) -> list[Word]:
         """The words as an engine gives them that knows nothing of columns: by height, then from left to right."""
         return sorted(self.words, key=lambda word: (word.box.top, word.box.left))
+
+
+@cache
+def _length(text: str, size: int) -> float:
+    return ImageFont.load_default(size).getlength(text)
+
+
+@cache
+def _inked(word: str, size: int) -> tuple[Image.Image, int, int]:
+    """A word as a mask, and how far it stands from where it is set: right and down. Most words are set many times."""
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = (round(side) for side in font.getbbox(word))
+    mask = Image.new("L", (right - left, bottom - top))
+    ImageDraw.Draw(mask).text((-left, -top), word, fill="white", font=font)
+    return mask, left, top

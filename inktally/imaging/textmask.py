@@ -155,7 +155,8 @@ def _pitch(letters: Mask, letter: float) -> float:
     shortest, longest = int(SHORTEST_PITCH * letter), int(LONGEST_PITCH * letter)
     alike = alike[shortest - 1 : longest + 1]
     peaks = 1 + np.flatnonzero((alike[1:-1] >= alike[:-2]) & (alike[1:-1] >= alike[2:]))
-    if not peaks.size:
+    peaks = peaks[alike[peaks] > 0]
+    if not peaks.size:  # a single line resembles nothing
         return 2 * letter
     return float(shortest - 1 + peaks[alike[peaks] >= 0.7 * alike[peaks].max()][0])
 

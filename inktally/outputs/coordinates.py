@@ -72,6 +72,8 @@ def _tokens_by_word(tokens: Iterable[Token]) -> defaultdict[int, list[str]]:
 
 
 def _escaped(text: str) -> str:
+    if text.isprintable() and "\\" not in text:
+        return text
     named = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
     return "".join(
         named.get(character)

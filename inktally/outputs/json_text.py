@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+_compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # made once: there are thousands of entries
+
 
 def by_lines(document: Mapping[str, object]) -> bytes:
     """UTF-8 JSON with one field a line, and one entry a line in lists of objects."""
@@ -16,7 +18,3 @@ def _entries(value: object) -> str:
     if not (isinstance(value, list) and value and isinstance(value[0], dict)):
         return _compact(value)
     return "[\n" + ",\n".join(f"    {_compact(entry)}" for entry in value) + "\n  ]"
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -24,6 +24,8 @@ from inktally.reading.deposit import leave
 from inktally.reading.pages import PageRead, PageRequest
 from inktally.settings import Settings
 
+NO_LETTERS: Boxes = np.empty((0, 4), np.float32)
+
 
 def read_page(**request: Any) -> dict[str, Any]:
     """Answer a `PageRequest` with a `PageRead`, both as JSON has them.
@@ -49,7 +51,11 @@ def _text_layer(decoded: DecodedPage, number: int) -> PageRead | None:
 
 
 class _Sheet:
-    """One page under way: as it came in, made ready, and how each engine has fared with it."""
+    """One page under way: as it came in, made ready, and how each engine has fared with it.
+
+    To look for letters takes a tenth of the time of a page. Where that was not done while the page was made ready,
+    and nobody else could be asked, it is not judged how well it was read.
+    """
 
     def __init__(self, image: PageImage, asked: PageRequest, settings: Settings) -> None:
         self._image = image
@@ -58,9 +64,13 @@ class _Sheet:
         self._prepared = prepare(image) if settings.imaging else _unprepared(image)
         self._languages = _languages(self._prepared.image, asked, settings)
         self._sections = split(self._prepared.image) if settings.imaging else []
-        known = self._prepared.letters
-        self._letters = letters(self._prepared.image) if known is None else known
+        self._is_judged = settings.imaging or len(asked.engines) > 1 or bool(asked.deposit)
+        self._letters = self._found_letters() if self._is_judged else NO_LETTERS
         self._history: list[str] = []
+
+    def _found_letters(self) -> Boxes:
+        known = self._prepared.letters
+        return letters(self._prepared.image) if known is None else known
 
     def read(self) -> PageRead:
         kept = self._kept()
@@ -95,7 +105,7 @@ class _Sheet:
         identity = self._asked.engines[name].model_copy(update={"languages": self._languages})
         text = engine.read(self._prepared.image, identity)
         found = attempt(name, text.words, self._letters, self._languages)
-        self._history.append(f"{name} {found.quality:.2f}")
+        self._history.append(f"{name} {found.quality:.2f}" if self._is_judged else name)
         return found
 
     def _better(self, kept: Attempt | None, found: Attempt) -> Attempt:
@@ -126,7 +136,7 @@ class _Sheet:
             languages=self._languages,
             engine=kept.engine if kept else "",
             reason=", ".join(self._history),
-            quality=round(kept.quality, 4) if kept else None,
+            quality=round(kept.quality, 4) if kept and self._is_judged else None,
             steps=steps,
             sections=tuple(sections),
         )

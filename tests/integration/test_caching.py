@@ -16,6 +16,7 @@ from prefect.locking.protocol import LockManager
 from inktally import plugins
 from inktally.settings import read_settings
 from tasks.locking import StoreLockManager
+from tests.prefect_servers import new_server
 
 HOLD = """
     import sys, time
@@ -113,8 +114,13 @@ RACE = """
 
 def test_two_processes_run_one_body_and_the_record_is_plain_json(tmp_path: Path) -> None:
     program = [sys.executable, "-c", textwrap.dedent(RACE), str(tmp_path)]
-    racers = [subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for _ in range(2)]
-    answers = [racer.communicate(timeout=90)[0].splitlines()[-1] for racer in racers]
+    (tmp_path / "prefect").mkdir()
+    prefect = new_server(tmp_path / "prefect")
+    with prefect.running():
+        racers = [
+            subprocess.Popen(program, env=prefect.environment, stdout=subprocess.PIPE, text=True) for _ in range(2)
+        ]
+        answers = [racer.communicate(timeout=90)[0].splitlines()[-1] for racer in racers]
     assert [json.loads(answer) for answer in answers] == [{"answer": 42}] * 2
     assert (tmp_path / "bodies").read_text() == "ran\n"
     record = json.loads((tmp_path / "results" / "the-key").read_bytes())

@@ -410,6 +410,7 @@ def test_a_message_recorded_on_the_wire_and_sent_again_starts_no_run(lasting: Ru
     assert len(lasting.runs.uploads) == begun
 
 
+@pytest.mark.alone
 def test_the_answer_comes_within_50_ms(tmp_path: Path) -> None:
     with running_receiver(settings_for(tmp_path)) as receiver:
         post(receiver, messages.s3())

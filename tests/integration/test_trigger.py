@@ -112,6 +112,7 @@ def test_objects_that_are_no_pictures_start_no_run(prefect: PrefectServer, recei
     assert uploads_of(prefect, "output/none/") == []
 
 
+@pytest.mark.alone
 def test_the_answer_comes_within_50_ms_while_prefect_is_at_work(receiver: httpx.Client) -> None:
     seconds = []
     for n in range(300):

@@ -27,8 +27,9 @@ from prefect.states import Cancelling
 
 from deployments import supervised_run
 from deployments.warm_worker import WarmJobConfiguration
-from tests.e2e.machine import QUIET, eventually, server_environment
-from tests.servers import answers, free_port, process, wait_until
+from tests.e2e.machine import QUIET, eventually
+from tests.prefect_servers import new_server, running_postgres
+from tests.servers import wait_until
 
 FLOW = '''
 import json, os, time
@@ -137,12 +138,11 @@ class Worker:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    home, port = tmp_path_factory.mktemp("prefect"), free_port()
-    command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with server_environment(PREFECT_HOME=home), process(command, home / "server.log") as running:
-        address = f"http://127.0.0.1:{port}/api"
-        wait_until(lambda: answers(f"{address}/health"), running)
-        yield address
+    """On PostgreSQL where there is one: on SQLite two runs that begin at once now and then wait for it for a minute."""
+    with running_postgres() as database:
+        made = new_server(tmp_path_factory.mktemp("prefect"), database)
+        with made.running():
+            yield made.api
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +191,7 @@ def test_a_run_is_forked_and_leads_a_process_group(worker: Worker) -> None:
     assert worker.client.read_flow_run(run.id).infrastructure_pid == str(facts["pid"])
 
 
+@pytest.mark.alone
 def test_a_run_begins_within_a_second_or_two_although_the_worker_asks_every_ten(worker: Worker) -> None:
     begun = time.time()
     worker.begin("quick")
@@ -208,7 +209,7 @@ def test_a_runs_own_variables_are_gone_with_it(worker: Worker) -> None:
 def test_the_settings_of_prefect_in_a_runs_variables_hold_for_it_alone(worker: Worker) -> None:
     runs = [worker.begin("silent", env={"PREFECT_LOGGING_LEVEL": "ERROR"}), worker.begin("told")]
     assert all(worker.end_of(run).is_completed() for run in runs)
-    eventually(lambda: "printed by silent" in worker.log.read_text())
+    eventually(lambda: all(words in worker.log.read_text() for words in ("printed by silent", "logged by told")))
     assert worker.log.read_text().count("logged by told") == 1
     assert "logged by silent" not in worker.log.read_text()
 
@@ -224,6 +225,7 @@ def test_what_a_run_prints_is_not_shown_when_it_shall_not_be(worker: Worker) -> 
     assert "printed by quiet" not in worker.log.read_text()
 
 
+@pytest.mark.alone
 def test_runs_go_side_by_side_up_to_the_limit_and_the_next_follows_at_once(worker: Worker) -> None:
     eventually(worker.is_idle)
     runs = [worker.begin(f"parallel-{number}", seconds=3) for number in range(LIMIT + 1)]

@@ -33,7 +33,7 @@ the bread was being brought out, brown and still too hot to
 hold, on long boards carried between two boys and a girl."""
 
 
-def page_of_prose(size: int = 36, lines: int = 28) -> Pixels:
+def page_of_prose(size: int = 36, lines: int = 16) -> Pixels:
     """An upright grey page, black on white, with letters of `size` pixels to the em."""
     text = "\n".join((PROSE.splitlines() * 3)[:lines])
     font = ImageFont.load_default(size)
@@ -125,7 +125,7 @@ def spoiled(name: str, pixels: Pixels) -> Pixels:
 
 @pytest.mark.parametrize("fault", ["turned", "skewed", "turned and skewed", "small", "bent"])
 def test_boxes_lead_back_to_where_things_are_on_the_page_that_came_in(fault: str) -> None:
-    page, _ = marked(page_of_prose(), 150, 36 * 36)
+    page, _ = marked(page_of_prose(), 150, 36 * 22)
     came_in = spoiled(fault, page)
     prepared = prepare(PageImage(came_in, dpi=0))
     assert len(prepared.steps) > 1
@@ -178,7 +178,7 @@ def test_small_text_is_enlarged_and_its_resolution_with_it() -> None:
 
 
 def test_huge_text_is_reduced() -> None:
-    prepared = prepare(PageImage(page_of_prose(130, lines=10), dpi=0))
+    prepared = prepare(PageImage(page_of_prose(130, lines=5), dpi=0))
     assert parameter(prepared, "scale", "factor") < 0.6
 
 

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from inktally.document import Box, Section, Word
 from inktally.imaging.page import PageImage
@@ -35,6 +36,15 @@ def test_a_plain_page_is_one_body_that_covers_all_of_it(sheet: Sheet) -> None:
 
 def test_a_white_page_is_one_body(sheet: Sheet) -> None:
     assert kinds(sheet) == ["body"]
+
+
+def test_a_single_line_is_one_body() -> None:
+    pixels = np.full((2339, 1654), 255, np.uint8)
+    line = "CPU, of which about 0.4 s is Python's garbage collection."
+    drawn = Image.new("L", (1654, 80), 255)
+    ImageDraw.Draw(drawn).text((200, 10), line, 25, ImageFont.load_default(65))
+    pixels[200:280] = np.asarray(drawn)
+    assert [section.kind for section in split(PageImage(pixels))] == ["body"]
 
 
 def test_columns_are_read_one_after_the_other(sheet: Sheet) -> None:

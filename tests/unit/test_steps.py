@@ -129,7 +129,8 @@ class Desk:
 
     def publish_read(self, delivery: Delivery, receipt: Receipt, names: str = "") -> dict[str, str]:
         outputs = chosen(names or self.settings.outputs)
-        return steps.publish(self.store, delivery, receipt, COUNTING, outputs, self.pdf_writer, self.settings)
+        reading = steps.reading_of(self.store, delivery, receipt, COUNTING)
+        return steps.publish(self.store, delivery, reading, outputs, self.pdf_writer, self.settings)
 
     def announce(self, delivery: Delivery) -> str | None:
         receipt = self.recognise(delivery)

@@ -7,14 +7,15 @@ costs: docs/decisions/0003-words-reach-spark-as-a-file.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Timer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from inktally.counters.spark.jvm import Running
-from inktally.counters.spark.session import shared_session
+from inktally.counters.spark.parts import count_parts
+from inktally.counters.spark.session import session_for_big_jobs, shared_session
 from inktally.document import CountedWord, Token, WordCounts
 from inktally.errors import CountFailed, InktallyError
 from inktally.scratch import scratch_folder
@@ -23,6 +24,10 @@ from inktally.settings import Settings
 if TYPE_CHECKING:
     import pyarrow
     from pyspark.sql import SparkSession
+
+    from inktally.ports import Store
+
+Result = TypeVar("Result")
 
 LOWER_BY_ICU = "spark.sql.icu.caseMappings.enabled"
 FIRST_AFTER_LATIN = "\u0370"
@@ -57,19 +62,32 @@ class SparkCounter:
         """
         if not any(documents.values()):
             return {name: WordCounts(words=()) for name in documents}
+        return self._limited(lambda running: _count(running.session, documents, self._settings.scratch))
+
+    def count_parts(self, store: Store, tokens: Sequence[str], pictures: Sequence[str], into: str) -> None:
+        """In a session of its own on the same Spark, set up for big jobs; as long as `count` at most."""
+
+        def job(running: Running) -> None:
+            with session_for_big_jobs(running, self._settings) as session:
+                count_parts(session, store, self._settings, tokens, pictures, into)
+
+        self._limited(job)
+
+    def _limited(self, job: Callable[[Running], Result]) -> Result:
+        """What the job gives. Raises `CountFailed` when it takes too long; after a failure the session is ended."""
         running = self._begin()
         limit = Timer(self._settings.count_seconds, self._session.end, (running,))
         limit.daemon = True
         limit.start()
         try:
-            session = running.result(self._settings.count_seconds).session
-            return _count(session, documents, self._settings.scratch)
+            return job(running.result(self._settings.count_seconds))
         except InktallyError:
             self._session.end(running)
             raise
         except Exception as error:
+            reason = _summary(error)  # asks the JVM, while there is one
             self._session.end(running)
-            raise CountFailed(f"Spark did not count the words: {_summary(error)}") from error
+            raise CountFailed(f"Spark did not count the words: {reason}") from error
         finally:
             limit.cancel()
 

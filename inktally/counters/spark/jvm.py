@@ -33,14 +33,15 @@ OPTIONS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.catalogImplementation": "in-memory",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.shuffle.partitions": "1",
     "spark.sql.icu.caseMappings.enabled": "false",  # ICU takes a second to get ready; a job that needs it asks for it
 }
+ALONE = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+"""Of a Spark without other machines."""
+
 JVM_OPTIONS = (
     "-XX:TieredStopAtLevel=1",  # the quick compiler only: the JVM is to be ready soon, not to run for days
     "-XX:+UseSerialGC",
@@ -72,7 +73,7 @@ def launch(settings: Settings) -> Running:
 
     if SparkContext._active_spark_context:  # noqa: SLF001 - there is no other way to ask
         return Running(SparkSession.builder.getOrCreate(), lambda: None)
-    variables = _variables(settings)
+    variables, options = _variables(settings), _options(settings)
     logging.getLogger().addFilter(_is_no_complaint_of_py4j)
     leftovers = ExitStack()  # before there is a JVM: whenever this process ends, there will be nothing left
     atexit.register(leftovers.close)
@@ -86,9 +87,9 @@ def launch(settings: Settings) -> Running:
 
     folder = leftovers.enter_context(scratch_folder(settings.scratch.absolute()))
     try:
-        jvm = _start(folder, variables)
+        jvm = _start(folder, variables, options)
         leftovers.callback(_kill, jvm)
-        return Running(_session(_gateway(folder, jvm)), end)
+        return Running(_session(_gateway(folder, jvm), options, variables), end)
     except Exception as error:
         why = _last_words(folder / SAID) or str(error)
         _stop_spark()
@@ -97,27 +98,32 @@ def launch(settings: Settings) -> Running:
         raise CountFailed(f"Spark did not start: {why}") from error
 
 
+def _options(settings: Settings) -> dict[str, str]:
+    return OPTIONS | ({"spark.master": settings.spark_master} if settings.spark_master else ALONE)
+
+
 def _variables(settings: Settings) -> dict[str, str]:
     """What Spark's start reads from the environment. A SPARK_HOME of the user's own comes first."""
     prepared = prepared_spark(settings.class_data.absolute(), find_java())
     pyspark = find_spec("pyspark")
     home = prepared if prepared.is_dir() else Path(str(pyspark and pyspark.origin)).parent
+    cluster = settings.spark_master  # whose machines have addresses and perhaps a Python of their own
     return {
         "SPARK_HOME": os.environ.get("SPARK_HOME", str(home)),
         "SPARK_DRIVER_MEMORY": settings.spark_memory,
         "SPARK_SUBMIT_OPTS": " ".join(JVM_OPTIONS),
-        "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_CONNECT_MODE": "0",
-        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable) if cluster else sys.executable,
+        **({} if cluster else {"SPARK_LOCAL_IP": "127.0.0.1"}),
     }
 
 
-def _start(folder: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(folder: Path, variables: Mapping[str, str], options: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """The JVM ends by itself when its standard input does, that is, however this process dies."""
-    options = [f"--conf={name}={value}" for name, value in OPTIONS.items()]
+    told = [f"--conf={name}={value}" for name, value in options.items()]
     with (folder / SAID).open("wb") as said:
         return subprocess.Popen(
-            [f"{variables['SPARK_HOME']}/bin/spark-submit", *options, "pyspark-shell"],
+            [f"{variables['SPARK_HOME']}/bin/spark-submit", *told, "pyspark-shell"],
             stdin=subprocess.PIPE,
             stdout=said,
             stderr=subprocess.STDOUT,
@@ -146,12 +152,15 @@ def _gateway(folder: Path, jvm: subprocess.Popen[bytes]) -> Any:
         return launch_gateway()  # type: ignore[no-untyped-call]
 
 
-def _session(gateway: Any) -> SparkSession:
+def _session(gateway: Any, options: Mapping[str, str], variables: Mapping[str, str]) -> SparkSession:
+    """A cluster's spark-defaults.conf holds for what is no option of ours; alone, there is none."""
     from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
-    conf = SparkConf(loadDefaults=False).setAll(list(OPTIONS.items()))
-    return SparkSession(SparkContext(conf=conf, gateway=gateway))
+    conf = SparkConf(loadDefaults=False) if options.keys() >= ALONE.keys() else SparkConf(_jvm=gateway.jvm)
+    context = SparkContext(conf=conf.setAll(list(options.items())), gateway=gateway)
+    context.pythonExec = variables["PYSPARK_PYTHON"]
+    return SparkSession(context)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from inktally.document import StoredObject
 from inktally.errors import AccessDenied, BadSettings, InktallyError, NotFound, Overwritten, StoreDown
 from inktally.settings import Settings
 from inktally.stores.files.notes import Note, Notes, state
-from inktally.stores.files.places import Places, sync
+from inktally.stores.files.places import Places, name_of, sync
 
 CHUNK = 1 << 20
 LOOKS = 10
@@ -35,12 +35,18 @@ def build(uri: str, settings: Settings) -> FilesStore:  # noqa: ARG001 - a folde
     return FilesStore(Path(uri).expanduser().resolve())
 
 
+def build_source(uri: str, settings: Settings) -> FilesStore:
+    """A folder of somebody else's, which is only read: what we note down about its files lies in our cache."""
+    root = Path(uri).expanduser().resolve()
+    return FilesStore(root, settings.cache.absolute() / "folders" / name_of(str(root)))
+
+
 class FilesStore:
     """A `Store`. The folder is made by the first write; one that is missing is simply empty."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, own: Path | None = None) -> None:
         self._root = root
-        self._places = Places(root)
+        self._places = Places(root, own)
         self._notes = Notes(self._places)
 
     @property

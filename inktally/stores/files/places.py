@@ -33,11 +33,11 @@ NO_PLACE = {
 
 
 class Places:
-    """The paths below one folder, which is given with all links resolved."""
+    """The paths below one folder, which is given with all links resolved; `own` is for what we note down about it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, own: Path | None = None) -> None:
         self.root = root
-        self.own = root / OWN
+        self.own = own or root / OWN
         self.staging = self.own / "tmp"
         self.objects = self.own / "objects"
 

@@ -1,0 +1,91 @@
+"""Where the pictures of a batch lie, and where its results go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from pydantic import Field
+
+from inktally import keys, plugins
+from inktally.arguments import is_picture
+from inktally.batch.mounted import Mounted
+from inktally.document import StoredObject, Value, sha256_of
+from inktally.errors import NotFound
+from inktally.ports import Store
+from inktally.settings import Settings
+
+HIDDEN = "."
+
+
+class Place(Value):
+    """The pictures below a prefix of one store, whose results go to the same store or to another.
+
+    Those of another store appear in the results' own below `mount`, as if they had been uploaded there.
+    """
+
+    store: str = Field(title="Store", description="Where results go: s3://bucket, or a folder")
+    source: str = Field(title="Source", description="Where the pictures lie: s3://bucket, or a folder")
+    prefix: str = Field(default="", title="Prefix", description="What the pictures' keys in the source begin with")
+
+    @property
+    def mount(self) -> str:
+        """What comes before the keys of another store's pictures; empty: they stand in the results' own store."""
+        return "" if self.source == self.store else f"{keys.INPUT}{_unique(self.source)}/"
+
+    @property
+    def address(self) -> str:
+        """What names this place: s3://bucket/prefix, or a folder."""
+        return f"{self.source}/{self.prefix}"
+
+    @property
+    def name(self) -> str:
+        """For people, and unlike any other place's."""
+        return _unique(self.source, self.prefix)
+
+    def opened(self, settings: Settings) -> Store:
+        """The store of the results, with the pictures in it."""
+        store = plugins.store(self.store, settings)
+        return Mounted(store, plugins.source(self.source, settings), self.mount) if self.mount else store
+
+    def pictures(self, store: Store) -> Iterator[StoredObject]:
+        """All pictures of the opened place, as they are listed. Hidden files and folders are none."""
+        for found in store.list(self.mount + self.prefix):
+            parts = found.key.split("/")
+            if is_picture(found.key) and not any(part.startswith(HIDDEN) for part in parts):
+                yield found
+
+
+def place_of(named: str, store: str, settings: Settings) -> Place:
+    """The place that s3://bucket/prefix/ or a folder names; results go to `store`, empty: to where pictures in S3 lie.
+
+    Of a whole store that results go to, input/ is meant. Raises `NotFound` when there is no such folder.
+    """
+    if named.startswith("s3://"):
+        bucket, _, prefix = named.removeprefix("s3://").partition("/")
+        source = f"s3://{bucket}"
+    else:
+        source, prefix = _folder(named), ""
+    results = plugins.store(store, settings).uri if store else source
+    if prefix == "" and not source.startswith("s3://") and Path(source).is_relative_to(results):
+        inside = Path(source).relative_to(results).as_posix()
+        source, prefix = results, "" if inside == HIDDEN else f"{inside}/"
+    if source == results and not prefix:
+        prefix = keys.INPUT
+    return Place(store=results, source=source, prefix=prefix)
+
+
+def _unique(source: str, prefix: str = "") -> str:
+    """The last part of a place's name; of folders there may be many of one name."""
+    last = PurePosixPath(prefix).name or PurePosixPath(source).name
+    is_bucket = source.startswith("s3://") and not prefix
+    return last if is_bucket else f"{last}-{sha256_of(source, prefix)[:8]}"
+
+
+def _folder(named: str) -> str:
+    folder = Path(named)
+    if not named or not folder.is_dir():
+        shown = os.fsencode(named).decode("utf-8", "backslashreplace")
+        raise NotFound(f"There is no folder {shown or repr(shown)}; name one, or s3://bucket/prefix/.")
+    return str(folder.resolve())

@@ -1,0 +1,81 @@
+"""What is told of a batch in the end, and the files that people get of it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from inktally import keys
+from inktally.batch.parts import Total, totals
+from inktally.batch.place import Place
+from inktally.batch.rounds import Failure, Share, Tally
+from inktally.document import Value
+from inktally.outputs.counts_csv import harmless
+from inktally.ports import Store
+from inktally.scratch import scratch_folder
+
+TOP = 20
+
+
+class Summary(Value):
+    """How a batch ended. `words` are those of all its pictures, of which `distinct` are different."""
+
+    tally: Tally = Tally()
+    distinct: int = 0
+    top: tuple[Total, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    seconds: dict[str, float] = Field(default={}, description="step -> seconds")
+    reports: dict[str, str] = Field(default={}, description="name -> path or URI")
+
+
+def write_report(store: Store, place: Place, counted: str, share: Share, scratch: Path) -> Summary:
+    """Write all words of the batch, and its failures if there are any, as CSV; what there is to tell."""
+    words = Words(totals(store, f"{counted}totals/", scratch))
+    failures = ((failure.picture, failure.problem.kind, failure.problem.message) for failure in share.failures)
+    with scratch_folder(scratch) as folder:
+        table = Table(store, place, folder)
+        reports = {"words": table.keep("word_counts.csv", ("word", "count", "pictures"), words.rows())}
+        if share.failures:
+            reports["failures"] = table.keep("failures.csv", ("picture", "problem", "message"), failures)
+    return Summary(
+        tally=share.tally, distinct=words.distinct, top=tuple(words.top), failures=share.failures, reports=reports
+    )
+
+
+class Words:
+    """The words of a batch as they pass by: how many there are, and the first ones."""
+
+    def __init__(self, words: Iterable[Total]) -> None:
+        self._words = words
+        self.distinct = 0
+        self.top: list[Total] = []
+
+    def rows(self) -> Iterator[tuple[str, int, int]]:
+        for word in self._words:
+            self.distinct += 1
+            if len(self.top) < TOP:
+                self.top.append(word)
+            yield word.word, word.count, word.documents
+
+
+class Table:
+    """Writes CSV files of a batch's report, by way of a scratch folder."""
+
+    def __init__(self, store: Store, place: Place, folder: Path) -> None:
+        self._store = store
+        self._place = place
+        self._folder = folder
+
+    def keep(self, name: str, headings: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
+        """The address of the file: UTF-8 with a byte order mark, and no cell that a spreadsheet takes for a formula."""
+        with (self._folder / name).open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
+            writer.writerow(headings)
+            for row in rows:
+                writer.writerow([harmless(cell) if isinstance(cell, str) else cell for cell in row])
+        key = keys.batch_report(self._place.name, name)
+        self._store.put(key, self._folder / name)
+        return self._store.address(key)

@@ -1,0 +1,211 @@
+"""The cached recognitions of a store, by which engine they were made, and which documents lead to them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from pydantic import BaseModel, ValidationError
+
+from inktally import keys
+from inktally.document import Engine, Receipt, StoredObject, Value
+from inktally.errors import NotFound, Overwritten
+from inktally.ports import Store
+from inktally.scratch import scratch_folder
+
+READERS, READ_AT_ONCE = 8, 256
+PLACES = (keys.INPUT, keys.ARCHIVE)
+
+
+class Receipts(Protocol):
+    """Where receipts are kept, under the keys that `keys.receipt` gives. `shared`: with other stores."""
+
+    @property
+    def shared(self) -> bool: ...
+
+    def keys(self) -> Iterator[str]:
+        """Of all receipts. Raises `BadSettings` where they cannot be listed."""
+        ...
+
+    def read(self, key: str) -> Receipt | None:
+        """None for what is no receipt."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Nothing there is no error."""
+        ...
+
+
+class Reading(NamedTuple):
+    """Names a recognition: whose bytes (SHA-256), and by which engine (fingerprint)."""
+
+    content: str
+    fingerprint: str
+
+
+class Cached(Value):
+    """A cached recognition; `size` (bytes) is with its counts, `age` (seconds) since it was `written`, or found again.
+
+    `documents` are those whose ETags lead to it, published or standing; None: no receipt here leads to it, so nobody
+    can tell.
+    """
+
+    content: str
+    fingerprint: str
+    engine: str
+    size: int
+    age: float
+    written: str
+    documents: tuple[str, ...] | None
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.content, self.fingerprint)
+
+    @property
+    def artefact(self) -> str:
+        return keys.recognition(self.content, self.fingerprint)
+
+
+class Choice(Value):
+    """Which recognitions are meant; what is left empty leaves none out. `age` is the least, in seconds.
+
+    `engine` is a name or a fingerprint, `document` the name of a picture, `unused`: that no document leads to.
+    """
+
+    age: float = 0.0
+    engine: str = ""
+    document: str = ""
+    unused: bool = False
+
+
+class _Published(BaseModel):
+    """What the counts of a document tell of its picture."""
+
+    etag: str
+    size: int
+    fingerprint: str
+
+
+class _Signed(BaseModel):
+    engine: Engine
+
+
+class Recognitions:
+    """The recognitions of one store; who uses them is found out once."""
+
+    def __init__(self, store: Store, receipts: Receipts, scratch: Path) -> None:
+        self._store = store
+        self._receipts = receipts
+        self._scratch = scratch
+        self._engines: dict[str, str] = {}
+
+    def chosen(self, choice: Choice) -> Iterator[Cached]:
+        """Those that are meant, as the store lists them."""
+        contents = self._contents_of(choice.document) if choice.document else set()
+        for cached in self._all():
+            documents = cached.documents or ()
+            if (
+                cached.age >= choice.age
+                and choice.engine in {"", cached.fingerprint, cached.engine.partition(" ")[0]}
+                and (not choice.document or cached.content in contents or choice.document in documents)
+                and (not choice.unused or cached.documents == ())
+            ):
+                yield cached
+
+    @cached_property
+    def receipts(self) -> dict[str, Receipt]:
+        """By their keys."""
+        read = ((key, self._receipts.read(key)) for key in self._receipts.keys())  # noqa: SIM118 - no dictionary
+        return {key: receipt for key, receipt in read if receipt is not None}
+
+    @cached_property
+    def leading(self) -> dict[Reading, list[str]]:
+        """The keys of the receipts that lead to each recognition."""
+        leading = defaultdict[Reading, list[str]](list)
+        for key, receipt in self.receipts.items():
+            leading[Reading(receipt.content, receipt.fingerprint)].append(key)
+        return dict(leading)
+
+    def receipts_of(self, picture: StoredObject) -> Iterator[str]:
+        """The keys that receipts of this picture have, by any engine that made one."""
+        for fingerprint in {reading.fingerprint for reading in self.leading}:
+            yield keys.receipt_of(self._store.uri, picture.etag, picture.size, fingerprint)
+
+    def _all(self) -> Iterator[Cached]:
+        found = (each for each in self._store.list(keys.RECOGNITIONS) if _reading_of(each))
+        for reading, group in groupby(found, _reading_of):
+            objects = list(group)
+            artefact = [each for each in objects if reading and each.key == keys.recognition(*reading)]
+            if reading and artefact:
+                yield Cached(
+                    content=reading.content,
+                    fingerprint=reading.fingerprint,
+                    engine=self._engine(reading),
+                    size=sum(each.size for each in objects),
+                    age=artefact[0].age,
+                    written=artefact[0].modified,
+                    documents=self._documents(reading),
+                )
+
+    def _engine(self, reading: Reading) -> str:
+        """All recognitions of one fingerprint are by one engine, so one of them is read."""
+        if reading.fingerprint not in self._engines:
+            try:
+                engine = _Signed.model_validate_json(self._store.read(keys.recognition(*reading))).engine
+            except (NotFound, ValidationError):
+                return "unknown"
+            self._engines[reading.fingerprint] = f"{engine.name} {engine.version} {'+'.join(engine.languages)}"
+        return self._engines[reading.fingerprint]
+
+    def _documents(self, reading: Reading) -> tuple[str, ...] | None:
+        leading = self.leading.get(reading)
+        return None if leading is None else tuple(sorted(set().union(*(self._users.get(key, ()) for key in leading))))
+
+    @cached_property
+    def _users(self) -> dict[str, set[str]]:
+        """The names of the documents that have each receipt."""
+        users = defaultdict[str, set[str]](set)
+        for name, published in self._published():
+            key = keys.receipt_of(self._store.uri, published.etag, published.size, published.fingerprint)
+            users[key].add(name)
+        for place in PLACES:
+            for found in self._store.list(place):
+                for key in self.receipts_of(found):
+                    users[key].add(found.key.removeprefix(place))
+        return dict(users)
+
+    def _published(self) -> Iterator[tuple[str, _Published]]:
+        names = (name for found in self._store.list(keys.COUNTS) if (name := keys.counted_document(found.key)))
+        with ThreadPoolExecutor(READERS, "cache") as pool:
+            while some := [name for name, _ in zip(names, range(READ_AT_ONCE), strict=False)]:
+                read = zip(some, pool.map(self._picture_of, some), strict=True)
+                yield from ((name, published) for name, published in read if published)
+
+    def _picture_of(self, name: str) -> _Published | None:
+        try:
+            return _Published.model_validate_json(self._store.read(keys.word_counts(name)))
+        except (NotFound, ValidationError):
+            return None
+
+    def _contents_of(self, document: str) -> set[str]:
+        """The hashes of the pictures of that name, where they still stand."""
+        contents = set()
+        with scratch_folder(self._scratch) as folder:
+            for place in PLACES:
+                try:
+                    contents.add(self._store.download(self._store.stat(place + document), folder / "picture"))
+                except (NotFound, Overwritten):
+                    continue
+        return contents
+
+
+def _reading_of(found: StoredObject) -> Reading | None:
+    """The recognition that an object belongs to: itself, or counts of it."""
+    content, _, name = found.key.removeprefix(keys.RECOGNITIONS).partition("/")
+    return Reading(content, name.partition(".")[0]) if name.endswith(".json") else None

@@ -1,0 +1,136 @@
+"""The steps of a batch as Prefect tasks: one for each recognition, all others for some hundred pictures together.
+
+Callers put long lists into `quote`, so that Prefect does not search them for futures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from prefect import task
+
+from inktally import keys, steps
+from inktally.batch import parts
+from inktally.batch.answering import Answering, tallied
+from inktally.batch.looking import Looked, look
+from inktally.batch.parts import Entry, Handed, PartsWriter
+from inktally.batch.place import Place
+from inktally.batch.rounds import Share
+from inktally.batch.summary import Summary, write_report
+from inktally.document import Counting, Delivery, Engine, Options, OutputName, StoredObject, WordCounts
+from inktally.errors import BadResult
+from inktally.ports import Store
+from inktally.tokens import counted_tokens
+from tasks import caching, wiring
+from tasks.retrying import RETRIES, for_each
+from tasks.upload_steps import RECOGNITION_TAG
+
+THREADS = 16
+"""That wait for the store at once."""
+TOGETHER: dict[str, Any] = {"persist_result": False, **RETRIES}
+
+
+@lru_cache
+def opened(place: Place) -> Store:
+    """The store of a place with its pictures; one a process."""
+    return place.opened(wiring.settings())
+
+
+@task(name="look", **TOGETHER)
+def look_at(place: Place, pictures: Sequence[StoredObject], options: Options, attempt: str) -> list[Looked | Exception]:
+    """Look at pictures, and whether their contents are known, each once. Errors stand in the place of pictures."""
+    store, settings = opened(place), wiring.settings()
+    recogniser = wiring.recogniser(options.engine or settings.engine)
+
+    def look_at_one(picture: StoredObject) -> Looked:
+        return look(store, picture, options, attempt, recogniser, settings)
+
+    looked: list[Looked | Exception] = for_each(look_at_one, pictures, THREADS)
+    return looked if options.refresh else _recalled(looked)
+
+
+def _recalled(looked: Sequence[Looked | Exception]) -> list[Looked | Exception]:
+    """With what is known of their contents."""
+    contents = {each.content: each for each in looked if isinstance(each, Looked) and each.engine}
+    known = dict(zip(contents, for_each(_known, list(contents.values()), THREADS), strict=True))
+    return [
+        each.model_copy(update=known[each.content]) if isinstance(each, Looked) and each.engine else each
+        for each in looked
+    ]
+
+
+def _known(looked: Looked) -> dict[str, Any]:
+    assert looked.delivery is not None
+    assert looked.engine is not None
+    try:
+        return {"receipt": caching.cached_receipt(looked.delivery, looked.engine)}
+    except BadResult:
+        return {"is_cache_bad": True}
+
+
+@task(name="recognise", task_run_name="recognise {delivery.upload.short_name}", tags=[RECOGNITION_TAG], **RETRIES)
+def recognise(place: Place, delivery: Delivery, engine: Engine, *, refresh: bool) -> dict[str, Any]:
+    """Read a picture's words; the receipt, as plain JSON."""
+    store, recogniser = opened(place), wiring.recogniser(engine.name)
+    receipt = steps.recognise(
+        store, recogniser, delivery, engine, wiring.settings(), refresh=refresh, when_new=wiring.counter().warm_up
+    )
+    return receipt.model_dump(mode="json")
+
+
+@task(name="hand over", **TOGETHER)
+def hand_over(place: Place, writer: PartsWriter, entries: Sequence[Entry], counting: Counting) -> None:
+    """Write pictures, and the tokens of each of their recognitions, where the count will find them."""
+    store = opened(place)
+    receipts = {entry.receipt.artefact: entry.receipt for entry in entries if entry.receipt}
+    documents = (
+        (receipt, counted_tokens(steps.recognition_of(store, receipt), counting)) for receipt in receipts.values()
+    )
+    writer.write(entries, documents)
+
+
+@task(name="count", **TOGETHER)
+def count(place: Place, handed: Handed, into: str) -> None:
+    """Count all words that were handed over in one Spark job."""
+    wiring.counter().count_parts(opened(place), handed.tokens, handed.pictures, into)
+
+
+@task(name="keep counts", **TOGETHER)
+def keep_counts(place: Place, counted: str, counting: Counting) -> None:
+    """Keep the counts of each recognition with it, where the next picture with its content finds them."""
+    store = opened(place)
+
+    def keep(document: tuple[str, str, WordCounts]) -> None:
+        content, fingerprint, counts = document
+        store.put(keys.counts(content, fingerprint, counting), counts.model_dump_json().encode())
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        documents = parts.counted_documents(store, f"{counted}counts/", wiring.settings().scratch)
+        while some := list(islice(documents, 10 * THREADS)):
+            list(pool.map(keep, some))
+
+
+@task(name="answer", task_run_name="answer {pictures}", **TOGETHER)
+def answer(place: Place, pictures: str, counting: Counting, outputs: tuple[OutputName, ...]) -> Share:
+    """Answer the pictures of one file; those that have been answered already are left out."""
+    answering = Answering(
+        store=opened(place),
+        counting=counting,
+        outputs=outputs,
+        pdf_writer=wiring.pdf_writer(),
+        notifier=wiring.notifier(),
+        settings=wiring.settings(),
+        has_uploaders=not place.mount,
+    )
+    documents = list(parts.entries_by_document(answering.store, pictures))
+    return tallied(answering.store, documents, for_each(answering.answer_document, documents, THREADS))
+
+
+@task(name="report", **TOGETHER)
+def report(place: Place, counted: str, share: Share) -> Summary:
+    """Write the words of the whole batch and its failures where people find them."""
+    return write_report(opened(place), place, counted, share, wiring.settings().scratch)

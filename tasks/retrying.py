@@ -1,0 +1,53 @@
+"""How often a task is tried again, and how one takes a step for many pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any
+
+from prefect import State
+from prefect.client.schemas.objects import TaskRun
+from prefect.context import TaskRunContext
+from prefect.tasks import Task, exponential_backoff
+
+from inktally.errors import is_retryable
+
+
+def _is_worth_a_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, BaseException) and is_retryable(error)
+
+
+RETRIES: dict[str, Any] = {
+    "retries": 3,
+    "retry_delay_seconds": exponential_backoff(backoff_factor=1),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": _is_worth_a_retry,
+}
+
+
+def for_each(step: Callable[[Any], Any], items: Sequence[Any], threads: int = 1) -> list[Any]:
+    """Take a step for each, so many at a time; the results, or errors in their place.
+
+    An error that is worth a retry is raised while there are retries: then the step is taken again for all, and finds
+    what was done. So is the error of one that is alone, for Prefect to show.
+    """
+    with ThreadPoolExecutor(threads) as pool:  # each with the settings of our own context, which Prefect looks for
+        futures = [pool.submit(copy_context().run, _result_or_error, step, item) for item in items]
+    results = [future.result() for future in futures]
+    errors = [result for result in results if isinstance(result, Exception)]
+    context = TaskRunContext.get()
+    is_last = context is None or context.task_run.run_count > context.task.retries
+    worth_a_retry = [error for error in errors if is_retryable(error) and not is_last]
+    for error in worth_a_retry or (errors if len(items) == 1 else []):
+        raise error
+    return results
+
+
+def _result_or_error(step: Callable[[Any], Any], item: Any) -> Any:
+    try:
+        return step(item)
+    except Exception as error:  # noqa: BLE001 - the flow decides by its type
+        return error
