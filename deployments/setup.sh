@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sets up what Inktally needs on this machine: Tesseract with English, a Java runtime for Spark, the locked Python
 # environment in .venv, and the JVM's class-data archive; where apt offers them also the other languages below, and
-# with --tests Ceph and pdftotext.
+# with --tests Ceph, pdftotext and Chromium.
 # May be repeated at will; with nothing to do it is silent and takes a few hundredths of a second.
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 tesseract=${INKTALLY_TESSERACT:-tesseract}
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 languages="deu frk fra spa dan ces osd" # frk is Fraktur; osd tells scripts apart
-for_tests="ceph-mon ceph-osd ceph-mgr radosgw ceph-common poppler-utils"
+for_tests="ceph-mon ceph-osd ceph-mgr radosgw ceph-common poppler-utils chromium"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -94,10 +94,10 @@ install_languages() { # pictures in others are refused with the command that ins
   say "they cannot be had here; pictures in these languages will not be read"
 }
 
-install_for_tests() { # they do with moto, and without pdftotext, where these cannot be had
-  has radosgw && has ceph-mon && has ceph-osd && has ceph-mgr && has ceph && has pdftotext && return
+install_for_tests() { # they do with moto, and without pdftotext and a browser, where these cannot be had
+  has radosgw && has ceph-mon && has ceph-osd && has ceph-mgr && has ceph && has pdftotext && has chromium && return
   [ -e .venv/.no-ceph ] && return
-  say "installing Ceph, a real S3 server for the tests, and pdftotext"
+  say "installing Ceph, a real S3 server for the tests, pdftotext and Chromium"
   if apt_works && as_root apt-get update -qq && apt_install $for_tests; then return; fi
   say "they cannot be had here; the S3 tests do with moto"
   touch .venv/.no-ceph

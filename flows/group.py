@@ -9,7 +9,6 @@ from typing import Any
 from flows.picture import Picture
 from inktally.document import Counting, Problem
 from inktally.errors import BadResult, NotFound, PictureError
-from inktally.progress import tell
 from tasks import ui, upload_steps
 from tasks.upload_steps import Answer, Closing, Disposal, Rejection
 
@@ -34,7 +33,7 @@ def _count(pictures: Iterable[Picture]) -> None:
     for (store, counting), group in _by_store_and_counting(pictures).items():
         for picture in group:
             if not picture.is_cached:
-                tell(picture.name, "counting")
+                picture.tell("counting")
         problem = _count_together(store, group, counting)
         if len(group) > 1 and isinstance(problem, NotFound | BadResult):
             for picture in group:

@@ -12,7 +12,7 @@ from typing import Any
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 
-from inktally import keys, steps
+from inktally import keys, status, steps
 from inktally.choices import counting_for, engine_for
 from inktally.document import (
     After,
@@ -40,6 +40,7 @@ from inktally.lease import Lease
 from inktally.outputs import chosen
 from inktally.ports import Store
 from inktally.progress import tell
+from inktally.wishes import Wishes
 from tasks import caching, chaining, upload_steps, wiring
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Picture:
     _engine: Engine | None = None
     _claim: Lease | None = None
     _counts: WordCounts | None = None
+    _wishes: Wishes = Wishes()  # noqa: RUF009 - frozen
     _overwrite_cache: bool = False
     must_wait: bool = False
     is_no_more: bool = False
@@ -134,12 +136,14 @@ class Picture:
         if not claim.acquire(wait):
             raise Busy(f"Another run is at work on {self.name}; its result will be there when that has finished.")
         self._claim = claim
+        status.take_up(self._store, self.delivery)
         return steps.answer_of(self._store, self.delivery)
 
     def _recall(self) -> None:
         """Find out who would read the picture, whether it has been read, and what is to be written of it."""
         settings = wiring.settings()
-        self.outputs_asked = chosen(self.options.outputs or settings.outputs)
+        self._wishes = Wishes.of(self.delivery.picture.metadata)
+        self.outputs_asked = chosen(self.options.outputs or self._wishes.outputs or settings.outputs)
         recogniser = wiring.recogniser(self.options.engine or settings.engine)
         self._engine = engine_for(self.delivery, self.options, recogniser, settings)
         try:
@@ -155,7 +159,7 @@ class Picture:
 
     def submit(self) -> PrefectFuture[Any]:
         """Begin to recognise, in a thread of the task runner."""
-        tell(self.name, "recognising")
+        self.tell("recognising")
         recognise = upload_steps.recognise.with_options(
             refresh_cache=self.options.refresh or self._overwrite_cache,
             **caching.recognition_cache(self.upload.store),
@@ -217,7 +221,13 @@ class Picture:
         if self.is_our_fault:
             unforeseen = None if isinstance(self.problem, InktallyError) else self.problem
             logger.error("%s was not answered: %s", self.name, self.problem, exc_info=unforeseen)
+            status.note_problem(self._store, self._delivery, self.problem)
             self.tell_it_takes_longer()
+
+    def tell(self, stage: str) -> None:
+        """Say at which stage it is, also to whoever watches an upload over the web."""
+        tell(self.name, stage)
+        status.note(self._store, self.delivery, stage)
 
     def _outcome(self) -> Outcome:
         outcome = Outcome(
@@ -305,7 +315,11 @@ class Picture:
 
     @property
     def counting(self) -> Counting:
-        return counting_for(self.options, wiring.settings())
+        asked, wished = self.options.min_confidence, self._wishes
+        least = wished.min_confidence if asked is None else asked
+        body_only = self.options.body_only or wished.body_only
+        options = self.options.model_copy(update={"min_confidence": least, "body_only": body_only})
+        return counting_for(options, wiring.settings())
 
     @property
     def after(self) -> After:

@@ -44,6 +44,13 @@ class StoredObject(Value):
         return mine == others and (bool(self.version) or self.modified == other.modified)
 
 
+class PostForm(Value):
+    """What a browser posts a picture with, as multipart/form-data: the fields, and last the file."""
+
+    url: str
+    fields: dict[str, str]
+
+
 class Upload(Value):
     """A picture that stands in a store and wants its words counted."""
 

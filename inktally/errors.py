@@ -63,6 +63,10 @@ class UnknownLanguage(PictureError):
     """The uploader asked for a language that cannot be read here."""
 
 
+class UnknownOption(PictureError):
+    """The uploader asked for an output, or for a way to count, that there is not."""
+
+
 class BadSettings(InktallyError):
     """A setting or an option has a value that cannot work."""
 
@@ -93,8 +97,46 @@ class UnsafeDelete(InktallyError):
     """The store cannot delete one very version, so nothing was deleted."""
 
 
+class BadLink(InktallyError):
+    """A link that is none, or that leads to where we do not go."""
+
+    http_status = 422
+
+
+class LinkFailed(InktallyError):
+    """The server that a link names did not give a picture."""
+
+    http_status = 422
+
+
+class UnknownLink(InktallyError):
+    """A link that we never made, or that somebody has changed."""
+
+    http_status = 404
+
+
+class LinkExpired(InktallyError):
+    """A link of ours whose time is over."""
+
+    http_status = 410
+
+
+class BadForm(InktallyError):
+    """A form that did not come from a page of ours, or from one that has grown old."""
+
+    http_status = 403
+
+
+class QuotaUsedUp(InktallyError):
+    """Somebody has asked for more today than the settings allow."""
+
+    http_status = 429
+
+
 class RecipientRefused(InktallyError):
     """The mail service will never take mail for this recipient."""
+
+    http_status = 422
 
 
 class Stopped(InktallyError):
@@ -170,3 +212,9 @@ class Busy(TransientError):
 def is_retryable(error: BaseException) -> bool:
     """The one predicate that decides retries."""
     return isinstance(error, InktallyError) and error.retryable
+
+
+def error_named(kind: str) -> type[InktallyError]:
+    """The class of an error that was written down by its kind; the root, for one that is not known (any more)."""
+    found = globals().get(kind)
+    return found if isinstance(found, type) and issubclass(found, InktallyError) else InktallyError

@@ -8,6 +8,8 @@ from inktally.tokens import RULES
 INPUT = "input/"
 FAILED = "failed/"
 ARCHIVE = "archive/"
+FROM_WEB = INPUT + "web/"
+ADDRESSES, QUOTAS, DUE = "addresses/", "quotas/", "due/"
 REASON = ".reason.json"
 RECOGNITIONS = "recognitions/"
 LOCKS = "locks/"
@@ -27,6 +29,21 @@ LONGEST_AROUND_A_NAME = len("output/ocr_plain_text/") + len(REASON)
 def received(name: str, mark: str = "") -> str:
     """Where a picture of this name is put that did not come as an upload; `mark` tells it from another like it."""
     return INPUT + _fitted(name + mark)
+
+
+def from_web(upload_id: str, name: str = "") -> str:
+    """Where a picture that came over the web is put; without a name, what the keys of that upload begin with."""
+    return f"{FROM_WEB}{upload_id}/{name}"
+
+
+def web_upload_of(key: str) -> str:
+    """The id of the upload over the web that a picture came by; empty: it came in another way."""
+    return key.removeprefix(FROM_WEB).partition("/")[0] if key.startswith(FROM_WEB) else ""
+
+
+def web_record(upload_id: str) -> str:
+    """Which delivery of an upload over the web was taken up last."""
+    return f"web/{upload_id}.json"
 
 
 def plain_text(name: str) -> str:
@@ -139,6 +156,21 @@ def corpus_exclusion(name: str) -> str:
 
 def corpus_report(name: str) -> str:
     return f"{CORPUS}reports/{name}"
+
+
+def address(mailbox: str, name: str) -> str:
+    """What is known of a mail address; the address itself stands in no key."""
+    return f"{ADDRESSES}{sha256_of('address', mailbox)}/{name}"
+
+
+def quota(day: str, scope: str, who: str) -> str:
+    """How much somebody has asked for on a day."""
+    return f"{QUOTAS}{day}/{scope}-{sha256_of(who)[:32]}"
+
+
+def due(upload_id: str) -> str:
+    """An upload over the web whose result is still to be mailed, after its address was confirmed."""
+    return DUE + upload_id
 
 
 def _fitted(name: str) -> str:

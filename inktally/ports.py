@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from email.message import EmailMessage
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from inktally.document import Engine, Recognition, StoredObject, Token, WordCounts
+from inktally.document import Engine, PostForm, Recognition, StoredObject, Token, WordCounts
 
 if TYPE_CHECKING:
     from inktally.imaging.page import PageImage, PageText
@@ -76,6 +76,17 @@ class Store(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesPosts(Protocol):
+    """A store that browsers can send pictures to themselves."""
+
+    def post_form(
+        self, key: str, *, metadata: Mapping[str, str], content_type: str, max_bytes: int, seconds: int
+    ) -> PostForm:
+        """A form that puts one object of 1 to `max_bytes` bytes under just this key, for so many seconds."""
+        ...
+
+
 class Recogniser(Protocol):
     """An OCR engine."""
 
@@ -123,6 +134,19 @@ class Notifier(Protocol):
 
     def send(self, mail: EmailMessage) -> None:
         """Hand over one mail. Raises `RecipientRefused` (final) or `MailRefused` (try again)."""
+        ...
+
+
+@runtime_checkable
+class Verifier(Protocol):
+    """A notifier that may have to hear from people itself before it mails them, as SES does in its sandbox."""
+
+    def is_verified(self, address: str) -> bool:
+        """Raises `MailRefused`, `AccessDenied` or `BadSettings`."""
+        ...
+
+    def begin_verification(self, address: str) -> None:
+        """Have the mail service write to the address. Raises as `is_verified` does."""
         ...
 
 

@@ -39,6 +39,7 @@ ADVICE = {
     "UnreadablePicture": "Open the picture on your computer. If it looks right there, save it anew as PNG and upload"
     " that; if it does not, photograph or scan the page again.",
     "UnknownLanguage": "Please upload the picture again without a language, or with one that is read here, as in eng.",
+    "UnknownOption": "Please upload the picture again without that option.",
     "TooLarge": "Please upload a smaller picture: scan at 300 dpi, crop it to the text, or send the pages one by one.",
     "RecognitionTimeout": "Please crop the picture to the text, or send the pages one by one.",
 }

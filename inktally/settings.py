@@ -20,6 +20,7 @@ from inktally.errors import BadSettings
 from inktally.languages import by_prefix, split_names
 from inktally.outputs import chosen
 
+SITE_URL = r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?$"
 SHORTEST_GROUPED = 10_000  # shorter numbers, ports among them, are shown as they are
 
 
@@ -136,6 +137,46 @@ class Settings(BaseSettings):
     queue_url: str = Field("", description="SQS queue that python -m web.queue takes events from")
     queue_port: int = Field(
         8081, gt=0, le=65535, description="Port of python -m web.queue for its health and metrics, on the same address"
+    )
+    site_host: str = Field("127.0.0.1", description="Address that the upload page listens on")
+    site_port: int = Field(8082, gt=0, le=65535, description="Port that it listens on")
+    site_url: str = Field(
+        "", pattern=SITE_URL, description="The page's address, as its mails name it; empty: http://host:port"
+    )
+    site_secret: SecretStr = Field(
+        SecretStr(""), description="Signs the page's links (32 characters or more); empty: made once in INKTALLY_CACHE"
+    )
+    site_behind_proxy: bool = Field(
+        False, description="The page tells visitors apart by the last X-Forwarded-For, which a proxy of yours sets"
+    )
+    site_languages: str = Field(
+        "eng,deu,frk,fra,spa,dan,ces", description="Languages of text that the page offers, separated by commas"
+    )
+    site_link_days: float = Field(7.0, gt=0, description="How long links to the state and the results of uploads work")
+    site_confirm_hours: float = Field(48.0, gt=0, description="How long the link works that confirms an address")
+    site_uploads_per_client: int = Field(200, ge=0, description="Pictures a day that one visitor of the page may send")
+    site_uploads_per_address: int = Field(100, ge=0, description="Pictures a day whose results go to one mail address")
+    site_mails_per_client: int = Field(10, ge=0, description="Confirmations that one visitor may cause in a day")
+    site_mails_per_day: int = Field(1000, ge=0, description="Confirmations that all visitors may cause in a day")
+    api_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keys of the REST API, separated by commas, each as it is or as sha256:HEX; empty: only this "
+        "machine itself may ask",
+    )
+    api_origins: str = Field(
+        "", description="Origins of web pages that may call the REST API (CORS), separated by commas; empty: none"
+    )
+    api_wait_seconds: float = Field(
+        20.0, ge=0, le=300, description="How long the REST API waits for the words of a small picture"
+    )
+    api_uploads_per_minute: int = Field(
+        120, gt=0, description="Pictures that one client of the REST API may send in a minute"
+    )
+    api_uploads_at_once: int = Field(
+        16, gt=0, description="Pictures that the REST API receives at once; more wait for some seconds"
+    )
+    link_seconds: float = Field(
+        20.0, ge=0, description="A picture by link must have come in this time; 0: none is taken"
     )
     lease_seconds: float = Field(30.0, gt=0, description="A claim or lock not renewed for this time is up for taking")
     scratch: Path = Field(

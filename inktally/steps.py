@@ -96,7 +96,7 @@ def recognise(
     Whoever reads holds the lease on the content, so that the same bytes under two names are read once. `when_new` is
     called before anything is read.
     """
-    check_size(delivery, settings)
+    check_size(delivery.picture.size, settings)
     with scratch_folder(settings.scratch) as folder:
         picture = folder / "picture"
         content = store.download(delivery.picture, picture)
@@ -122,8 +122,8 @@ def recognise(
     )
 
 
-def check_size(delivery: Delivery, settings: Settings) -> None:
-    size = delivery.picture.size
+def check_size(size: int, settings: Settings) -> None:
+    """Of a picture in bytes. Raises `EmptyPicture`, `TooLarge`."""
     if size == 0:
         raise EmptyPicture("The file is empty; send it again, the upload was probably cut off.")
     if size > settings.max_bytes:

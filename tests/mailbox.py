@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from email import message_from_bytes
+from email import message_from_bytes, policy
 from typing import Literal
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -24,6 +24,8 @@ class Mail:
     moment: float
     port: int
     """Of the connection that it came by, on its sender's side."""
+    text: str = ""
+    """What it says, without HTML."""
 
     @property
     def is_answer(self) -> bool:
@@ -65,8 +67,10 @@ class Mailbox:
                 _reset(server)
             return "451 Come again later"
         assert isinstance(envelope.content, bytes)
-        moment, parsed = time.monotonic(), message_from_bytes(envelope.content)
-        mail = Mail(envelope.rcpt_tos[0], parsed["Message-ID"], moment, session.peer[1])
+        moment, parsed = time.monotonic(), message_from_bytes(envelope.content, policy=policy.default)
+        body = parsed.get_body(("plain",))
+        text = body.get_content() if body else ""
+        mail = Mail(envelope.rcpt_tos[0], parsed["Message-ID"], moment, session.peer[1], text)
         self.mails.append(mail)
         await asyncio.to_thread(self.on_mail, mail)
         return "250 OK"

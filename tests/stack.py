@@ -138,6 +138,18 @@ class Stack:
         self.servers["receiver"] = self._start("receiver", sys.executable, "-m", "web")
         wait_until(lambda: answers(self.hook.replace("hooks/s3", "readyz")), self.servers["receiver"])
 
+    def start_site(self) -> None:
+        self.servers["site"] = self._start("site", sys.executable, "-m", "web.site")
+        wait_until(lambda: answers(f"{self.site}/healthz"), self.servers["site"])
+
+    def start_watch(self) -> None:
+        """Pictures dropped into a folder store are announced."""
+        self.servers["watch"] = self._start("watch", sys.executable, "-m", "web.watch")
+
+    @property
+    def site(self) -> str:
+        return f"http://127.0.0.1:{self.machine.environment['INKTALLY_SITE_PORT']}"
+
     def start_worker(self) -> None:
         command = ["prefect", "worker", "start", "--pool", "inktally", "--type", WORKER]
         log = self.machine.folder / "worker.log"
@@ -219,6 +231,7 @@ def new_stack(folder: Path, s3: S3Server, spark: str, **settings: object) -> Ite
             "web_port": port,
             "cache": folder / "cache",
             "dead_letters": folder / "dead-letters",
+            "site_port": free_port(),
             "scratch": folder / "scratch",
             **settings,
         }

@@ -16,6 +16,7 @@ PORTS = {
     "prefect": 4200,
     "receiver": 8080,
     "inbox": 8025,
+    "site": 8082,
     "spark": 15002,
     "postgres": 5432,
     "redis": 6379,

@@ -84,6 +84,10 @@ class Stack:
         return f"http://127.0.0.1:{self.home.port('inbox')}"
 
     @property
+    def site(self) -> str:
+        return f"http://127.0.0.1:{self.home.port('site')}"
+
+    @property
     def pictures(self) -> str:
         return f"s3://{ceph.BUCKET}/input/" if self.ceph else f"{self.home.folder / 'store' / 'input'}/"
 
@@ -106,6 +110,9 @@ class Stack:
             "INKTALLY_WEB_HOST": "127.0.0.1",
             "INKTALLY_WEB_PORT": str(self.home.port("receiver")),
             "INKTALLY_HOOK_SECRET": self.home.secret("hook"),
+            "INKTALLY_SITE_HOST": "127.0.0.1",
+            "INKTALLY_SITE_PORT": str(self.home.port("site")),
+            "INKTALLY_SITE_SECRET": self.home.secret("site"),
             **store,
         }
 
@@ -127,7 +134,7 @@ class Stack:
         data += [self.ceph.monitor()] if self.ceph else []
         disk, gateway = ([self.ceph.disk()], [self.ceph.gateway()]) if self.ceph else ([], [])
         servers = [self._inbox(), self._receiver(), *gateway, self._spark(), self._prefect()]
-        work = [self._worker(), *([] if self.ceph else [self._watch()])]
+        work = [self._site(), self._worker(), *([] if self.ceph else [self._watch()])]
         stages = {"data": data, "disk": disk, "servers": servers, "work": work}
         return {name: services for name, services in stages.items() if services}
 
@@ -203,6 +210,10 @@ class Stack:
     def _inbox(self) -> Service:
         command = [sys.executable, "-m", "web.inbox", "--port", str(self.home.port("inbox"))]
         return Service("inbox", command, is_up=lambda: http_answers(self.inbox))
+
+    def _site(self) -> Service:
+        command = [sys.executable, "-m", "web.site"]
+        return Service("site", command, is_up=lambda: http_answers(f"{self.site}/healthz"))
 
     def _watch(self) -> Service:
         return Service("watch", [sys.executable, "-m", "web.watch", "--to", self.to], is_up=lambda: True)

@@ -19,18 +19,18 @@ PICTURE_SUFFIXES = frozenset(
 READ = "send PDF, PNG, JPEG, TIFF, WebP, HEIC, AVIF, JPEG 2000, BMP, GIF or PNM"
 HEAD = 1024  # bytes; as far into a file as a PDF may begin
 
-RASTER_MAGIC = (
-    b"\x89PNG",
-    b"\xff\xd8\xff",
-    b"II*\0",
-    b"MM\0*",
-    b"II+\0",  # BigTIFF
-    b"MM\0+",
-    b"GIF8",
-    b"BM",
-    b"\0\0\0\x0cjP",
-    b"\xff\x4f\xff\x51",  # JPEG 2000, the bare codestream
-)
+RASTER_MAGIC = {
+    b"\x89PNG": ".png",
+    b"\xff\xd8\xff": ".jpg",
+    b"II*\0": ".tif",
+    b"MM\0*": ".tif",
+    b"II+\0": ".tif",  # BigTIFF
+    b"MM\0+": ".tif",
+    b"GIF8": ".gif",
+    b"BM": ".bmp",
+    b"\0\0\0\x0cjP": ".jp2",
+    b"\xff\x4f\xff\x51": ".j2k",  # JPEG 2000, the bare codestream
+}
 PNM = re.compile(rb"P[1-7fF][\s#]")
 HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"))
 AVIF_BRANDS = frozenset((b"avif", b"avis"))
@@ -62,10 +62,24 @@ class Kind(Enum):
 def kind_of(path: Path) -> Kind:
     """By its first bytes, never by its name. Raises `EmptyPicture`, `NotAPicture`, `UnsupportedFormat`."""
     with path.open("rb") as file:
-        head = file.read(HEAD)
+        return kind_of_head(file.read(HEAD))
+
+
+def suffix_of(head: bytes) -> str:
+    """What a file that begins with these bytes would be named after its dot. Raises as `kind_of` does."""
+    kind = kind_of_head(head)
+    if kind is not Kind.RASTER:
+        return ".pdf" if kind is Kind.PDF else ".heic"
+    webp_or_avif = ".avif" if head[4:8] == b"ftyp" else ".webp"
+    by_magic = next((suffix for magic, suffix in RASTER_MAGIC.items() if head.startswith(magic)), webp_or_avif)
+    return ".pnm" if PNM.match(head) else by_magic
+
+
+def kind_of_head(head: bytes) -> Kind:
+    """By the first 1,024 bytes of a file, or all that it has. Raises as `kind_of` does."""
     if not head:
         raise EmptyPicture("The file is empty; send it again, the upload was probably cut off.")
-    if head.startswith(RASTER_MAGIC) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP") or PNM.match(head):
+    if head.startswith(tuple(RASTER_MAGIC)) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP") or PNM.match(head):
         return Kind.RASTER
     if head[4:8] == b"ftyp":
         return _kind_of_brands(head)

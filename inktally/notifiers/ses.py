@@ -5,11 +5,21 @@ SES writes a Message-ID and a date of its own over ours; a mail that is sent aga
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
-from inktally.errors import AccessDenied, BadSettings, InktallyError, MailRefused, RecipientRefused
+from inktally.errors import (
+    AccessDenied,
+    BadSettings,
+    InktallyError,
+    MailRefused,
+    NotFound,
+    Overwritten,
+    RecipientRefused,
+)
 from inktally.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,27 +58,24 @@ class SesNotifier:
 
     def send(self, mail: EmailMessage) -> None:
         """Raises `RecipientRefused`, `MailRefused`, `AccessDenied` or `BadSettings`."""
-        from botocore.exceptions import (  # here and below: only who uses SES pays for boto3
-            BotoCoreError,
-            ClientError,
-            NoCredentialsError,
-            NoRegionError,
-            PartialCredentialsError,
-        )
-
         recipients = [address.addr_spec for address in mail["To"].addresses]
-        try:
+        with _errors():
             self._client().send_email(
                 Destination={"ToAddresses": recipients}, Content={"Raw": {"Data": mail.as_bytes()}}
             )
-        except ClientError as error:
-            raise _translated(error) from error
-        except (NoCredentialsError, PartialCredentialsError) as error:
-            raise AccessDenied(f"There are no AWS credentials to send mail with: {error}.") from error
-        except NoRegionError as error:
-            raise BadSettings("SES needs a region; set INKTALLY_SES_REGION.") from error
-        except BotoCoreError as error:
-            raise MailRefused(f"SES could not be spoken to: {error}") from error
+
+    def is_verified(self, address: str) -> bool:
+        """Whether the person has followed the link that SES mailed: in its sandbox it mails nobody else."""
+        try:
+            with _errors():
+                return self._client().get_email_identity(EmailIdentity=address)["VerifiedForSendingStatus"]
+        except NotFound:
+            return False
+
+    def begin_verification(self, address: str) -> None:
+        """Have SES mail its own link."""
+        with _errors(), suppress(Overwritten):
+            self._client().create_email_identity(EmailIdentity=address)
 
     def _client(self) -> SESV2Client:
         import boto3
@@ -86,8 +93,35 @@ class SesNotifier:
         )
 
 
+@contextmanager
+def _errors() -> Iterator[None]:
+    """The vendor's errors as ours."""
+    from botocore.exceptions import (  # only who uses SES pays for boto3
+        BotoCoreError,
+        ClientError,
+        NoCredentialsError,
+        NoRegionError,
+        PartialCredentialsError,
+    )
+
+    try:
+        yield
+    except ClientError as error:
+        raise _translated(error) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise AccessDenied(f"There are no AWS credentials to send mail with: {error}.") from error
+    except NoRegionError as error:
+        raise BadSettings("SES needs a region; set INKTALLY_SES_REGION.") from error
+    except BotoCoreError as error:
+        raise MailRefused(f"SES could not be spoken to: {error}") from error
+
+
 def _translated(error: ClientError) -> InktallyError:
     code, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    if code == "NotFoundException":
+        return NotFound(f"SES does not know this address: {said or code}")
+    if code == "AlreadyExistsException":
+        return Overwritten(f"SES knows this address already: {said or code}")
     if code in FINAL:
         return RecipientRefused(f"SES will not take this mail: {said or code}")
     if code in DENIED:

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 
+from inktally.document import CountsDocument
 from inktally.outputs.layout import Reading
 
 COLUMNS = ("word", "count", "confidence")
@@ -15,6 +16,10 @@ BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def write(reading: Reading) -> bytes:
+    return table(reading.counts)
+
+
+def table(counts: CountsDocument) -> bytes:
     """RFC 4180 in UTF-8: a line a word, by falling count, under a line of headings.
 
     It starts with a byte order mark, without which Excel takes it for the country's old code page. What stands in the
@@ -22,11 +27,11 @@ def write(reading: Reading) -> bytes:
     full-width forms. Control characters, line ends and tabs among them, become blanks. Texts always stand in quotes,
     and first, so that a program that takes semicolons for separators still finds no formula at a cell's beginning.
     """
-    table = io.StringIO()
-    writer = csv.writer(table, quoting=csv.QUOTE_NONNUMERIC)
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(COLUMNS)
-    writer.writerows((harmless(entry.word), entry.count, entry.confidence) for entry in reading.counts.words)
-    return table.getvalue().encode("utf-8-sig")
+    writer.writerows((harmless(entry.word), entry.count, entry.confidence) for entry in counts.words)
+    return text.getvalue().encode("utf-8-sig")
 
 
 def harmless(text: str) -> str:

@@ -30,7 +30,7 @@ from inktally import plugins
 from inktally.document import Problem, Upload
 from inktally.errors import AccessDenied, BadSettings, InktallyError, MailRefused, RecipientRefused
 from inktally.notifiers.smtp import SmtpNotifier
-from inktally.ports import Notifier
+from inktally.ports import Notifier, Verifier
 from inktally.report import failure_mail
 from inktally.settings import read_settings
 
@@ -403,3 +403,21 @@ class TestSes:
     def test_a_service_that_is_not_there_is_tried_again(self) -> None:
         with pytest.raises(MailRefused):
             ses(f"http://127.0.0.1:{free_port()}").send(a_mail())
+
+
+class TestSesInItsSandbox:
+    def test_it_writes_to_people_itself_and_tells_whether_they_have_answered(
+        self, request: pytest.FixtureRequest, moto_endpoint: str
+    ) -> None:
+        request.getfixturevalue("aws")
+        notifier = ses(moto_endpoint)
+        assert isinstance(notifier, Verifier)
+        assert not notifier.is_verified("carla@example.org")
+        notifier.begin_verification("carla@example.org")
+        notifier.begin_verification("carla@example.org")  # twice is no error
+        client = boto3.client("sesv2", region_name=REGION, endpoint_url=moto_endpoint)
+        told = client.get_email_identity(EmailIdentity="carla@example.org")["VerifiedForSendingStatus"]
+        assert notifier.is_verified("carla@example.org") is told
+
+    def test_a_notifier_that_mails_anybody_is_none(self, tmp_path: Path) -> None:
+        assert not isinstance(plugins.notifier(read_settings(mail_folder=str(tmp_path))), Verifier)

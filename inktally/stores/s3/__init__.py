@@ -16,7 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from inktally import keys
-from inktally.document import StoredObject
+from inktally.document import PostForm, StoredObject
 from inktally.errors import BadSettings, NotFound, Overwritten, StoreDown, UnsafeDelete
 from inktally.settings import Settings
 from inktally.stores.s3.bucket import Bucket
@@ -149,6 +149,11 @@ class S3Store:
             return self._bucket.head(key).etag
         except NotFound:
             return ""
+
+    def post_form(
+        self, key: str, *, metadata: Mapping[str, str], content_type: str, max_bytes: int, seconds: int
+    ) -> PostForm:
+        return self._bucket.post_form(key, metadata, content_type, max_bytes, seconds)
 
     # Which conditions this bucket honours
 

@@ -20,7 +20,7 @@ from botocore import exceptions as boto
 from botocore.config import Config
 from botocore.loaders import Loader
 
-from inktally.document import StoredObject
+from inktally.document import PostForm, StoredObject
 from inktally.errors import AccessDenied, BadSettings, InktallyError, NotFound, Overwritten, StoreDown
 from inktally.stores.s3.headers import bare, date, decoded, encoded, time_of, version_of
 
@@ -124,6 +124,18 @@ class Bucket:
             request = {**self._named(key), "Body": body, "Metadata": headers, **condition}
             response = self._put_again_if_lost(request, replacing=bool(if_match))
         return self._written(key, size, response)
+
+    def post_form(
+        self, key: str, metadata: Mapping[str, str], content_type: str, max_bytes: int, seconds: int
+    ) -> PostForm:
+        """A POST policy for one object: all but the bytes is fixed. The key must not hold `${filename}`."""
+        fields: dict[str, Any] = {f"x-amz-meta-{name.lower()}": encoded(value) for name, value in metadata.items()}
+        fields |= {"Content-Type": content_type, "success_action_status": "201"}
+        conditions: list[Any] = [{name: value} for name, value in fields.items()]
+        conditions.append(["content-length-range", 1, max_bytes])
+        with self._errors(key):
+            signed = self._client.generate_presigned_post(self.name, key, fields, conditions, seconds)
+        return PostForm(url=signed["url"], fields=signed["fields"])
 
     def _put_again_if_lost(self, request: Any, *, replacing: bool) -> Any:
         """Ceph 16 may answer NoSuchKey to a PUT, and not do it, while another erases a version of that key."""

@@ -1,0 +1,179 @@
+"""Whose address is whose: results of uploads from the page are mailed only to addresses that have been confirmed.
+
+Whoever types an address has to show that its mail reaches them: a link is mailed, once a day at most, and what it
+confirms is the address *for the browser that asked* (its nonce). So nobody learns whether an address is known here, and
+nobody can have results sent to somebody else. Pictures that come meanwhile wait under the nonce; confirming makes them
+due, and `inktally/overdue.py` sees that they are mailed. Addresses stand in keys as hashes only.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Literal
+
+from inktally import keys, mails
+from inktally.document import Value, sha256_of
+from inktally.errors import InktallyError, NotFound, Overwritten, RecipientRefused
+from inktally.ports import Notifier, Store, Verifier
+from inktally.quotas import Quotas
+from inktally.settings import Settings
+from inktally.signing import Signer
+from inktally.steps import stat_or_none
+
+logger = logging.getLogger(__name__)
+
+DAY_SECONDS = 24 * 60 * 60
+NONCE_BYTES = 12
+IGNORE_DOTS = {"gmail.com", "googlemail.com"}
+ALL = "all"
+
+Sent = Literal["mailed", "mailed before", "verifying"]
+"""`verifying`: the mail service itself has to hear from the person first, and has written to them."""
+SUBJECTS = {"en": "Confirm your address", "de": "Bestätigen Sie Ihre Adresse"}
+
+
+class Ask(Value):
+    """A browser that says an address is its user's."""
+
+    address: str
+    nonce: str
+
+
+def new_ask(text: str) -> Ask:
+    """Raises `RecipientRefused` for what is no address."""
+    return Ask(address=mails.valid_address(text), nonce=secrets.token_urlsafe(NONCE_BYTES))
+
+
+def mailbox(address: str) -> str:
+    """The same for all spellings that reach one person: case, `+tags`, and Gmail's dots."""
+    local, _, domain = address.casefold().rpartition("@")
+    local = local.partition("+")[0] or local
+    return f"{local.replace('.', '') if domain in IGNORE_DOTS else local}@{domain}"
+
+
+class OptIn:
+    """Asks people for confirmation, and remembers who has given it."""
+
+    def __init__(self, store: Store, notifier: Notifier, signer: Signer, settings: Settings) -> None:
+        self._store = store
+        self._notifier = notifier
+        self._signer = signer
+        self._settings = settings
+        self._quotas = Quotas(store)
+
+    def is_confirmed(self, ask: Ask) -> bool:
+        return stat_or_none(self._store, self._confirmed(ask)) is not None or self._is_verified(ask)
+
+    def ask(self, ask: Ask, client: str, site: str, language: str = "en") -> Sent:
+        """Mail the link, unless this person has been mailed within a day; `client` is who causes it.
+
+        Raises `QuotaUsedUp`, `RecipientRefused`, and when the mail service is down what the notifier raises.
+        """
+        if self._has_been_asked(ask):
+            return "mailed before"
+        self._quotas.take("mails-of-client", client, self._settings.site_mails_per_client)
+        self._quotas.take("mails", ALL, self._settings.site_mails_per_day)
+        if not self._claim_the_day(ask):
+            return "mailed before"
+        try:
+            return self._send(ask, site, language)
+        except InktallyError as error:
+            self._store.remove(self._asked(ask))  # they have not been mailed
+            raise type(error)(mails.without_address(str(error), ask.address)) from None
+
+    def open(self, token: str) -> Ask:
+        """What a mailed link asks to confirm. Raises `UnknownLink`, `LinkExpired`."""
+        seconds = self._settings.site_confirm_hours * 60 * 60
+        return Ask.model_validate(self._signer.open("confirm", token, seconds))
+
+    def confirm(self, *asks: Ask) -> None:
+        """Remember it, and make due what waits. All asks are of one person, who holds the link and the browser."""
+        for ask in asks:
+            self._store.put(self._confirmed(ask), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}".encode())
+            for waiting in self._waiting(ask):
+                self._store.put(keys.due(waiting.rpartition("/")[2]), ask.address.encode())
+                self._store.remove(waiting)
+
+    def wait(self, ask: Ask, upload_id: str) -> None:
+        """Have the result of an upload mailed once the address is confirmed."""
+        self._store.put(keys.address(ask.address.casefold(), f"waiting/{ask.nonce}/{upload_id}"), b"")
+        if stat_or_none(self._store, self._confirmed(ask)) is not None:  # in the meantime
+            self.confirm(ask)
+
+    def forget(self) -> None:
+        """Remove what nobody has confirmed in time."""
+        for found in self._store.list(keys.ADDRESSES):
+            lasts = DAY_SECONDS if found.key.endswith("/asked") else self._settings.site_link_days * DAY_SECONDS
+            if "/confirmed/" not in found.key and found.age > lasts:
+                self._store.remove(found.key)
+
+    def _send(self, ask: Ask, site: str, language: str) -> Sent:
+        link = f"{site}/confirm/{self._signer.sign('confirm', ask.model_dump())}"
+        code = language if language in SUBJECTS else "en"
+        mail = mails.compose(
+            f"confirm_{code}",
+            SUBJECTS[code],
+            to=ask.address,
+            sender=self._settings.mail_from,
+            message_id=f"<{sha256_of(ask.nonce)}.confirm@{mails.author(self._settings.mail_from).domain}>",
+            values={"link": link, "site": site, "hours": round(self._settings.site_confirm_hours), "lang": code},
+        )
+        try:
+            self._notifier.send(mail)
+        except RecipientRefused:
+            if not isinstance(self._notifier, Verifier) or self._notifier.is_verified(ask.address):
+                raise
+            self._notifier.begin_verification(ask.address)
+            self._store.put(self._verifying(ask), b"")
+            return "verifying"
+        return "mailed"
+
+    def is_verifying(self, ask: Ask) -> bool:
+        """Whether the mail service waits for the person to answer a mail of its own."""
+        return isinstance(self._notifier, Verifier) and stat_or_none(self._store, self._verifying(ask)) is not None
+
+    def _is_verified(self, ask: Ask) -> bool:
+        """The mail service has heard from the person whom it wrote to for this very ask: that is a confirmation."""
+        if not isinstance(self._notifier, Verifier) or not self.is_verifying(ask):
+            return False
+        if not self._notifier.is_verified(ask.address):
+            return False
+        self.confirm(ask)
+        self._store.remove(self._verifying(ask))
+        return True
+
+    def _has_been_asked(self, ask: Ask) -> bool:
+        asked = stat_or_none(self._store, self._asked(ask))
+        return asked is not None and asked.age < DAY_SECONDS
+
+    def _claim_the_day(self, ask: Ask) -> bool:
+        """Whether it is us who may mail this person today."""
+        key, content = self._asked(ask), f"{ask.nonce} {datetime.now(UTC).isoformat()}".encode()
+        try:
+            standing = self._store.stat(key)
+        except NotFound:
+            standing = None
+        if standing is not None and standing.age < DAY_SECONDS:
+            return False
+        try:
+            condition = {"if_match": standing.etag} if standing else {"if_absent": True}
+            self._store.put(key, content, **condition)
+        except Overwritten:
+            return False
+        return True
+
+    def _waiting(self, ask: Ask) -> Iterator[str]:
+        prefix = keys.address(ask.address.casefold(), f"waiting/{ask.nonce}/")
+        return iter([found.key for found in self._store.list(prefix)])
+
+    def _asked(self, ask: Ask) -> str:
+        return keys.address(mailbox(ask.address), "asked")
+
+    def _verifying(self, ask: Ask) -> str:
+        return keys.address(ask.address.casefold(), f"verifying/{ask.nonce}")
+
+    def _confirmed(self, ask: Ask) -> str:
+        return keys.address(ask.address.casefold(), f"confirmed/{ask.nonce}")

@@ -1,0 +1,62 @@
+"""Results that could not be mailed when they were ready, because nobody had confirmed the address yet."""
+
+from __future__ import annotations
+
+import logging
+
+from pydantic import ValidationError
+
+from inktally import keys, status, steps
+from inktally.document import CountsDocument, Delivery, Outcome, StoredObject
+from inktally.errors import Busy, InktallyError, NotFound, RecipientRefused
+from inktally.lease import leased
+from inktally.ports import Notifier, Store
+from inktally.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def settle(store: Store, notifier: Notifier, settings: Settings) -> int:
+    """Mail what is due and has been answered; have its run mail what has not. How many are left for later."""
+    return sum(not _settled(store, notifier, settings, due) for due in list(store.list(keys.DUE)))
+
+
+def _settled(store: Store, notifier: Notifier, settings: Settings, due: StoredObject) -> bool:
+    try:
+        with leased(store, keys.lock(due.key), ttl=settings.lease_seconds, timeout=0):
+            done = _mailed(store, notifier, settings, due)
+            if done:
+                store.remove(due.key)
+            return done
+    except Busy:
+        return False
+    except InktallyError as error:
+        logger.warning("%s cannot be mailed now: %s", due.key, error)
+        return False
+
+
+def _mailed(store: Store, notifier: Notifier, settings: Settings, due: StoredObject) -> bool:
+    """Also True for what will never be mailed."""
+    try:
+        address = store.read(due.key).decode()
+        delivery = status.delivery_of(store, due.key.removeprefix(keys.DUE))
+    except NotFound:  # never sent, or removed
+        return due.age > settings.site_link_days * 24 * 60 * 60
+    if steps.recipient_of(store, delivery) != address:
+        steps.set_recipient(store, delivery, address)  # a run that has not come so far mails it itself
+    outcome = steps.answer_of(store, delivery)
+    if outcome is None:
+        return False
+    try:
+        _announce(store, notifier, settings, delivery, outcome)
+    except (RecipientRefused, NotFound, ValidationError) as error:
+        logger.warning("%s will not be mailed: %s", due.key, type(error).__name__)
+    return True
+
+
+def _announce(store: Store, notifier: Notifier, settings: Settings, delivery: Delivery, outcome: Outcome) -> None:
+    if outcome.error is not None:
+        steps.announce_failure(store, notifier, delivery, outcome.error, settings)
+        return
+    document = CountsDocument.model_validate_json(status.output_of(store, delivery, "word_counts"))
+    steps.announce_counts(store, notifier, delivery, document, settings)

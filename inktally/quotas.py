@@ -1,0 +1,58 @@
+"""How much somebody may ask for in a day, counted in the store, so that all processes count together."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from inktally import keys
+from inktally.errors import NotFound, Overwritten, QuotaUsedUp, StoreDown
+from inktally.ports import Store
+
+TRIES = 20
+LONGEST_PAUSE = 0.1  # seconds
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Quotas:
+    """Days are days of UTC."""
+
+    def __init__(self, store: Store, now: Callable[[], datetime] = _utc_now) -> None:
+        self._store = store
+        self._now = now
+
+    def take(self, scope: str, who: str, limit: int, amount: int = 1) -> None:
+        """Raises `QuotaUsedUp` when it would be more than `limit`; then nothing is taken."""
+        key = keys.quota(self._today(), scope, who)
+        for _ in range(TRIES):
+            taken, etag = self._taken(key)
+            if taken + amount > limit:
+                raise QuotaUsedUp("That is more than may be asked for in one day; please come again tomorrow.")
+            with suppress(Overwritten):
+                condition = {"if_match": etag} if etag else {"if_absent": True}
+                self._store.put(key, str(taken + amount).encode(), **condition)
+                return
+            time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 - jitter, not a secret
+        raise StoreDown("Too many ask for the same at once; please try again in a moment.")
+
+    def forget(self) -> None:
+        """Remove what was counted on days that are over."""
+        for counted in self._store.list(keys.QUOTAS):
+            if not counted.key.startswith(f"{keys.QUOTAS}{self._today()}/"):
+                self._store.remove(counted.key)
+
+    def _taken(self, key: str) -> tuple[int, str]:
+        try:
+            etag = self._store.stat(key).etag
+            return int(self._store.read(key)), etag
+        except NotFound:
+            return 0, ""
+
+    def _today(self) -> str:
+        return f"{self._now():%Y-%m-%d}"

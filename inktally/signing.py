@@ -1,0 +1,91 @@
+"""Links that nobody can guess or change, and that expire: values signed with the site's secret.
+
+What is signed can be read by whoever has the link; it is only proof against change. A token made for one purpose is
+none for another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
+
+from inktally.errors import BadSettings, LinkExpired, UnknownLink
+from inktally.settings import Settings
+
+Purpose = Literal["upload", "put", "confirm", "address", "form"]
+
+SECRET_BYTES = 32
+SHORTEST_SECRET = 32  # characters
+LONGEST_TOKEN = 8192
+PRIVATE = 0o600
+
+
+class Signer:
+    """Signs small JSON values, and opens what it has signed."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def sign(self, purpose: Purpose, value: Any) -> str:
+        """A token of letters, digits, `-`, `_` and `.`, dated now."""
+        return self._serializer(purpose).dumps(value)
+
+    def open(self, purpose: Purpose, token: str, seconds: float) -> Any:
+        """What was signed at most so many seconds ago. Raises `UnknownLink`, `LinkExpired`."""
+        try:
+            return self._serializer(purpose).loads(token[:LONGEST_TOKEN], max_age=int(seconds))
+        except SignatureExpired as error:
+            raise LinkExpired("This link has expired.") from error
+        except BadData as error:
+            raise UnknownLink("There is nothing behind this link; it may have been cut short on its way.") from error
+
+    def pseudonym(self, text: str) -> str:
+        """A name for somebody that tells nobody who it is (32 hex digits)."""
+        return hmac.new(self._secret.encode(), b"pseudonym" + text.encode(), hashlib.sha256).hexdigest()[:32]
+
+    def _serializer(self, purpose: Purpose) -> URLSafeTimedSerializer:
+        signed = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
+        return URLSafeTimedSerializer(self._secret, salt=f"inktally.{purpose}", signer_kwargs=signed)
+
+
+def signer(settings: Settings) -> Signer:
+    """With the secret of the settings, else with this machine's. Raises `BadSettings`."""
+    secret = settings.site_secret.get_secret_value()
+    if secret and len(secret) < SHORTEST_SECRET:
+        raise BadSettings(f"INKTALLY_SITE_SECRET is shorter than {SHORTEST_SECRET} characters; make a longer one.")
+    return Signer(secret or _kept_secret(settings.cache / "site-secret"))
+
+
+def _kept_secret(path: Path) -> str:
+    """Made once, whoever comes first. Raises `BadSettings`."""
+    try:
+        if not path.exists():
+            _make_secret(path)
+        secret = path.read_text("ascii").strip()
+    except (OSError, UnicodeError) as error:
+        raise BadSettings(f"{path} cannot be used ({error}); set INKTALLY_SITE_SECRET.") from error
+    if len(secret) < SHORTEST_SECRET:
+        raise BadSettings(f"{path} holds no secret; remove it, and another is made.")
+    return secret
+
+
+def _make_secret(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(SECRET_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(part, path)
+    finally:
+        part.unlink()

@@ -1,0 +1,88 @@
+"""The REST API on the whole stack: from a picture that is sent to its words, over a folder that rings."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from inktally import plugins
+from inktally.settings import Settings
+from tests.e2e.machine import draw, eventually
+from tests.servers import S3Server
+from tests.stack import new_stack
+
+KEY = "a key of this stack"
+LONGEST_ANSWER = 90  # seconds, on a busy machine
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stack")
+
+
+@pytest.fixture(scope="module")
+def api(folder: Path, moto: S3Server, spark_server: str) -> Iterator[httpx.Client]:
+    settings = {"store": folder / "store", "api_keys": KEY, "api_wait_seconds": LONGEST_ANSWER, "after": "delete"}
+    with new_stack(folder / "machine", moto, spark_server, **settings) as stack:
+        stack.start_watch()
+        stack.start_site()
+        headers = {"Authorization": f"Bearer {KEY}"}
+        with httpx.Client(base_url=f"{stack.site}/api", headers=headers, timeout=LONGEST_ANSWER + 10) as http:
+            yield http
+
+
+def test_a_picture_is_followed_from_its_arrival_to_its_counts(api: httpx.Client, tmp_path: Path) -> None:
+    picture = draw(tmp_path / "owl.png", "The owl and the pussycat").read_bytes()
+    asked = {"outputs": "plain_text,pdf", "name": "the owl & co.png"}
+    headers = {"Content-Type": "image/png", "Prefer": "respond-async"}
+    sent = api.post("/ocr", content=picture, params=asked, headers=headers)
+    assert (sent.status_code, sent.json()["state"]) == (202, "received")
+    told = sent.json()
+    states, end = ["received"], time.monotonic() + LONGEST_ANSWER
+    while not told["is_final"] and time.monotonic() < end:
+        told = api.get(f"/uploads/{told['id']}").raise_for_status().json()
+        states += [told["state"]] * (told["state"] != states[-1])
+        time.sleep(0.02)
+    assert states in (
+        ["received", "recognising", "counting", "answered"],
+        ["received", "counting", "answered"],
+        ["received", "recognising", "answered"],
+    )
+    assert (told["name"], told["known"], told["picture"]) == ("the owl & co.png", False, "deleted")
+    assert set(told["outputs"]) == {"plain_text", "pdf", "word_counts"}
+    assert told["seconds"].keys() >= {"recognise", "count", "publish", "total"}
+    counts = api.get(f"/uploads/{told['id']}/counts").json()
+    assert {entry["word"]: entry["count"] for entry in counts["words"]} == {"the": 2, "owl": 1, "and": 1, "pussycat": 1}
+    assert api.get(f"/uploads/{told['id']}/outputs/pdf").content.startswith(b"%PDF-")
+
+
+def test_the_same_picture_again_is_answered_at_once_from_what_is_known(api: httpx.Client, tmp_path: Path) -> None:
+    picture = draw(tmp_path / "owl.png", "An elegant fowl").read_bytes()
+    first, again = (api.post("/ocr", files={"file": ("fowl.png", picture)}) for _ in range(2))
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert [answer.json()["known"] for answer in (first, again)] == [False, True]
+    assert again.json()["counts"]["words"] == first.json()["counts"]["words"] != []
+
+
+def test_a_picture_that_turns_out_to_be_broken_is_a_problem(api: httpx.Client, tmp_path: Path) -> None:
+    broken = draw(tmp_path / "owl.png", "A runcible spoon").read_bytes()[:200]
+    answer = api.post("/ocr", content=broken, headers={"Content-Type": "image/png"})
+    assert (answer.status_code, answer.json()["kind"]) == (422, "UnreadablePicture")
+    assert api.get(f"/uploads/{answer.json()['upload']}").json()["picture"] == "set aside"
+
+
+@pytest.mark.usefixtures("api")
+def test_an_object_whose_metadata_asks_for_what_there_is_not_is_set_aside_with_the_reason(
+    folder: Path, tmp_path: Path
+) -> None:
+    store = plugins.store(str(folder / "store"), Settings(_env_file=None))
+    picture = draw(tmp_path / "owl.png", "A bong tree")
+    store.put("input/tree.png", picture, metadata={"min-confidence": "much"})
+    reason = folder / "store" / "failed" / "tree.png.reason.json"
+    eventually(reason.exists, LONGEST_ANSWER)
+    assert json.loads(reason.read_text())["kind"] == "UnknownOption"

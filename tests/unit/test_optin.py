@@ -1,0 +1,207 @@
+"""Nobody is mailed who has not asked for it, and nobody is asked more than once a day."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+import pytest
+
+from inktally import keys, overdue
+from inktally.document import Outcome, Problem
+from inktally.errors import MailRefused, NotFound, QuotaUsedUp, RecipientRefused
+from inktally.intake import receive
+from inktally.optin import DAY_SECONDS, OptIn, mailbox, new_ask
+from inktally.quotas import Quotas
+from inktally.settings import Settings
+from inktally.signing import Signer
+from inktally.status import delivery_of
+from inktally.steps import answer
+from inktally.stores.files import FilesStore
+from tests.memory_store import MemoryStore
+
+SITE = "https://pictures.example.org"
+PNG = b"\x89PNG\r\n\x1a\n and more"
+
+
+@dataclass
+class Outbox:
+    """A notifier that keeps what it is given; `trouble` is raised instead."""
+
+    mails: list[EmailMessage] = field(default_factory=list)
+    trouble: Exception | None = None
+
+    def send(self, mail: EmailMessage) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        self.mails.append(mail)
+
+
+@dataclass
+class Sandbox(Outbox):
+    """A mail service that has to hear from people first."""
+
+    verified: set[str] = field(default_factory=set)
+    written_to: list[str] = field(default_factory=list)
+
+    def is_verified(self, address: str) -> bool:
+        return address in self.verified
+
+    def begin_verification(self, address: str) -> None:
+        self.written_to.append(address)
+
+    def send(self, mail: EmailMessage) -> None:
+        if str(mail["To"]) not in self.verified:
+            raise RecipientRefused("Email address is not verified.")
+        super().send(mail)
+
+
+def opt_in(store: MemoryStore, outbox: Outbox, **settings: object) -> OptIn:
+    return OptIn(store, outbox, Signer("s" * 40), Settings(_env_file=None, **settings))
+
+
+def token_in(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    assert body is not None
+    found = re.search(rf"{SITE}/confirm/(\S+)", body.get_content())
+    assert found is not None
+    return found[1]
+
+
+def test_an_address_is_confirmed_by_the_link_that_was_mailed_to_it() -> None:
+    store, outbox = MemoryStore(), Outbox()
+    people, ask = opt_in(store, outbox), new_ask("Anna <anna@example.org>")
+    assert people.ask(ask, "client", SITE) == "mailed"
+    assert not people.is_confirmed(ask)
+    opened = people.open(token_in(outbox.mails[0]))
+    people.confirm(opened)
+    assert people.is_confirmed(ask)
+    assert not people.is_confirmed(new_ask("anna@example.org")), "another browser has shown nothing"
+    assert not any("anna" in found.key for found in store.list(""))
+
+
+def test_a_stranger_is_mailed_once_a_day_whatever_is_typed() -> None:
+    store, outbox = MemoryStore(), Outbox()
+    people = opt_in(store, outbox)
+    spellings = ["anna@example.org", "ANNA@Example.org", "anna+1@example.org", "anna+2@example.org"]
+    told = [people.ask(new_ask(each), f"client {each}", SITE) for each in spellings]
+    assert told == ["mailed", "mailed before", "mailed before", "mailed before"]
+    assert len(outbox.mails) == 1
+    store.now += DAY_SECONDS + 1
+    assert people.ask(new_ask("anna@example.org"), "client", SITE) == "mailed"
+
+
+def test_many_at_once_mail_a_stranger_once() -> None:
+    outbox = Outbox()
+    people = opt_in(MemoryStore(), outbox, site_mails_per_client=100)
+    with ThreadPool(8) as pool:
+        pool.map(lambda _: people.ask(new_ask("anna@example.org"), "client", SITE), range(16))
+    assert len(outbox.mails) == 1
+
+
+def test_a_mail_that_could_not_be_sent_may_be_sent_again_and_its_error_tells_no_address() -> None:
+    store, outbox = MemoryStore(), Outbox(trouble=MailRefused("No room for anna@example.org."))
+    people, ask = opt_in(store, outbox), new_ask("anna@example.org")
+    with pytest.raises(MailRefused) as refused:
+        people.ask(ask, "client", SITE)
+    assert "anna" not in str(refused.value)
+    outbox.trouble = None
+    assert people.ask(ask, "client", SITE) == "mailed"
+
+
+def test_one_client_can_cause_a_few_mails_a_day_only() -> None:
+    people = opt_in(MemoryStore(), Outbox(), site_mails_per_client=2)
+    for name in ("a", "b"):
+        people.ask(new_ask(f"{name}@example.org"), "client", SITE)
+    with pytest.raises(QuotaUsedUp):
+        people.ask(new_ask("c@example.org"), "client", SITE)
+    people.ask(new_ask("c@example.org"), "another client", SITE)
+
+
+def test_all_together_can_cause_so_many_mails_a_day_only() -> None:
+    people = opt_in(MemoryStore(), Outbox(), site_mails_per_day=1)
+    people.ask(new_ask("a@example.org"), "one", SITE)
+    with pytest.raises(QuotaUsedUp):
+        people.ask(new_ask("b@example.org"), "two", SITE)
+
+
+def test_where_the_mail_service_has_to_hear_from_people_first_that_confirms_the_address() -> None:
+    sandbox = Sandbox()
+    people, ask = opt_in(MemoryStore(), sandbox), new_ask("anna@example.org")
+    assert people.ask(ask, "client", SITE) == "verifying"
+    assert sandbox.written_to == ["anna@example.org"]
+    assert people.is_verifying(ask)
+    assert not people.is_confirmed(ask)
+    sandbox.verified.add("anna@example.org")
+    other = new_ask("anna@example.org")
+    assert not people.is_confirmed(other), "it was another browser that asked"
+    assert people.is_confirmed(ask)
+    assert not people.is_verifying(ask)
+
+
+def test_what_is_one_mailbox() -> None:
+    assert mailbox("A.n.na+x@GoogleMail.com") == mailbox("anna@googlemail.com")
+    assert mailbox("a.b@example.org") != mailbox("ab@example.org")
+
+
+def test_a_picture_that_came_before_the_confirmation_is_mailed_after_it(tmp_path: Path) -> None:
+    store, outbox, settings = FilesStore(tmp_path), Outbox(), Settings(_env_file=None)
+    people, ask = OptIn(store, outbox, Signer("s" * 40), settings), new_ask("anna@example.org")
+    upload = receive(store, PNG, settings, name="page.png")
+    people.wait(ask, upload.id)
+    failed = Problem(kind="UnreadablePicture", message="It is broken.")
+    answer(store, delivery_of(store, upload.id), Outcome(upload="page.png", error=failed))
+    assert overdue.settle(store, outbox, settings) == 0
+    assert not outbox.mails, "nobody has confirmed it"
+    people.confirm(ask)
+    assert overdue.settle(store, outbox, settings) == 0
+    assert [str(mail["To"]) for mail in outbox.mails] == ["anna@example.org"]
+    people.confirm(ask)
+    overdue.settle(store, outbox, settings)
+    assert len(outbox.mails) == 1
+
+
+def test_a_picture_that_has_not_been_answered_is_left_to_its_run(tmp_path: Path) -> None:
+    store, outbox, settings = FilesStore(tmp_path), Outbox(), Settings(_env_file=None)
+    people, ask = OptIn(store, outbox, Signer("s" * 40), settings), new_ask("anna@example.org")
+    upload = receive(store, PNG, settings, name="page.png")
+    people.wait(ask, upload.id)
+    people.confirm(ask)
+    assert overdue.settle(store, outbox, settings) == 1
+    assert store.read(keys.marker(delivery_of(store, upload.id).id, "recipient")) == b"anna@example.org"
+
+
+def test_what_nobody_confirms_is_forgotten_and_what_is_confirmed_is_kept() -> None:
+    store, outbox = MemoryStore(), Outbox()
+    people, ask, other = opt_in(store, outbox), new_ask("anna@example.org"), new_ask("bert@example.org")
+    people.ask(ask, "client", SITE)
+    people.wait(ask, "x" * 22)
+    people.confirm(other)
+    store.now += 8 * DAY_SECONDS
+    people.forget()
+    assert [found.key.split("/")[2] for found in store.list(keys.ADDRESSES)] == ["confirmed"]
+
+
+def test_a_quota_holds_among_many_and_ends_with_the_day() -> None:
+    store, today = MemoryStore(), [datetime(2026, 11, 20, 23, tzinfo=UTC)]
+    quotas = Quotas(store, lambda: today[0])
+
+    def take(_: int) -> bool:
+        try:
+            quotas.take("uploads", "somebody", 10)
+        except QuotaUsedUp:
+            return False
+        return True
+
+    with ThreadPool(8) as pool:
+        assert sum(pool.map(take, range(30))) == 10
+    quotas.take("uploads", "somebody else", 10, amount=10)
+    today[0] = datetime(2026, 11, 21, tzinfo=UTC)
+    assert take(0)
+    quotas.forget()
+    with pytest.raises(NotFound):
+        store.stat(keys.quota("2026-11-20", "uploads", "somebody"))

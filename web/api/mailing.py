@@ -1,0 +1,45 @@
+"""Whom the API may have mailed: as on the page, nobody who has not confirmed that this client may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inktally import plugins
+from inktally.optin import Ask, OptIn
+from inktally.ports import Store
+from inktally.quotas import Quotas
+from inktally.settings import Settings
+from inktally.signing import Signer, signer
+
+
+@dataclass(frozen=True)
+class Mailing:
+    """`url` is the site's, which confirmations lead to."""
+
+    settings: Settings
+    optin: OptIn
+    quotas: Quotas
+    signer: Signer
+    url: str
+
+    def recipient(self, client: str, address: str, upload_id: str) -> str:
+        """The address where it is confirmed; else none: its owner is asked, and the result waits for the answer.
+
+        Raises `RecipientRefused`, `QuotaUsedUp`, and what a notifier raises.
+        """
+        client = self.signer.pseudonym(f"api {client}")
+        ask = Ask(address=address, nonce=client)
+        self.quotas.take("uploads-of-address", address.casefold(), self.settings.site_uploads_per_address)
+        if self.optin.is_confirmed(ask):
+            return address
+        self.optin.ask(ask, client, self.url)
+        self.optin.wait(ask, upload_id)
+        return ""
+
+
+def of(settings: Settings, store: Store) -> Mailing:
+    """Raises `BadSettings`."""
+    signs = signer(settings)
+    optin = OptIn(store, plugins.notifier(settings), signs, settings)
+    url = settings.site_url.rstrip("/") or f"http://{settings.site_host}:{settings.site_port}"
+    return Mailing(settings, optin, Quotas(store), signs, url)

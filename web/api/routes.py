@@ -1,0 +1,252 @@
+"""The addresses of the API, and what happens at each."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import Path as InPath
+from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+
+from inktally import intake, status
+from inktally.document import CountsDocument, Delivery, OutputName
+from inktally.errors import NotFound, Overwritten, error_named
+from inktally.fetching import Policy
+from inktally.intake import Received
+from inktally.outputs import counts_csv
+from inktally.outputs.catalogue import CSV, JSON, OUTPUTS
+from inktally.ports import Store
+from inktally.scratch import scratch_folder
+from inktally.settings import Settings
+from inktally.status import Status
+from web.api import bodies, description, problems
+from web.api.access import Keys, Rates
+from web.api.forms import COUNTED, Asked, Links, Upload
+from web.api.mailing import Mailing
+from web.api.problems import RETRY_SECONDS, Refused
+from web.api.waiting import Waiting
+
+SMALL = 5_000_000  # bytes; larger pictures are not waited for, unless the client prefers it
+PLACE_SECONDS = 3.0
+NEXT_LOOK = "1"  # seconds
+NOT_FOR_CACHES = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True)
+class Api:
+    """What all requests share."""
+
+    settings: Settings
+    store: Store
+    policy: Policy
+    keys: Keys
+    rates: Rates
+    places: asyncio.Semaphore
+    waiting: Waiting
+    mailing: Mailing
+
+
+async def _api(request: Request) -> Api:
+    api: Api = request.app.state.api
+    return api
+
+
+async def _client(request: Request, api: Annotated[Api, Depends(_api)]) -> str:
+    return api.keys.client_of(request)
+
+
+TheApi = Annotated[Api, Depends(_api)]
+Client = Annotated[str, Depends(_client)]
+Id = Annotated[str, InPath(pattern=f"^{intake.ID.pattern}$", description="of the upload")]
+Prefer = Annotated[
+    str, Header(max_length=200, description="respond-async: do not wait; wait=N: wait N seconds at most (RFC 7240)")
+]
+IdempotencyKey = Annotated[
+    str, Header(max_length=255, description="what is sent again with the same key is the same upload")
+]
+
+
+def router(*, has_keys: bool) -> APIRouter:
+    """All the addresses; `has_keys`: whether clients have to show one."""
+    made = APIRouter(dependencies=[Depends(_client)], responses=description.problems(401 if has_keys else 403, 503))
+    made.post("/ocr", **description.OCR)(ocr)
+    made.get("/uploads/{upload_id}", **description.UPLOAD)(upload)
+    made.get("/uploads/{upload_id}/counts", **description.COUNTS)(counts)
+    made.get("/uploads/{upload_id}/outputs/{output}", **description.OUTPUT)(output)
+    return made
+
+
+async def ocr(
+    request: Request,
+    api: TheApi,
+    client: Client,
+    asked: Annotated[Asked, Query()],
+    prefer: Prefer = "",
+    idempotency_key: IdempotencyKey = "",
+) -> Response:
+    """Take a picture and count its words."""
+    upload_id = _id_for(client, idempotency_key) if idempotency_key else intake.new_id()
+    known = await _known(api, upload_id) if idempotency_key else None
+    if known is None:
+        api.rates.spend(client)
+        try:
+            known, size = await _take(request, api, client, asked, upload_id)
+        except ValidationError as error:
+            return problems.of_faults([{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()])
+    else:
+        size = known.picture.size
+    seconds = api.waiting.seconds(prefer)
+    if seconds is None and size > SMALL:
+        seconds = 0.0
+    await api.waiting.until_answered(known, seconds, request.is_disconnected)
+    return await _answer(request, api, upload_id)
+
+
+async def upload(request: Request, api: TheApi, upload_id: Id, prefer: Prefer = "") -> Response:
+    """How an upload fares."""
+    if seconds := api.waiting.seconds(prefer):
+        delivery = await run_in_threadpool(status.delivery_of, api.store, upload_id)
+        await api.waiting.until_answered(delivery, seconds, request.is_disconnected)
+    return _shown(request, await run_in_threadpool(status.status_of, api.store, upload_id, api.settings))
+
+
+async def counts(
+    api: TheApi, upload_id: Id, form: Annotated[Literal["json", "csv"], Query(alias="format")] = "json"
+) -> Response:
+    """The counted words, by falling count."""
+    written = await run_in_threadpool(_output, api, upload_id, COUNTED)
+    if form == "json":
+        return _download(written, JSON, "counts.json")
+    document = CountsDocument.model_validate_json(written)
+    return _download(counts_csv.table(document), CSV, "counts.csv")
+
+
+async def output(api: TheApi, upload_id: Id, output: OutputName) -> Response:
+    """One of the files that were made of a picture."""
+    written = await run_in_threadpool(_output, api, upload_id, output)
+    return _download(written, OUTPUTS[output].media_type, Path(OUTPUTS[output].key(output)).name)
+
+
+def _id_for(client: str, key: str) -> str:
+    """The id that this client's idempotency key always gives, and that nobody else can guess."""
+    digest = hmac.digest(client.encode(), key.encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest[: intake.ID_BYTES]).decode().rstrip("=")
+
+
+async def _known(api: Api, upload_id: str) -> Delivery | None:
+    try:
+        return await run_in_threadpool(status.delivery_of, api.store, upload_id)
+    except NotFound:
+        return None
+
+
+async def _take(request: Request, api: Api, client: str, asked: Asked, upload_id: str) -> tuple[Delivery, int]:
+    """Receive a picture, and put it into the store; the delivery, and its size in bytes."""
+    async with _place(api), contextmanager_in_threadpool(scratch_folder(api.settings.scratch)) as folder:
+        sent = await bodies.receive(request, folder, api.settings.max_bytes, api.policy)
+        asked = asked.with_fields(sent.fields)
+        try:
+            received = await run_in_threadpool(_put, api, client, sent, asked, upload_id)
+        except Overwritten:  # the same, sent twice at once
+            delivery = await run_in_threadpool(status.delivery_of, api.store, upload_id)
+            return delivery, delivery.picture.size
+    return received.delivery, received.size
+
+
+def _put(api: Api, client: str, sent: bodies.Sent, asked: Asked, upload_id: str) -> Received:
+    name = intake.checked_name(sent.picture, asked.name or sent.name, api.settings)  # before anybody is mailed
+    email = api.mailing.recipient(client, asked.email, upload_id) if asked.email else ""
+    return intake.receive(
+        api.store,
+        sent.picture,
+        api.settings,
+        name=name,
+        upload_id=upload_id,
+        email=email,
+        language=asked.language,
+        wishes=asked.wishes,
+    )
+
+
+@asynccontextmanager
+async def _place(api: Api) -> AsyncIterator[None]:
+    """One of so many; whoever finds none waits a little, its picture still unread."""
+    try:
+        async with asyncio.timeout(PLACE_SECONDS):
+            await api.places.acquire()
+    except TimeoutError:
+        detail = "Too many pictures are being received just now; please come again."
+        raise Refused(503, "Busy", detail, {"Retry-After": RETRY_SECONDS}) from None
+    try:
+        yield
+    finally:
+        api.places.release()
+
+
+async def _answer(request: Request, api: Api, upload_id: str) -> Response:
+    """200 with the counts, the problem with the picture, or 202 when neither is there yet."""
+    told = await run_in_threadpool(status.status_of, api.store, upload_id, api.settings)
+    if told.state == "failed" and told.problem:
+        return problems.of_error(error_named(told.problem.kind)(told.problem.message), upload=upload_id)
+    if told.is_final:
+        found = await run_in_threadpool(_counts_or_none, api, upload_id) if COUNTED in told.outputs else None
+        return _shown(request, told, found)
+    where = _links(request, told).status
+    return _shown(request, told, status_code=202, headers={"Location": where, "Retry-After": NEXT_LOOK})
+
+
+def _counts_or_none(api: Api, upload_id: str) -> CountsDocument | None:
+    try:
+        return CountsDocument.model_validate_json(_output(api, upload_id, COUNTED))
+    except NotFound:
+        return None
+
+
+def _output(api: Api, upload_id: str, name: str) -> bytes:
+    """Raises `NotFound`, and `Refused` (409) while it may still come."""
+    told = status.status_of(api.store, upload_id, api.settings)
+    if not told.is_final:
+        raise Refused(409, "NotYet", "The picture has not been answered yet.", {"Retry-After": NEXT_LOOK})
+    if name not in told.outputs:
+        made = ", ".join(told.outputs) or "nothing"
+        raise NotFound(f"There is no {name} of this picture; what was made of it: {made}.")
+    return status.output_of(api.store, status.delivery_of(api.store, upload_id), name)
+
+
+def _shown(
+    request: Request,
+    told: Status,
+    found: CountsDocument | None = None,
+    *,
+    status_code: int = 200,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    shown = Upload(**told.model_dump(), links=_links(request, told), counts=found)
+    content = shown.model_dump(mode="json", by_alias=True)
+    return JSONResponse(content, status_code, NOT_FOR_CACHES | (headers or {}))
+
+
+def _links(request: Request, told: Status) -> Links:
+    here = f"{request.scope.get('root_path', '')}/uploads/{told.id}"
+    outputs = {name: f"{here}/outputs/{name}" for name in told.outputs}
+    return Links(status=here, counts=f"{here}/counts" if COUNTED in told.outputs else None, outputs=outputs)
+
+
+def _download(content: bytes, media_type: str, name: str) -> Response:
+    """What a picture says is a stranger's text: never shown as a page."""
+    headers: dict[str, Any] = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(content, media_type=media_type, headers=NOT_FOR_CACHES | headers)

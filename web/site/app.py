@@ -1,0 +1,157 @@
+"""The site as an ASGI application: the page, and below /api the REST API."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from inktally import overdue, plugins
+from inktally.errors import BadForm, InktallyError, TransientError, UnknownLink
+from inktally.optin import OptIn
+from inktally.ports import Store, TakesPosts
+from inktally.quotas import Quotas
+from inktally.settings import Settings
+from inktally.signing import signer
+from web.api.app import create_api
+from web.site import confirming, following, results, uploads
+from web.site.headers import SecurityHeaders, content_policy
+from web.site.pages import STATIC, Site, error_page
+from web.site.previews import Previews
+from web.site.uploads import BODIES_AT_ONCE
+
+logger = logging.getLogger(__name__)
+
+SOON_SECONDS, LATER_SECONDS, TIDY_SECONDS = 2.0, 300.0, 3600.0
+NOT_FOUND = 404
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Raises `BadSettings`."""
+    site = open_site(settings)
+    app = FastAPI(openapi_url=None, lifespan=_lifespan)
+    app.state.site = site
+    app.state.places = asyncio.Semaphore(BODIES_AT_ONCE)
+    app.state.hurry = asyncio.Event()
+    app.state.streams, app.state.stopping = 0, False
+    _add_routes(app)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    app.mount("/api", create_api(settings, site.store))
+    _add_errors(app)
+    policy = content_policy(_origin_of_posts(site.store))
+    app.add_middleware(SecurityHeaders, policy=policy, is_secure=site.is_secure)
+    return app
+
+
+def open_site(settings: Settings) -> Site:
+    """Raises `BadSettings`."""
+    store, notifier = plugins.store(settings.store, settings), plugins.notifier(settings)
+    signs = signer(settings)
+    return Site(
+        settings=settings,
+        store=store,
+        notifier=notifier,
+        signer=signs,
+        optin=OptIn(store, notifier, signs, settings),
+        quotas=Quotas(store),
+        previews=Previews(store, settings),
+        url=settings.site_url.rstrip("/") or f"http://{settings.site_host}:{settings.site_port}",
+    )
+
+
+def _add_routes(app: FastAPI) -> None:
+    for routes in (uploads, confirming, following, results):
+        app.include_router(routes.router)
+
+    @app.get("/healthz", include_in_schema=False)
+    async def health() -> Response:
+        return JSONResponse({"status": "up"})
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Each ends in a page that says what to do."""
+
+    @app.exception_handler(InktallyError)
+    async def ours(request: Request, error: InktallyError) -> Response:
+        if error.http_status >= 500:  # noqa: PLR2004
+            logger.error("%s could not be served: %s", request.url.path.split("/")[1], error)
+        return await run_in_threadpool(error_page, request, error)
+
+    @app.exception_handler(ClientDisconnect)
+    async def of_nobody(request: Request, error: ClientDisconnect) -> Response:
+        del request, error
+        return Response(status_code=400)  # nobody reads it
+
+    @app.exception_handler(HTTPException)
+    async def of_http(request: Request, error: HTTPException) -> Response:
+        refused = (
+            UnknownLink("There is nothing here.") if error.status_code == NOT_FOUND else _Refused(str(error.detail))
+        )
+        answer = await run_in_threadpool(error_page, request, refused)
+        answer.status_code = error.status_code
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(RequestValidationError)
+    async def of_request(request: Request, error: RequestValidationError) -> Response:
+        del error
+        return await run_in_threadpool(error_page, request, BadForm("This cannot be understood."))
+
+
+class _Refused(TransientError):
+    """What the framework has refused: too many at once, or a method that is not possible here."""
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    mailing = asyncio.create_task(_mail_what_is_due(app))
+    tidying = asyncio.create_task(_tidy(app.state.site))
+    yield
+    app.state.stopping = True
+    for task in (mailing, tidying):
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _mail_what_is_due(app: FastAPI) -> None:
+    """Soon after an address has been confirmed, and now and then in case that another process was killed over it."""
+    site: Site = app.state.site
+    while True:
+        app.state.hurry.clear()
+        left = 1
+        try:
+            left = await run_in_threadpool(overdue.settle, site.store, site.notifier, site.settings)
+        except InktallyError as error:
+            logger.warning("what is due cannot be mailed now: %s", error)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(app.state.hurry.wait(), SOON_SECONDS if left else LATER_SECONDS)
+
+
+async def _tidy(site: Site) -> None:
+    while True:
+        for forget in (site.quotas.forget, site.optin.forget):
+            try:
+                await run_in_threadpool(forget)
+            except InktallyError as error:
+                logger.warning("what is over cannot be removed now: %s", error)
+        await asyncio.sleep(TIDY_SECONDS)
+
+
+def _origin_of_posts(store: Store) -> str:
+    """Where browsers send pictures to; empty: to us."""
+    if not isinstance(store, TakesPosts):
+        return ""
+    form = store.post_form("input/web/x", metadata={}, content_type="image/png", max_bytes=1, seconds=1)
+    parts = urlsplit(form.url)
+    return f"{parts.scheme}://{parts.netloc}"

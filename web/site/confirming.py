@@ -1,0 +1,43 @@
+"""The link that a mail brings. Programs follow links of mails too, so it is a button that confirms."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from web.site.pages import page, site_of
+from web.site.visitors import forget_address, remember_address
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/confirm/{token}")
+def ask(request: Request, token: str) -> Response:
+    asked = site_of(request).optin.open(token)
+    return page(request, "confirm.html", address=asked.address, done=site_of(request).optin.is_confirmed(asked))
+
+
+@router.post("/confirm/{token}")
+def confirm(request: Request, token: str, form: Annotated[str, Form(max_length=1000)] = "") -> Response:
+    site = site_of(request)
+    visitor = site.visitor(request)
+    asked = site.optin.open(token)
+    visitor.check_form(site.signer, form)
+    others = visitor.ask  # this browser may have asked on its own, when no further mail was due
+    same = others is not None and others.address.casefold() == asked.address.casefold()
+    site.optin.confirm(asked, *([others] if same and others and others != asked else []))
+    request.app.state.hurry.set()
+    answer = page(request, "confirm.html", address=asked.address, done=True)
+    remember_address(answer, asked, site.signer, secure=site.is_secure)
+    return answer
+
+
+@router.post("/address/forget")
+def forget(request: Request, form: Annotated[str, Form(max_length=1000)] = "") -> Response:
+    site = site_of(request)
+    site.visitor(request).check_form(site.signer, form)
+    answer = RedirectResponse("/", 303)
+    forget_address(answer)
+    return answer

@@ -1,0 +1,126 @@
+"""Templates into pages: in the visitor's language, with all that every page shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from babel.numbers import format_decimal
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from inktally.errors import InktallyError
+from inktally.mails import shown
+from inktally.optin import OptIn
+from inktally.ports import Notifier, Store
+from inktally.quotas import Quotas
+from inktally.report import ADVICE
+from inktally.settings import Settings
+from inktally.signing import Signer
+from web.site.previews import Previews
+from web.site.translations import LANGUAGES, own_name, translations
+from web.site.visitors import Visitor, remember, visitor_of
+from web.site.wording import HEADLINES, LATER, OURS, WHAT_TO_DO
+
+STATIC = Path(__file__).parent / "static"
+MEGABYTE = 1_000_000
+SERVER_FAULT = 500
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all pages share."""
+
+    settings: Settings
+    store: Store
+    notifier: Notifier
+    signer: Signer
+    optin: OptIn
+    quotas: Quotas
+    previews: Previews
+    url: str
+
+    @property
+    def is_secure(self) -> bool:
+        return self.url.startswith("https:")
+
+    @property
+    def link_seconds(self) -> float:
+        return self.settings.site_link_days * 24 * 60 * 60
+
+    def visitor(self, request: Request) -> Visitor:
+        return visitor_of(request, self.signer, self.settings)
+
+
+def site_of(request: Request) -> Site:
+    site: Site = request.app.state.site
+    return site
+
+
+def page(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+    """A page of ours, and the cookies that go with it."""
+    site = site_of(request)
+    visitor = site.visitor(request)
+    text = rendered(template, visitor, path=request.url.path, form=visitor.form(site.signer), site=site, **values)
+    response = HTMLResponse(text, status)
+    remember(response, request, visitor, secure=site.is_secure)
+    return response
+
+
+def rendered(template: str, visitor: Visitor, **values: Any) -> str:
+    names = {code: own_name(code) for code in LANGUAGES}
+    shared = {"visitor": visitor, "language": visitor.language, "languages": names, "static": _static}
+    return templates(visitor.language).get_template(template).render(shared | values)
+
+
+def error_page(request: Request, error: InktallyError) -> Response:
+    """In the form that was asked for. Of faults of ours nothing is told but that there is one."""
+    visitor, status = site_of(request).visitor(request), error.http_status
+    text = told(error.kind, str(error), visitor.language)
+    headers = {"Connection": "close"} if status == TOO_LARGE else {}
+    if "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse(text, status, headers)
+    answer = page(request, "error.html", status=status, **text)
+    answer.headers.update(headers)
+    return answer
+
+
+TOO_LARGE = 413
+
+
+def told(kind: str, message: str, language: str) -> dict[str, str]:
+    """`headline`, `advice` and `detail` of an error, the last in English."""
+    say = translations(language).gettext
+    if kind not in HEADLINES:
+        return {"headline": say(OURS), "advice": say(LATER), "detail": ""}
+    advice = ADVICE.get(kind, "") or WHAT_TO_DO.get(kind, "")
+    headline = say(HEADLINES[kind])
+    return {"headline": headline, "advice": say(advice) if advice else "", "detail": shown(message, 300)}
+
+
+@cache
+def templates(language: str) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("web.site"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
+    environment.filters["shown"] = shown
+    environment.filters["grouped"] = lambda number: format_decimal(number, locale=language)
+    environment.filters["seconds"] = lambda seconds: f"{format_decimal(seconds, '0.0', locale=language)} s"
+    environment.filters["megabytes"] = lambda size: f"{format_decimal(size / MEGABYTE, '0.##', locale=language)} MB"
+    return environment
+
+
+@cache
+def _static(name: str) -> str:
+    """Its address changes with its content."""
+    return f"/static/{name}?{sha256((STATIC / name).read_bytes()).hexdigest()[:8]}"

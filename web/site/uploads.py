@@ -1,0 +1,159 @@
+"""Sending pictures: the page, leave to send them straight to the store, and the form that works without JavaScript."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Semaphore
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, RedirectResponse
+from pydantic import Field, ValidationError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from inktally import intake
+from inktally.document import Value
+from inktally.errors import BadForm
+from inktally.imaging.decode_formats import PICTURE_SUFFIXES
+from web.site import bodies, grants
+from web.site.grants import MOST_FILES, PUT_SECONDS, Grant, Leave, Wish
+from web.site.pages import Site, page, site_of
+from web.site.visitors import Visitor, remember, remember_address
+from web.site.wording import language_name
+
+BODIES_AT_ONCE = 16
+PLACE_SECONDS = 30
+MOST_FIELDS = 10
+LARGEST_WISH = 64_000  # bytes
+
+router = APIRouter(include_in_schema=False)
+
+
+class Asked(Value):
+    """What the page's script sends to get leave."""
+
+    form: str = Field(max_length=1000)
+    names: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(min_length=1, max_length=MOST_FILES)
+    email: str = Field(default="", max_length=500)
+    language: str = Field(default="", max_length=20)
+
+
+@router.get("/")
+def upload_page(request: Request) -> Response:
+    site = site_of(request)
+    visitor = site.visitor(request)
+    return page(
+        request,
+        "upload.html",
+        confirmed=visitor.ask is not None and site.optin.is_confirmed(visitor.ask),
+        texts={code: language_name(code, visitor.language) for code in grants.offered_languages(site)},
+        max_bytes=site.settings.max_bytes,
+        most_files=MOST_FILES,
+        suffixes=",".join(sorted(PICTURE_SUFFIXES)),
+    )
+
+
+@router.post("/uploads/grants")
+async def ask_leave(request: Request) -> Response:
+    """Where each picture is to be sent, and where the visitor sees what becomes of them."""
+    bodies.check_length(request, LARGEST_WISH)
+    try:
+        asked = Asked.model_validate_json(await bodies.bounded(request, LARGEST_WISH).body())
+    except ValidationError as error:
+        raise BadForm("This form cannot be understood.") from error
+    return await run_in_threadpool(_give_leave, request, asked)
+
+
+def _give_leave(request: Request, asked: Asked) -> Response:
+    site = site_of(request)
+    visitor = site.visitor(request)
+    visitor.check_form(site.signer, asked.form)
+    leave = grants.grant(site, visitor, Wish(names=asked.names, email=asked.email, language=asked.language))
+    told = {"page": grants.link(site, leave.grants), "files": [grants.form_of(site, each) for each in leave.grants]}
+    return _remembering(JSONResponse(told), request, site, visitor, leave)
+
+
+@router.put("/uploads/put/{token}")
+async def put(request: Request, token: str) -> Response:
+    """One picture on its way into a folder store; the address that we have signed says which."""
+    site = site_of(request)
+    granted = Grant.model_validate(site.signer.open("put", token, PUT_SECONDS))
+    async with _place(request):
+        with bodies.scratch_file(site.settings.scratch) as path:
+            await bodies.save(request, path, site.settings.max_bytes)
+            await run_in_threadpool(_receive, site, granted, path)
+    return Response(status_code=201)
+
+
+@router.post("/uploads")
+async def send_form(request: Request) -> Response:
+    """The form as a browser without JavaScript sends it; all files together may have the size of one."""
+    site = site_of(request)
+    visitor = site.visitor(request)
+    most = site.settings.max_bytes + bodies.SLACK
+    bodies.check_length(request, most)
+    sent = bodies.bounded(request, most).form(max_files=MOST_FILES, max_fields=MOST_FIELDS)
+    async with _place(request), sent as form:
+        visitor.check_form(site.signer, str(form.get("form", "")))
+        files = [each for each in form.getlist("pictures") if isinstance(each, UploadFile) and each.filename]
+        if not files:
+            return RedirectResponse("/", 303)
+        try:
+            wish = Wish(
+                names=tuple(file.filename or "" for file in files),
+                email=str(form.get("email", "")),
+                language=str(form.get("language", "")),
+            )
+        except ValidationError as error:
+            raise BadForm("This form cannot be understood.") from error
+        leave = await run_in_threadpool(_receive_all, site, visitor, wish, files)
+    return _remembering(RedirectResponse(grants.link(site, leave.grants), 303), request, site, visitor, leave)
+
+
+def _receive_all(site: Site, visitor: Visitor, wish: Wish, files: list[UploadFile]) -> Leave:
+    leave = grants.grant(site, visitor, wish)
+    for granted, sent in zip(leave.grants, files, strict=True):
+        with bodies.scratch_file(site.settings.scratch) as path:
+            with path.open("wb") as file:
+                while chunk := sent.file.read(1 << 20):
+                    file.write(chunk)
+            _receive(site, granted, path)
+    return leave
+
+
+def _receive(site: Site, granted: Grant, path: Path) -> None:
+    intake.receive(
+        site.store,
+        path,
+        site.settings,
+        name=granted.name,
+        upload_id=granted.id,
+        email=granted.email,
+        language=granted.language,
+    )
+
+
+def _remembering(answer: Response, request: Request, site: Site, visitor: Visitor, leave: Leave) -> Response:
+    remember(answer, request, visitor, secure=site.is_secure)
+    if leave.ask is not None:
+        remember_address(answer, leave.ask, site.signer, secure=site.is_secure)
+    return answer
+
+
+@asynccontextmanager
+async def _place(request: Request) -> AsyncIterator[None]:
+    """One of so many bodies that come at once; the others wait for a while."""
+    places: Semaphore = request.app.state.places
+    try:
+        await asyncio.wait_for(places.acquire(), PLACE_SECONDS)
+    except TimeoutError:
+        raise HTTPException(503, headers={"Retry-After": "10"}) from None
+    try:
+        yield
+    finally:
+        places.release()

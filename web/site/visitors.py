@@ -1,0 +1,100 @@
+"""Who is on the other side: a browser, told by cookies that it cannot forge."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from dataclasses import dataclass
+
+from fastapi import Request, Response
+from pydantic import ValidationError
+
+from inktally.errors import BadForm, LinkExpired, UnknownLink
+from inktally.optin import Ask
+from inktally.settings import Settings
+from inktally.signing import Signer
+from web.site.translations import LANGUAGES, negotiated
+
+VISIT, ADDRESS, LANGUAGE = "inktally-visit", "inktally-address", "inktally-language"
+YEAR = 365 * 24 * 60 * 60
+FORM_SECONDS = 24 * 60 * 60
+VISIT_BYTES = 16
+NETWORK_BITS = 64  # of an IPv6 address: what one customer gets
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """`visit` names the browser, `client` whom quotas are counted for, `ask` is the address it has given."""
+
+    visit: str
+    language: str
+    client: str
+    ask: Ask | None
+
+    def form(self, signer: Signer) -> str:
+        """What a form of ours bears, and no other site can know."""
+        return signer.sign("form", self.visit)
+
+    def check_form(self, signer: Signer, form: str) -> None:
+        """Raises `BadForm`."""
+        try:
+            visit = signer.open("form", form, FORM_SECONDS)
+        except (UnknownLink, LinkExpired):
+            visit = None
+        if not isinstance(visit, str) or not secrets.compare_digest(visit.encode(), self.visit.encode()):
+            raise BadForm("This form has grown old.")
+
+
+def visitor_of(request: Request, signer: Signer, settings: Settings) -> Visitor:
+    wished = request.query_params.get("language", "") or request.cookies.get(LANGUAGE, "")
+    return Visitor(
+        visit=request.cookies.get(VISIT, "")[:64] or secrets.token_urlsafe(VISIT_BYTES),
+        language=negotiated(wished, request.headers.get("accept-language", "")),
+        client=signer.pseudonym(_network(_address(request, settings))),
+        ask=_ask(request.cookies.get(ADDRESS, ""), signer),
+    )
+
+
+def remember(response: Response, request: Request, visitor: Visitor, *, secure: bool) -> None:
+    """The browser's name, and the language if it has just been chosen."""
+    if request.cookies.get(VISIT) != visitor.visit:
+        _set(response, VISIT, visitor.visit, secure=secure)
+    if request.query_params.get("language", "") in LANGUAGES:
+        _set(response, LANGUAGE, visitor.language, secure=secure)
+
+
+def remember_address(response: Response, ask: Ask, signer: Signer, *, secure: bool) -> None:
+    _set(response, ADDRESS, signer.sign("address", ask.model_dump()), secure=secure)
+
+
+def forget_address(response: Response) -> None:
+    response.delete_cookie(ADDRESS, httponly=True, samesite="lax")
+
+
+def _set(response: Response, name: str, value: str, *, secure: bool) -> None:
+    response.set_cookie(name, value, max_age=YEAR, secure=secure, httponly=True, samesite="lax")
+
+
+def _ask(token: str, signer: Signer) -> Ask | None:
+    try:
+        return Ask.model_validate(signer.open("address", token, YEAR)) if token else None
+    except (UnknownLink, LinkExpired, ValidationError):
+        return None
+
+
+def _address(request: Request, settings: Settings) -> str:
+    """Behind a proxy of ours, whom that has seen; what stands before it in the header anybody may have written."""
+    forwarded = request.headers.getlist("x-forwarded-for")
+    if settings.site_behind_proxy and forwarded:
+        return forwarded[-1].rpartition(",")[2].strip()
+    return request.client.host if request.client else ""
+
+
+def _network(address: str) -> str:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(found.ipv4_mapped or ipaddress.ip_network((found, NETWORK_BITS), strict=False))
+    return address

@@ -1,0 +1,53 @@
+"""What is told of errors and languages, in the visitor's language. `_` only marks what is to be translated."""
+
+from __future__ import annotations
+
+from babel import Locale, UnknownLocaleError
+
+ISO = {"eng": "en", "deu": "de", "fra": "fr", "spa": "es", "dan": "da", "ces": "cs", "ita": "it", "nld": "nl",
+       "pol": "pl", "por": "pt", "swe": "sv", "fin": "fi", "nor": "nb", "rus": "ru", "ukr": "uk", "ell": "el",
+       "tur": "tr", "lat": "la", "hun": "hu", "ron": "ro"}  # fmt: skip
+
+
+def _(text: str) -> str:
+    return text
+
+
+FRAKTUR = _("German in Fraktur")
+
+HEADLINES = {
+    "EmptyPicture": _("The file is empty."),
+    "NotAPicture": _("The file is no picture."),
+    "UnsupportedFormat": _("This kind of file is not read."),
+    "UnreadablePicture": _("The picture is damaged."),
+    "UnknownLanguage": _("The picture asks for a language that is not read here."),
+    "UnknownOption": _("The picture asks for something that is not known here."),
+    "TooLarge": _("The file is too large."),
+    "RecognitionTimeout": _("Reading the picture took too long."),
+    "LinkExpired": _("This link has expired."),
+    "UnknownLink": _("There is nothing here."),
+    "NotFound": _("There is nothing here."),
+    "QuotaUsedUp": _("That is more than may be asked for in one day."),
+    "RecipientRefused": _("This is no mail address that we can write to."),
+    "BadForm": _("This form has grown old."),
+}
+WHAT_TO_DO = {
+    "UnsupportedFormat": _("Please save the picture as PNG, JPEG or TIFF, and upload that."),
+    "LinkExpired": _("Links work for some days only. Please upload the picture again; what is known comes at once."),
+    "UnknownLink": _("Please check that the link is complete; mail programs sometimes cut them."),
+    "NotFound": _("Please check that the link is complete; mail programs sometimes cut them."),
+    "QuotaUsedUp": _("Please come again tomorrow."),
+    "RecipientRefused": _("An address is written like anna@example.org. Or leave it out, and see the results here."),
+    "BadForm": _("Please go back, load the page again, and send it once more. Cookies must be allowed."),
+}
+OURS = _("Something went wrong on our side.")
+LATER = _("Please try again in a moment.")
+
+
+def language_name(code: str, shown_in: str) -> str:
+    """Of a language as Tesseract calls it."""
+    try:
+        name = Locale.parse(ISO[code]).get_display_name(shown_in)
+    except (KeyError, UnknownLocaleError):
+        name = None
+    return name[:1].upper() + name[1:] if name else code
