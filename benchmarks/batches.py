@@ -7,13 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.machine import PROJECT, Machine, new_machine
+from tests.e2e.machine import PROJECT, Machine, draw, new_machine
+from tests.prefect_servers import new_server, running_postgres
+from tests.servers import running_spark
 
+POOL = "inktally"
 COMMAND = [sys.executable, "-m", "flows.batch_flow"]
 ONLY_TESSERACT = {"INKTALLY_ENGINE": "tesseract", "INKTALLY_IMAGING": "false", "INKTALLY_TESSERACT": ""}
 """What makes the work the same as that of the command `tesseract`."""
@@ -38,10 +41,17 @@ class Batch:
 
 
 @contextmanager
-def benchmark_machine(folder: Path, **environment: str) -> Iterator[Machine]:
-    """A machine whose Prefect has been used before, as most have."""
-    with new_machine(folder, **{**ONLY_TESSERACT, **environment}) as machine:
-        run_batch(machine, _empty(folder / "nothing"), "store-of-nothing")
+def benchmark_machine(folder: Path) -> Iterator[Machine]:
+    """A machine with a Prefect server and a Spark Connect server, as `make up` keeps them, which have been used."""
+    with ExitStack() as stack:
+        server = new_server(_made(folder / "prefect"), stack.enter_context(running_postgres()))
+        stack.enter_context(server.running())
+        server.prefect("work-pool", "create", POOL, "--type", "warm-process")
+        server.prefect("deploy", "--all")
+        spark = stack.enter_context(running_spark(_made(folder / "spark")))
+        servers = {"PREFECT_API_URL": server.api, "INKTALLY_SPARK_REMOTE": spark.address}
+        machine = stack.enter_context(new_machine(folder / "machine", **ONLY_TESSERACT, **servers))
+        run_batch(machine, folder_of([draw(folder / "first.png", "the first")], folder / "first"), "first")
         yield machine
 
 
@@ -72,6 +82,6 @@ def folder_of(pages: Sequence[Path], folder: Path, copies: int = 1) -> Path:
     return folder
 
 
-def _empty(folder: Path) -> Path:
+def _made(folder: Path) -> Path:
     folder.mkdir(parents=True)
     return folder

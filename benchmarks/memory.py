@@ -74,7 +74,7 @@ def main() -> int:
 
 def measured(folder: Path, pictures: int) -> dict[str, float]:
     made = [page(folder / "made" / f"{number:05}.png", number) for number in range(pictures)]
-    with benchmark_machine(folder / "machine") as machine:
+    with benchmark_machine(folder) as machine:
         some = _peaks(machine, folder_of(made[: pictures // 4], folder / "some"))
         begun = time.monotonic()
         all_of_them = _peaks(machine, folder_of(made, folder / "all"))

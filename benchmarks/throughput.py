@@ -1,9 +1,9 @@
 """Pages a second, beside peers: python -m benchmarks.throughput [--json].
 
-A batch is run as its users run it, from the command's start to its end, on pages that nobody has seen before. The same
-pages are read by `xargs -P` of the command `tesseract`, and some of them by OCRmyPDF and by a Prefect flow as people
-write it first. Then: a batch of which nine in ten pages are duplicates; what a picture costs besides its recognition,
-in batches of 10 and of 1,000; and what a second worker is worth.
+A batch is run as its users run it, from the command's start to its end, on pages that nobody has seen before, with the
+servers that `make up` keeps. The same pages are read by `xargs -P` of the command `tesseract`, and some of them by
+OCRmyPDF and by a Prefect flow as people write it first. Then: a batch of which nine in ten pages are duplicates; what a
+picture costs besides its recognition, in batches of 10 and of 1,000; and what a second worker is worth.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def measured(folder: Path, sizes: Sizes) -> dict[str, Any]:
     """All figures; what is made for them lies in `folder`."""
     made = [rendered.page(folder / "made" / f"{number:05}.png", number) for number in range(sizes.pages)]
     pages = folder_of(made, folder / "pages")
-    with benchmark_machine(folder / "machine") as machine:
+    with benchmark_machine(folder) as machine:
         figures = _beside_tesseract(machine, made, pages)
         speed = figures["pages_a_second"]["inktally"]
         for name, seconds in _slow_peers(machine, made[: sizes.peers], folder).items():
@@ -87,9 +87,9 @@ def measured(folder: Path, sizes: Sizes) -> dict[str, Any]:
         figures["ms_besides_recognition"] = {
             str(number): _ms_besides_recognition(machine, number, folder) for number in sizes.small
         }
-    if sizes.workers:
-        shared = folder_of(made[: sizes.workers], folder / "shared")
-        figures["two_workers_over_one"] = two_workers_over_one(folder / "workers", shared)
+        if sizes.workers:
+            shared = folder_of(made[: sizes.workers], folder / "shared")
+            figures["two_workers_over_one"] = two_workers_over_one(machine, shared)
     return figures
 
 
