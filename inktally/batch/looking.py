@@ -47,7 +47,7 @@ def look(
     except NotFound:
         return Looked(picture=picture, state="gone")
     try:
-        steps.check_size(delivery, settings)
+        steps.check_size(delivery.picture.size, settings)
         return Looked(picture=picture, delivery=delivery, engine=engine_for(delivery, options, recogniser, settings))
     except PictureError as error:
         return Looked(picture=picture, delivery=delivery, problem=Problem.of(error))
