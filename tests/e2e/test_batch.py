@@ -14,6 +14,10 @@ from typing import Any
 
 import pytest
 
+from inktally import keys
+from inktally.batch.place import place_of
+from inktally.lease import leased
+from inktally.settings import Settings
 from tests.e2e.machine import Machine, Run, draw, ended, eventually, words_of
 from tests.servers import S3Server
 
@@ -211,3 +215,13 @@ def test_pictures_are_begun_no_faster_than_is_asked(batch: Machine, pictures: Pa
     assert run.only["seconds"]["recognise"] >= len(TEXTS) - 1
     wrong = batch.run(pictures, "--rate", "0")
     assert (wrong.status, "0 is not more than 0" in wrong.stderr) == (2, True)
+
+
+def test_a_second_batch_on_one_place_waits_and_then_says_that_another_is_at_work(
+    batch: Machine, pictures: Path
+) -> None:
+    place = place_of(str(pictures), str(batch.store), Settings(_env_file=None))
+    with leased(batch.opened_store, keys.lock(f"batch {place.name}"), ttl=3):
+        run = batch.run(pictures, "--json")
+    assert (run.status, run.stdout, "Another run is at work" in run.stderr) == (1, "", True)
+    assert batch.recognitions() == 0
