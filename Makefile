@@ -27,7 +27,7 @@ demo/pictures: deployments/samples.py | setup
 up: setup ## everything on this machine, until Ctrl-C: Prefect, a store that rings, workers, Spark, mails (docs/running.md)
 	@exec $(PYTHON) -m deployments.up $(if $(UP),"$(UP)") $(if $(STORE),--store $(STORE)) --worker $(WORKER)
 
-deploy: setup ## make the work pool and the deployment on the Prefect server that PREFECT_API_URL names
+deploy: setup ## make the work pool and the deployments on the Prefect server that PREFECT_API_URL names
 	@.venv/bin/prefect work-pool inspect inktally >/dev/null 2>&1 || .venv/bin/prefect work-pool create inktally --type $(WORKER)
 	@.venv/bin/prefect --no-prompt deploy --all
 

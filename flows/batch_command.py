@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any, TextIO
 
@@ -17,9 +18,9 @@ from inktally import plugins, steps
 from inktally.batch.place import Place
 from inktally.batch.plan import Plan, Planner
 from inktally.batch.summary import Summary
-from inktally.console import print_plan, print_summary, shown_batch
+from inktally.console import print_plan, print_summary, printable, shown_batch
 from inktally.document import Options, Upload
-from inktally.errors import BadSettings, NotFound
+from inktally.errors import BadSettings, InktallyError, NotFound
 from tasks import batch_steps, wiring
 
 Flow = Callable[..., State[Any]]
@@ -91,9 +92,11 @@ def _show_plan(stdout: TextIO, place: Place, options: Options, asked: argparse.N
 
 def _warm_up(place: Place, options: Options) -> None:
     """Let Tesseract and Spark begin to start while Prefect does, where the first picture has no answer yet."""
-    store, settings = batch_steps.opened(place), wiring.settings()
-    first = next(place.pictures(store), None)
-    if first is not None and not steps.is_answered(store, steps.look(store, Upload(key=first.key, store=store.uri))):
+    store, settings, is_idle = batch_steps.opened(place), wiring.settings(), True
+    with suppress(InktallyError):  # which the run will tell
+        first = next(place.pictures(store), None)
+        is_idle = first is None or steps.is_answered(store, steps.look(store, Upload(key=first.key, store=store.uri)))
+    if not is_idle:
         wiring.recogniser(options.engine or settings.engine).warm_up()
         wiring.counter().warm_up()
 
@@ -124,6 +127,8 @@ def _show_end(stdout: TextIO, state: State[Any], asked: argparse.Namespace) -> i
         return 1
     if asked.json:
         stdout.write(summary.model_dump_json() + "\n")
+    elif not summary.tally.looked_at:
+        stdout.write(f"There are no pictures in {printable(asked.pictures)}.\n")
     else:
         print_summary(_console(stdout), summary)
     return int(summary.tally.failed + summary.tally.unanswered > 0)

@@ -71,20 +71,21 @@ def batch_flow(
 
 def _batch(place: Place, options: Options, shards: int, rate: float) -> Summary:
     store, seconds = batch_steps.opened(place), dict[str, float]()
-    counted = rounds.counted_round(store, place)
+    counted = left = rounds.counted_round(store, place)
     if counted is None:
         rounds.clear(store, place)
         with _timed(seconds, "recognise"):
             share = _recognised(place, options, shards, rate)
-        if not share.handed.pictures:
-            return Summary(tally=share.tally, failures=share.failures, seconds=seconds)
         counted = Round(attempt=str(flow_run.id), options=options, share=share)
-        with _timed(seconds, "count"):
-            _count(place, counted)
-    with _timed(seconds, "answer"):
-        summary = _answer(place, counted)
+        if share.handed.pictures:
+            with _timed(seconds, "count"):
+                _count(place, counted)
+    summary = Summary(tally=counted.share.tally, failures=counted.share.failures)
+    if counted.share.handed.pictures:
+        with _timed(seconds, "answer"):
+            summary = _answer(place, counted)
     rounds.clear(store, place)
-    return summary.model_copy(update={"seconds": seconds})
+    return summary.model_copy(update={"seconds": seconds, "resumed": left is not None})
 
 
 @flow(
@@ -153,8 +154,10 @@ def _answer(place: Place, counted: Round) -> Summary:
     """A few files of pictures at a time, whatever their number."""
     outputs = chosen(counted.options.outputs or wiring.settings().outputs)
     share = counted.share
-    for pictures in counted.share.handed.pictures:
+    progress = Progress(range(share.tally.handed_over))
+    for pictures in share.handed.pictures:
         share += batch_steps.answer(place, pictures, _counting(counted.options), outputs)
+        progress.tell("answering", share.tally.answered + share.tally.unanswered)
     summary = batch_steps.report(place, counted.counted(place), share)
     ui.show_batch(summary, return_state=True)
     return summary
@@ -169,9 +172,11 @@ def _final_state(summary: Summary) -> State[Any]:
     message = f"{tally.answered:,} of {tally.looked_at:,} pictures answered, {tally.words:,} words"
     if tally.answered_before:
         message += f"; {tally.answered_before:,} had an answer before"
+    if summary.resumed:
+        message += "; they were counted by a run that had been stopped"
     lost = tally.failed + tally.unanswered
     if lost:
-        message = f"{lost:,} pictures not answered, {summary.failures[0].problem.message} {message}"
+        message = f"{lost:,} pictures not answered; {message}"
         return Failed(message=message, data=BatchFailed(message, summary))
     return Completed(name="Rejected" if tally.rejected else "Completed", message=message, data=summary)
 

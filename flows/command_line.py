@@ -86,6 +86,9 @@ def in_order(parser: argparse.ArgumentParser, work: Callable[[TextIO], int]) -> 
             parser.print_usage(sys.stderr)
             sys.stderr.write(f"{parser.prog}: error: {error}\n")
             return error.exit_code
+        except InktallyError as error:
+            sys.stderr.write(f"{parser.prog}: {error}\n")
+            return error.exit_code
         except KeyboardInterrupt:
             sys.stderr.write("Interrupted. The same command goes on where this one stopped.\n")
             return INTERRUPTED

@@ -169,6 +169,9 @@ def print_summary(console: Console, summary: Summary) -> None:
         "not answered": tally.failed + tally.unanswered,
     }
     console.print(", ".join(f"{count:,} {name}" for name, count in others.items() if count), soft_wrap=True)
+    if summary.resumed:
+        note = "An earlier run had been stopped, and was finished now; for pictures that have come since, run it again."
+        console.print(note, soft_wrap=True)
     for failure in summary.failures[:MOST_FAILURES]:
         line = Text.assemble((printable(failure.picture), "bold"), ": ", (printable(failure.problem.message), "red"))
         console.print(line, soft_wrap=True)

@@ -6,6 +6,7 @@ from inktally.document import Counting, Delivery, Engine, sha256_of
 from inktally.tokens import RULES
 
 INPUT = "input/"
+OUTPUT = "output/"
 FAILED = "failed/"
 ARCHIVE = "archive/"
 FROM_WEB = INPUT + "web/"
@@ -16,14 +17,14 @@ LOCKS = "locks/"
 STATE = "state/"
 RECEIPT = "recognise-"
 BATCHES = "batches/"
-COUNTS = "output/word_counts/"
+COUNTS = OUTPUT + "word_counts/"
 CORPUS = "corpus/"
 CORPUS_PARTS = CORPUS + "parts/"
 CORPUS_EXCLUDED = CORPUS + "excluded/"
 CORPUS_MANIFEST = CORPUS + "manifest.json"
 
 MAX_KEY_BYTES = 1024
-LONGEST_AROUND_A_NAME = len("output/ocr_plain_text/") + len(REASON)
+LONGEST_AROUND_A_NAME = len(f"{OUTPUT}ocr_plain_text/") + len(REASON)
 
 
 def received(name: str, mark: str = "") -> str:
@@ -47,15 +48,15 @@ def web_record(upload_id: str) -> str:
 
 
 def plain_text(name: str) -> str:
-    return f"output/ocr_plain_text/{_fitted(name)}.txt"
+    return f"{OUTPUT}ocr_plain_text/{_fitted(name)}.txt"
 
 
 def coordinates_text(name: str) -> str:
-    return f"output/ocr_coords/{_fitted(name)}.txt"
+    return f"{OUTPUT}ocr_coords/{_fitted(name)}.txt"
 
 
 def coordinates_json(name: str) -> str:
-    return f"output/ocr_coords/{_fitted(name)}.json"
+    return f"{OUTPUT}ocr_coords/{_fitted(name)}.json"
 
 
 def word_counts(name: str) -> str:
@@ -72,15 +73,15 @@ def word_counts_csv(name: str) -> str:
 
 
 def hocr(name: str) -> str:
-    return f"output/ocr_hocr/{_fitted(name)}.hocr"
+    return f"{OUTPUT}ocr_hocr/{_fitted(name)}.hocr"
 
 
 def alto(name: str) -> str:
-    return f"output/ocr_alto/{_fitted(name)}.xml"
+    return f"{OUTPUT}ocr_alto/{_fitted(name)}.xml"
 
 
 def pdf(name: str) -> str:
-    return f"output/ocr_pdf/{_fitted(name)}.pdf"
+    return f"{OUTPUT}ocr_pdf/{_fitted(name)}.pdf"
 
 
 def failed(name: str) -> str:
@@ -137,7 +138,7 @@ def batch_lease(name: str) -> str:
 
 
 def batch_report(name: str, file: str) -> str:
-    return f"output/batches/{name}/{file}"
+    return f"{OUTPUT}batches/{name}/{file}"
 
 
 def marker(delivery_id: str, name: str) -> str:

@@ -163,7 +163,13 @@ def count(store: Store, counter: Counter, receipts: Iterable[Receipt], counting:
         artefact: counted_tokens(recognition_of(store, receipt), counting) for artefact, receipt in missing.items()
     }
     for artefact, counts in counter.count(documents).items():
-        store.put(_counts_key(missing[artefact], counting), counts.model_dump_json().encode())
+        receipt = missing[artefact]
+        keep_counts(store, receipt.content, receipt.fingerprint, counting, counts)
+
+
+def keep_counts(store: Store, content: str, fingerprint: str, counting: Counting, counts: WordCounts) -> None:
+    """Keep the counts of a recognition with it, where the next picture with its content finds them."""
+    store.put(keys.counts(content, fingerprint, counting), counts.model_dump_json().encode())
 
 
 def counts_of(store: Store, receipt: Receipt, counting: Counting) -> WordCounts | None:

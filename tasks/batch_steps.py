@@ -5,7 +5,7 @@ Callers put long lists into `quote`, so that Prefect does not search them for fu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import islice
@@ -13,7 +13,7 @@ from typing import Any
 
 from prefect import task
 
-from inktally import keys, steps
+from inktally import steps
 from inktally.batch import parts
 from inktally.batch.answering import Answering, tallied
 from inktally.batch.looking import Looked, look
@@ -21,12 +21,12 @@ from inktally.batch.parts import Entry, Handed, PartsWriter
 from inktally.batch.place import Place
 from inktally.batch.rounds import Share
 from inktally.batch.summary import Summary, write_report
-from inktally.document import Counting, Delivery, Engine, Options, OutputName, StoredObject, WordCounts
+from inktally.document import Counting, Delivery, Engine, Options, OutputName, Receipt, StoredObject, Token, WordCounts
 from inktally.errors import BadResult
 from inktally.ports import Store
 from inktally.tokens import counted_tokens
 from tasks import caching, wiring
-from tasks.retrying import RETRIES, for_each
+from tasks.retrying import RETRIES, for_many
 from tasks.upload_steps import RECOGNITION_TAG
 
 THREADS = 16
@@ -49,14 +49,14 @@ def look_at(place: Place, pictures: Sequence[StoredObject], options: Options, at
     def look_at_one(picture: StoredObject) -> Looked:
         return look(store, picture, options, attempt, recogniser, settings)
 
-    looked: list[Looked | Exception] = for_each(look_at_one, pictures, THREADS)
+    looked: list[Looked | Exception] = for_many(look_at_one, pictures, THREADS)
     return looked if options.refresh else _recalled(looked)
 
 
 def _recalled(looked: Sequence[Looked | Exception]) -> list[Looked | Exception]:
     """With what is known of their contents."""
     contents = {each.content: each for each in looked if isinstance(each, Looked) and each.engine}
-    known = dict(zip(contents, for_each(_known, list(contents.values()), THREADS), strict=True))
+    known = dict(zip(contents, for_many(_known, list(contents.values()), THREADS), strict=True))
     return [
         each.model_copy(update=known[each.content]) if isinstance(each, Looked) and each.engine else each
         for each in looked
@@ -84,13 +84,20 @@ def recognise(place: Place, delivery: Delivery, engine: Engine, *, refresh: bool
 
 @task(name="hand over", **TOGETHER)
 def hand_over(place: Place, writer: PartsWriter, entries: Sequence[Entry], counting: Counting) -> None:
-    """Write pictures, and the tokens of each of their recognitions, where the count will find them."""
+    """Write pictures, and the tokens of each of their recognitions, where the count will find them.
+
+    Of those without a token no count will tell: they have their counts at once.
+    """
     store = opened(place)
-    receipts = {entry.receipt.artefact: entry.receipt for entry in entries if entry.receipt}
-    documents = (
-        (receipt, counted_tokens(steps.recognition_of(store, receipt), counting)) for receipt in receipts.values()
-    )
-    writer.write(entries, documents)
+
+    def documents() -> Iterator[tuple[Receipt, Sequence[Token]]]:
+        for receipt in {entry.receipt.artefact: entry.receipt for entry in entries if entry.receipt}.values():
+            tokens = counted_tokens(steps.recognition_of(store, receipt), counting)
+            if not tokens:
+                steps.keep_counts(store, receipt.content, receipt.fingerprint, counting, WordCounts(words=()))
+            yield receipt, tokens
+
+    writer.write(entries, documents())
 
 
 @task(name="count", **TOGETHER)
@@ -106,7 +113,7 @@ def keep_counts(place: Place, counted: str, counting: Counting) -> None:
 
     def keep(document: tuple[str, str, WordCounts]) -> None:
         content, fingerprint, counts = document
-        store.put(keys.counts(content, fingerprint, counting), counts.model_dump_json().encode())
+        steps.keep_counts(store, content, fingerprint, counting, counts)
 
     with ThreadPoolExecutor(THREADS) as pool:
         documents = parts.counted_documents(store, f"{counted}counts/", wiring.settings().scratch)
@@ -127,7 +134,7 @@ def answer(place: Place, pictures: str, counting: Counting, outputs: tuple[Outpu
         has_uploaders=not place.mount,
     )
     documents = list(parts.entries_by_document(answering.store, pictures))
-    return tallied(answering.store, documents, for_each(answering.answer_document, documents, THREADS))
+    return tallied(answering.store, documents, for_many(answering.answer_document, documents, THREADS))
 
 
 @task(name="report", **TOGETHER)

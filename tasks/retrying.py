@@ -28,21 +28,28 @@ RETRIES: dict[str, Any] = {
 }
 
 
-def for_each(step: Callable[[Any], Any], items: Sequence[Any], threads: int = 1) -> list[Any]:
+def for_each(step: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    """As `for_many`, but the error of one that is alone is raised, for Prefect to show."""
+    results = for_many(step, items)
+    if len(results) == 1 and isinstance(results[0], Exception):
+        raise results[0]
+    return results
+
+
+def for_many(step: Callable[[Any], Any], items: Sequence[Any], threads: int = 1) -> list[Any]:
     """Take a step for each, so many at a time; the results, or errors in their place.
 
     An error that is worth a retry is raised while there are retries: then the step is taken again for all, and finds
-    what was done. So is the error of one that is alone, for Prefect to show.
+    what was done.
     """
     with ThreadPoolExecutor(threads) as pool:  # each with the settings of our own context, which Prefect looks for
         futures = [pool.submit(copy_context().run, _result_or_error, step, item) for item in items]
     results = [future.result() for future in futures]
-    errors = [result for result in results if isinstance(result, Exception)]
     context = TaskRunContext.get()
-    is_last = context is None or context.task_run.run_count > context.task.retries
-    worth_a_retry = [error for error in errors if is_retryable(error) and not is_last]
-    for error in worth_a_retry or (errors if len(items) == 1 else []):
-        raise error
+    if context and context.task_run.run_count <= context.task.retries:
+        for result in results:
+            if isinstance(result, Exception) and is_retryable(result):
+                raise result
     return results
 
 

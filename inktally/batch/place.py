@@ -17,6 +17,8 @@ from inktally.ports import Store
 from inktally.settings import Settings
 
 HIDDEN = "."
+LONGEST_LABEL = 60
+"""Characters: a name is a part of keys, and may be a folder's name (255 bytes)."""
 
 
 class Place(Value):
@@ -50,11 +52,21 @@ class Place(Value):
         return Mounted(store, plugins.source(self.source, settings), self.mount) if self.mount else store
 
     def pictures(self, store: Store) -> Iterator[StoredObject]:
-        """All pictures of the opened place, as they are listed. Hidden files and folders are none."""
-        for found in store.list(self.mount + self.prefix):
-            parts = found.key.split("/")
-            if is_picture(found.key) and not any(part.startswith(HIDDEN) for part in parts):
+        """All pictures of the opened place, as they are listed. Hidden files are none, nor is what we have written."""
+        begin, ours = self.mount + self.prefix, self._ours
+        for found in store.list(begin):
+            parts = found.key.removeprefix(begin).split("/")
+            is_hidden = any(part.startswith(HIDDEN) for part in parts)
+            if is_picture(found.key) and not is_hidden and not found.key.startswith(ours):
                 yield found
+
+    @property
+    def _ours(self) -> tuple[str, ...]:
+        """What keys begin with whose objects we have written ourselves: PDFs are pictures, too."""
+        if not self.mount:
+            return (keys.OUTPUT,)
+        results, source = Path(self.store), Path(self.source)  # one in S3 is below no folder
+        return (f"{self.mount}{results.relative_to(source).as_posix()}/",) if results.is_relative_to(source) else ()
 
 
 def place_of(named: str, store: str, settings: Settings) -> Place:
@@ -80,12 +92,15 @@ def _unique(source: str, prefix: str = "") -> str:
     """The last part of a place's name; of folders there may be many of one name."""
     last = PurePosixPath(prefix).name or PurePosixPath(source).name
     is_bucket = source.startswith("s3://") and not prefix
-    return last if is_bucket else f"{last}-{sha256_of(source, prefix)[:8]}"
+    return last if is_bucket else f"{last[:LONGEST_LABEL]}-{sha256_of(source, prefix)[:8]}"
 
 
 def _folder(named: str) -> str:
     folder = Path(named)
+    shown = os.fsencode(named).decode("utf-8", "backslashreplace")
     if not named or not folder.is_dir():
-        shown = os.fsencode(named).decode("utf-8", "backslashreplace")
         raise NotFound(f"There is no folder {shown or repr(shown)}; name one, or s3://bucket/prefix/.")
-    return str(folder.resolve())
+    resolved = str(folder.resolve())
+    if resolved != resolved.encode(errors="ignore").decode():
+        raise NotFound(f"The name of the folder {shown} is no UTF-8; rename it.")
+    return resolved

@@ -6,7 +6,7 @@ that the round's report is complete; one that is killed before loses nothing but
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
@@ -46,8 +46,12 @@ class Tally(Value):
         return Tally(**{name: getattr(self, name) + getattr(other, name) for name in Tally.model_fields})
 
     @property
+    def handed_over(self) -> int:
+        return self.recognised + self.known + self.rejected
+
+    @property
     def looked_at(self) -> int:
-        return self.answered_before + self.left_to_others + self.recognised + self.known + self.rejected + self.failed
+        return self.handed_over + self.answered_before + self.left_to_others + self.failed
 
 
 class Share(Value):
@@ -98,7 +102,10 @@ def keep(store: Store, place: Place, counted: Round) -> None:
 
 
 def clear(store: Store, place: Place) -> None:
-    """Remove all that rounds have left behind. The one who does it is the only one at work on the place."""
-    left: Iterable[str] = [found.key for found in store.list(keys.batch(place.name))]
-    for key in left:
+    """Remove all that rounds have left behind. The one who does it is the only one at work on the place.
+
+    What is written of a counted round goes first: nobody must go on with one whose files have gone.
+    """
+    left = [found.key for found in store.list(keys.batch(place.name))]
+    for key in [keys.batch(place.name) + COUNTED, *left]:
         store.remove(key)

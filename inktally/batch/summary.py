@@ -27,6 +27,7 @@ class Summary(Value):
     distinct: int = 0
     top: tuple[Total, ...] = ()
     failures: tuple[Failure, ...] = ()
+    resumed: bool = Field(default=False, description="whether another run had counted them")
     seconds: dict[str, float] = Field(default={}, description="step -> seconds")
     reports: dict[str, str] = Field(default={}, description="name -> path or URI")
 

@@ -55,6 +55,7 @@ class Machine:
 
     folder: Path
     environment: dict[str, str]
+    command: Sequence[str] = tuple(COMMAND)
     started_here: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -71,7 +72,7 @@ class Machine:
         """The command in a process group of its own, as a shell does it; ended with the machine at the latest."""
         self.started_here.append(
             subprocess.Popen(
-                [*COMMAND, *arguments],
+                [*self.command, *arguments],
                 cwd=cwd,
                 env={**self.environment, **{name: str(value) for name, value in environment.items()}},
                 stdout=subprocess.PIPE,
