@@ -17,7 +17,7 @@ from inktally import plugins
 from inktally.fetching import Policy
 from inktally.ports import Store
 from inktally.settings import Settings, read_settings
-from tests.readers import reading
+from tests.readers import answering
 from tests.servers import wait_until
 from web.api.app import create_api
 from web.serving import server_config
@@ -49,7 +49,7 @@ def running_api(settings: Settings, policy: Policy | None = None, *, reads: bool
     site.mount("/api", create_api(settings, store, policy))
     with ExitStack() as stack:
         if reads:
-            stack.enter_context(reading(store, settings))
+            stack.enter_context(answering(store, settings))
         port = stack.enter_context(serving(site))
         url = f"http://127.0.0.1:{port}/api"
         headers = {"Authorization": f"Bearer {settings.api_keys.get_secret_value().partition(',')[0]}"}

@@ -50,7 +50,7 @@ class OneLine:
 
 
 @contextmanager
-def reading(store: Store, settings: Settings) -> Iterator[None]:
+def answering(store: Store, settings: Settings) -> Iterator[None]:
     """Within the block, whatever comes below input/ is answered."""
     stop = threading.Event()
 
@@ -95,7 +95,8 @@ def _counted(store: Store, delivery: Delivery, settings: Settings) -> Outcome:
     counts = WordCounts(words=tuple(CountedWord(word=word, count=count, confidence=90) for word, count in ordered))
     store.put(keys.counts(receipt.content, receipt.fingerprint, counting), counts.model_dump_json().encode())
     asked = chosen(wishes.outputs or settings.outputs)
-    outputs = steps.publish(store, delivery, receipt, counting, asked, OneLine(), settings)
+    reading = steps.reading_of(store, delivery, receipt, counting)
+    outputs = steps.publish(store, delivery, reading, asked, OneLine(), settings)
     steps.dispose(store, delivery, outputs, settings.after, settings)
     facts = {"words": counts.total, "distinct": counts.distinct, "mean_confidence": counts.mean_confidence}
     return Outcome.model_validate({"upload": "", "outputs": outputs, **facts})
