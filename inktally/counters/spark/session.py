@@ -26,6 +26,7 @@ FOR_BIG_JOBS = {
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.codegen.wholeStage": "true",
     "spark.sql.shuffle.partitions": "200",
+    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m",  # a partition is counted within a core's share of a GB
     "spark.sql.icu.caseMappings.enabled": "true",
 }
 
