@@ -13,7 +13,10 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from shutil import copyfileobj
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pyspark import TaskContext, cloudpickle
@@ -50,6 +53,7 @@ MOST_PIECES = 512
 BATCH_ROWS = 1 << 16
 ROW_GROUP_ROWS = 1 << 19
 """Of files that PyArrow writes; what a task holds in memory."""
+COPIED_BYTES = 8 << 20
 ROW_GROUP_BYTES = 16 << 20
 """Of files that Spark writes."""
 
@@ -58,18 +62,21 @@ GLOB_CHARACTERS = re.compile(r"[][{}*?\\]")
 
 
 class Place(Protocol):
-    """Where the files are. Paths of `read` are files or folders, that of `write` is a folder."""
+    """Where the files are.
+
+    Paths of `read` are files or folders; the one of `write` is a folder, and what it gives is where to read the rows.
+    """
 
     def read(self, session: SparkSession, paths: Sequence[str], schema: StructType) -> DataFrame: ...
 
-    def write(self, rows: DataFrame, path: str) -> None: ...
+    def write(self, rows: DataFrame, path: str) -> list[str]: ...
 
 
 def count_batch(session: SparkSession, place: Place, tokens: Sequence[str], pictures: Sequence[str], into: str) -> None:
     """Write the folders `into`counts and `into`totals; the totals are taken from the counts as written."""
-    place.write(count_documents(place.read(session, tokens, TOKENS)), f"{into}counts")
-    counts = place.read(session, [f"{into}counts"], COUNTS)
-    place.write(total(counts, place.read(session, pictures, PICTURES)), f"{into}totals")
+    shown = place.read(session, pictures, PICTURES)  # if they are missing, nothing is overwritten
+    written = place.write(count_documents(place.read(session, tokens, TOKENS)), f"{into}counts")
+    place.write(total(place.read(session, written, COUNTS), shown), f"{into}totals")
 
 
 def count_documents(tokens: DataFrame) -> DataFrame:
@@ -107,9 +114,10 @@ class Paths:
         rows = session.read.option("recursiveFileLookup", True).parquet(*literal)  # a=b in a path is no column
         return rows.select(*(F.col(field.name).cast(field.dataType) for field in schema))
 
-    def write(self, rows: DataFrame, path: str) -> None:
+    def write(self, rows: DataFrame, path: str) -> list[str]:
         options = {"parquet.block.size": ROW_GROUP_BYTES, "mapreduce.fileoutputcommitter.marksuccessfuljobs": False}
         rows.write.mode("overwrite").options(**options).parquet(path)
+        return [path]
 
 
 class Piece(NamedTuple):
@@ -127,9 +135,13 @@ class ArrowS3(NamedTuple):
     region: str = ""
 
     def read(self, session: SparkSession, paths: Sequence[str], schema: StructType) -> DataFrame:
-        files = [file for path in paths for file in self._files(path)]
-        if not files:
+        """Raises `FileNotFoundError` for a folder in which there is nothing."""
+        if not paths:
             return session.createDataFrame([], schema)
+        found = {path: self._files(path) for path in paths}
+        if missing := [path for path, files in found.items() if not files]:
+            raise FileNotFoundError(f"there is no Parquet file in {', '.join(missing[:3])}")
+        files = [file for files in found.values() for file in files]
         from pyspark.sql.pandas.types import to_arrow_schema
 
         share = -(-LEAST_PIECES // len(files))
@@ -145,7 +157,7 @@ class ArrowS3(NamedTuple):
 
         return session.range(0, tasks, 1, tasks).mapInArrow(read, schema)
 
-    def write(self, rows: DataFrame, path: str) -> None:
+    def write(self, rows: DataFrame, path: str) -> list[str]:
         """Each partition is one object, which appears when it is whole; a task done again writes the same object."""
 
         def write(batches: Iterator[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:
@@ -157,9 +169,21 @@ class ArrowS3(NamedTuple):
             if self._save(batches, file):
                 yield pyarrow.RecordBatch.from_pydict({"file": [file]})
 
-        written = {row.file for row in rows.mapInArrow(write, "file string").collect()}
+        written = {row.file for row in rows.mapInArrow(write, "file string").collect()} or {
+            self._write_none(rows, path)
+        }
         for file in set(self._files(path)) - written:  # of an earlier count
             self._system().delete_file(_bare(file))
+        return sorted(written)
+
+    def _write_none(self, rows: DataFrame, path: str) -> str:
+        """A file without rows: PyArrow would mark a folder whose last file goes by an object that is no Parquet."""
+        import pyarrow
+        from pyspark.sql.pandas.types import to_arrow_schema
+
+        file = f"{path}/part-00000.parquet"
+        self._save(iter([pyarrow.RecordBatch.from_pylist([], to_arrow_schema(rows.schema))]), file)
+        return file
 
     def _batches(self, piece: Piece, columns: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
         from pyarrow.parquet import ParquetFile
@@ -170,25 +194,24 @@ class ArrowS3(NamedTuple):
             for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=columns.names) if groups else ():
                 yield batch.select(columns.names).cast(columns)
 
-    def _save(self, batches: Iterator[pyarrow.RecordBatch], path: str) -> int:
-        """Write the batches in row groups of a good size; the number of rows. No rows, no file."""
-        import pyarrow
+    def _save(self, batches: Iterator[pyarrow.RecordBatch], path: str) -> bool:
+        """Write the batches, if there are any, and say whether there were.
+
+        They are gathered on Spark's own disk first: PyArrow would complete an upload whose task breaks off.
+        """
         from pyarrow.parquet import ParquetWriter
 
-        held: list[pyarrow.RecordBatch] = []
-        rows, writer = 0, None
-        for batch in batches:
-            writer = writer or ParquetWriter(_bare(path), batch.schema, filesystem=self._system(), compression="zstd")
-            held.append(batch)
-            rows += batch.num_rows
-            if sum(each.num_rows for each in held) >= ROW_GROUP_ROWS:
-                writer.write_table(pyarrow.Table.from_batches(held))
-                held = []
-        if writer:
-            if held:
-                writer.write_table(pyarrow.Table.from_batches(held))
-            writer.close()
-        return rows
+        first = next(batches, None)
+        if first is None:
+            return False
+        with TemporaryFile(dir=os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0] or None) as gathered:
+            with ParquetWriter(gathered, first.schema, compression="zstd") as writer:
+                for group in _row_groups(chain([first], batches)):
+                    writer.write_table(group)
+            gathered.seek(0)
+            with self._system().open_output_stream(_bare(path)) as uploaded:
+                copyfileobj(gathered, uploaded, COPIED_BYTES)
+        return True
 
     def _files(self, path: str) -> list[str]:
         """The Parquet files of a folder; a file itself."""
@@ -207,6 +230,22 @@ class ArrowS3(NamedTuple):
             os.environ.setdefault("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
         scheme, _, host = self.endpoint.rpartition("://")
         return S3FileSystem(region=self.region or None, scheme=scheme or "https", endpoint_override=host or None)
+
+
+def _row_groups(batches: Iterable[pyarrow.RecordBatch]) -> Iterator[pyarrow.Table]:
+    """The batches, gathered into tables of a good size."""
+    import pyarrow
+
+    held: list[pyarrow.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        held.append(batch)
+        rows += batch.num_rows
+        if rows >= ROW_GROUP_ROWS:
+            yield pyarrow.Table.from_batches(held)
+            held, rows = [], 0
+    if held:
+        yield pyarrow.Table.from_batches(held)
 
 
 def _bare(path: str) -> str:
@@ -231,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     session = SparkSession.builder.appName("batch_count").getOrCreate()
     try:
         count_batch(session, place, options.tokens, options.pictures, options.output.rstrip("/") + "/")
-    except AnalysisException as error:
+    except (AnalysisException, FileNotFoundError) as error:
         reason = str(error).strip().splitlines()[0]
         sys.stderr.write(f"batch_count: the input cannot be counted: {reason}\n")
         return 2
@@ -241,5 +280,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if code := main():  # some who run this file in a program of theirs take every exit for a failure
+        sys.exit(code)
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # type: ignore[no-untyped-call]  # executors need not have this file

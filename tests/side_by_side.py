@@ -14,7 +14,7 @@ from xdist.scheduler import LoadFileScheduling
 MOST_PROCESSES = 4
 DOOR, ROOM = Path(__file__), Path(__file__).parent  # what is locked: the room by all who test, the door to enter it
 BY_THEMSELVES = ("test_fault_suite.py", "test_up.py")  # of tests/e2e, whose others share a Prefect and a Spark
-LONG = ("e2e/", "test_warm_worker.py", "test_trigger.py", "test_counting.py", "test_stores.py")
+LONG = ("e2e/", "test_warm_worker.py", "test_trigger.py", "test_counting.py", "test_spark_modes.py", "test_stores.py")
 
 
 class Scheduling(LoadFileScheduling):

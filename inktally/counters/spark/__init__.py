@@ -7,6 +7,7 @@ costs: docs/decisions/0003-words-reach-spark-as-a-file.md.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -75,17 +76,20 @@ class SparkCounter:
 
     def _limited(self, job: Callable[[Running], Result]) -> Result:
         """What the job gives. Raises `CountFailed` when it takes too long; after a failure the session is ended."""
-        running = self._begin()
-        limit = Timer(self._settings.count_seconds, self._session.end, (running,))
+        running, seconds, begun = self._begin(), self._settings.count_seconds, time.monotonic()
+        limit = Timer(seconds, self._session.end, (running,))
         limit.daemon = True
         limit.start()
         try:
-            return job(running.result(self._settings.count_seconds))
+            return job(running.result(seconds))
         except InktallyError:
             self._session.end(running)
             raise
         except Exception as error:
-            reason = _summary(error)  # asks the JVM, while there is one
+            late = time.monotonic() - begun >= seconds
+            reason = (
+                f"it took more than {seconds:g} seconds" if late else _summary(error)
+            )  # asks the JVM, if there is one
             self._session.end(running)
             raise CountFailed(f"Spark did not count the words: {reason}") from error
         finally:

@@ -160,6 +160,8 @@ def _session(gateway: Any, options: Mapping[str, str], variables: Mapping[str, s
     conf = SparkConf(loadDefaults=False) if options.keys() >= ALONE.keys() else SparkConf(_jvm=gateway.jvm)
     context = SparkContext(conf=conf.setAll(list(options.items())), gateway=gateway)
     context.pythonExec = variables["PYSPARK_PYTHON"]
+    server: Any = context._accumulatorServer  # noqa: SLF001 - there is no other way to it
+    server.handle_error = lambda *_: None  # prints a traceback when the JVM goes; there are no accumulators to lose
     return SparkSession(context)
 
 

@@ -1,0 +1,379 @@
+"""Counting whole batches with Spark in all the ways that people run it, each against plain Python."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from pyspark.sql import SparkSession
+
+from deployments.class_data import prepare
+from inktally import plugins
+from inktally.counters.spark import SparkCounter, build
+from inktally.errors import BadSettings, CountFailed
+from inktally.ports import Store
+from inktally.settings import Settings, read_settings
+from spark_jobs.batch_count import TOKENS, ArrowS3
+from tests.clusters import Cluster, running_cluster
+from tests.parts import Batch, skewed, varied, written
+from tests.servers import SECRET_KEY, S3Server, SparkServer, running_spark
+
+ROOT = Path(__file__).parents[2]
+SUBMIT = Path(sysconfig.get_path("scripts")) / "spark-submit"
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+VARIED = varied()
+Large = tuple[Store, list[str], list[str]]
+ODD_FOLDER = "a b/100%20/[c]{d}*/a=b"
+STRANGERS = ("inktally", "spark_jobs", "tests", "boto3")
+REFUSE = f"""
+import pathlib, sys
+class Refuse:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in {STRANGERS!r}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Refuse)
+(pathlib.Path(__file__).parent / "was-here").touch()
+"""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The quick start of Spark that `make` leaves; made here where it did not."""
+    made = read_settings(scratch=tmp_path_factory.mktemp("scratch"))
+    prepare(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def counter(
+    prepared: Settings,
+    s3_environment: None,  # noqa: ARG001 - its JVM has the credentials from there
+) -> Iterator[SparkCounter]:
+    shared = build(prepared)
+    yield shared
+    shared.close()
+
+
+@pytest.fixture(scope="module")
+def strangers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PYTHONPATH on which nothing of ours can be imported; every Python with it leaves a file there."""
+    folder = tmp_path_factory.mktemp("strangers")
+    (folder / "sitecustomize.py").write_text(REFUSE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def connect(
+    s3_environment: None,  # noqa: ARG001 - the server has the credentials from its environment
+    strangers: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[SparkServer]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(strangers))
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        patch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")  # as PySpark does; so the tests that follow do not find it
+        with running_spark(tmp_path_factory.mktemp("connect")) as server:
+            yield server
+
+
+@pytest.fixture(scope="module")
+def connected(connect: SparkServer, prepared: Settings) -> Iterator[SparkCounter]:
+    shared = build(prepared.model_copy(update={"spark_remote": connect.address}))
+    yield shared
+    shared.close()
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    s3_environment: None,  # noqa: ARG001 - so have its workers
+    strangers: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Cluster]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(strangers))
+        with running_cluster(tmp_path_factory.mktemp("cluster")) as running:
+            yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Store:
+    return plugins.store(str(tmp_path / "store"), Settings(_env_file=None))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Large:
+    """A folder with a batch that takes some seconds, and its keys."""
+    store = plugins.store(str(tmp_path_factory.mktemp("large")), Settings(_env_file=None))
+    return store, *skewed(600_000).put(store, "in/")
+
+
+def bucket(server: S3Server) -> tuple[str, Store]:
+    address = f"s3://{server.new_bucket()}"
+    return address, plugins.store(address, server.settings())
+
+
+def count(counter: SparkCounter, store: Store, batch: Batch, into: str = "batch/") -> None:
+    counter.count_parts(store, *batch.put(store, f"{into}in/"), into)
+
+
+# in this process
+
+
+@pytest.mark.parametrize("batch", [VARIED, skewed()], ids=["varied", "skewed"])
+def test_a_batch_is_counted_as_plain_python_does(batch: Batch, counter: SparkCounter, folder: Store) -> None:
+    count(counter, folder, batch)
+    assert written(folder, "batch/") == batch.counts()
+
+
+@pytest.mark.usefixtures("counter")
+def test_a_bucket_is_counted_as_a_folder_is(prepared: Settings, s3: S3Server) -> None:
+    _, store = bucket(s3)
+    with_s3 = build(prepared.model_copy(update=s3_settings(s3)))
+    for batch in (VARIED, Batch([], [])):
+        count(with_s3, store, batch)
+        assert written(store, "batch/") == batch.counts()
+
+
+def test_missing_folders_of_a_bucket_are_a_failed_count_that_overwrites_nothing(
+    prepared: Settings, s3: S3Server
+) -> None:
+    _, store = bucket(s3)
+    store.put("batch/counts/part-00000.parquet", b"earlier")
+    with_s3 = build(prepared.model_copy(update=s3_settings(s3)))
+    for tokens, pictures in ((["none"], []), ([], ["none"])):
+        with pytest.raises(CountFailed, match=r"no Parquet file in s3://.*/none"):
+            with_s3.count_parts(store, tokens, pictures, "batch/")
+    assert store.read("batch/counts/part-00000.parquet") == b"earlier"
+
+
+def test_a_folder_may_have_any_name(counter: SparkCounter, tmp_path: Path) -> None:
+    store = plugins.store(str(tmp_path / ODD_FOLDER), Settings(_env_file=None))
+    count(counter, store, VARIED, "x y/a=b/%41[1]/")
+    assert written(store, "x y/a=b/%41[1]/") == VARIED.counts()
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [Batch([], []), Batch([[]], [[]]), Batch([], [["a", "b"]]), Batch([[("a", "word", 1)]], [])],
+    ids=["no files", "files without rows", "pictures without tokens", "tokens without pictures"],
+)
+def test_empty_input_gives_empty_counts(batch: Batch, counter: SparkCounter, folder: Store) -> None:
+    count(counter, folder, batch)
+    assert written(folder, "batch/") == batch.counts()
+
+
+def test_a_repeated_count_takes_the_place_of_the_earlier_one(counter: SparkCounter, folder: Store) -> None:
+    count(counter, folder, VARIED)
+    again = Batch([[("other", "Word", 5000)]], [["other"]])
+    count(counter, folder, again)
+    assert written(folder, "batch/") == again.counts()
+
+
+def test_small_counts_keep_their_settings_beside_big_ones(counter: SparkCounter, folder: Store) -> None:
+    count(counter, folder, VARIED)
+    assert SparkSession.builder.getOrCreate().conf.get("spark.sql.shuffle.partitions") == "1"
+
+
+def test_results_go_to_paths_only(counter: SparkCounter, folder: Store) -> None:
+    with pytest.raises(BadSettings, match="no path"):
+        count(counter, folder, Batch([], []), "a//b/../")
+
+
+def test_missing_tokens_are_a_failed_count(counter: SparkCounter, folder: Store) -> None:
+    with pytest.raises(CountFailed, match="PATH_NOT_FOUND"):
+        counter.count_parts(folder, ["none.parquet"], [], "batch/")
+
+
+def test_after_its_jvm_has_died_in_the_middle_a_batch_fails_and_the_next_one_is_whole(
+    counter: SparkCounter, large: Large
+) -> None:
+    store = large[0]
+    count(counter, store, Batch([], []))
+    [jvm] = [each for each in psutil.Process().children(recursive=True) if is_mine(each)]
+    killer = threading.Thread(target=once, args=(begun(store, "batch/"), jvm.kill))
+    killer.start()
+    with pytest.raises(CountFailed):
+        counter.count_parts(*large, "batch/")
+    killer.join()
+    count(counter, store, VARIED)
+    assert written(store, "batch/") == VARIED.counts()
+
+
+def test_a_batch_that_takes_too_long_is_stopped(counter: SparkCounter, prepared: Settings, large: Large) -> None:
+    count(counter, large[0], Batch([], []))
+    hurried = build(prepared.model_copy(update={"count_seconds": 0.3}))
+    with pytest.raises(CountFailed, match=r"more than 0\.3 seconds"):
+        hurried.count_parts(*large, "late/")
+
+
+def is_mine(child: psutil.Process) -> bool:
+    """The JVM of this process, none of the servers."""
+    return "java" in child.name() and "pyspark-shell" in child.cmdline()
+
+
+def begun(store: Store, into: str) -> Callable[[], bool]:
+    """Whether Spark is at work on the counts of a folder."""
+    return Path(store.address(f"{into}counts/_temporary")).exists
+
+
+def once(happened: Callable[[], bool], then: Callable[[], None]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    then()
+
+
+def run(command: list[str], folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run it in a folder, and without what PySpark has left in this process's environment."""
+    inherited = {name: value for name, value in os.environ.items() if "SPARK" not in name}
+    return subprocess.run(
+        command, cwd=folder, env=inherited | variables, capture_output=True, text=True, timeout=200, check=False
+    )
+
+
+# Spark Connect
+
+
+def test_a_connect_server_counts_a_folder(connected: SparkCounter, folder: Store) -> None:
+    count(connected, folder, VARIED)
+    assert written(folder, "batch/") == VARIED.counts()
+
+
+def test_a_connect_server_counts_a_bucket_and_holds_no_secret(
+    connect: SparkServer, prepared: Settings, s3: S3Server, strangers: Path
+) -> None:
+    (strangers / "was-here").unlink(missing_ok=True)
+    _, store = bucket(s3)
+    counter = build(prepared.model_copy(update={"spark_remote": connect.address, **s3_settings(s3)}))
+    for batch in (VARIED, Batch([[]], [["a"]]), skewed(20_000)):
+        count(counter, store, batch)
+        assert written(store, "batch/") == batch.counts()
+    assert (strangers / "was-here").exists()
+    assert SECRET_KEY not in connect.service.log.read_text("utf-8")
+
+
+def test_the_plan_of_reading_a_bucket_holds_no_secret(connect: SparkServer, s3: S3Server) -> None:
+    address, store = bucket(s3)
+    tokens, _ = VARIED.put(store, "")
+    session = SparkSession.builder.remote(connect.address).create()
+    try:
+        rows = ArrowS3(s3.endpoint, "us-east-1").read(session, [f"{address}/{key}" for key in tokens], TOKENS)
+        plan = rows._plan.to_proto(session.client).SerializeToString()  # noqa: SLF001 - what is sent
+    finally:
+        session.stop()
+    assert s3.endpoint.encode() in plan
+    assert SECRET_KEY.encode() not in plan
+
+
+def test_after_a_connect_server_has_died_in_the_middle_a_batch_fails_and_the_next_one_is_whole(
+    connect: SparkServer, connected: SparkCounter, large: Large
+) -> None:
+    killer = threading.Thread(target=once, args=(begun(large[0], "connected/"), connect.service.kill))
+    killer.start()
+    with pytest.raises(CountFailed):
+        connected.count_parts(*large, "connected/")
+    killer.join()
+    connect.service.start()
+    count(connected, large[0], VARIED, "connected/")
+    assert written(large[0], "connected/") == VARIED.counts()
+
+
+def test_a_batch_that_takes_too_long_is_stopped_on_a_connect_server(
+    connect: SparkServer, prepared: Settings, large: Large
+) -> None:
+    hurried = build(prepared.model_copy(update={"spark_remote": connect.address, "count_seconds": 1}))
+    with pytest.raises(CountFailed, match="more than 1 second"):
+        hurried.count_parts(*large, "late/")
+
+
+def s3_settings(server: S3Server) -> dict[str, str]:
+    return {"s3_endpoint": server.endpoint, "s3_region": "us-east-1"}
+
+
+# a cluster
+
+
+def test_a_cluster_counts_a_folder_and_a_bucket_without_anything_of_ours(
+    cluster: Cluster, prepared: Settings, s3: S3Server, folder: Store, strangers: Path
+) -> None:
+    (strangers / "was-here").unlink(missing_ok=True)
+    address, objects = bucket(s3)
+    calls = [(folder.uri, *VARIED.put(folder, ""), "out/"), (address, *VARIED.put(objects, ""), "out/")]
+    script = f"""
+from inktally import plugins
+from inktally.settings import read_settings
+settings = read_settings()
+counter = plugins.counter(settings)
+for uri, tokens, pictures, into in {calls!r}:
+    counter.count_parts(plugins.store(uri, settings), tokens, pictures, into)
+from pyspark.sql import SparkSession
+print(SparkSession.builder.getOrCreate().sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1)
+"""
+    variables = {
+        "INKTALLY_SPARK_MASTER": cluster.address,
+        "INKTALLY_SCRATCH": str(prepared.scratch),
+        "INKTALLY_CLASS_DATA": str(prepared.class_data),
+        "INKTALLY_S3_ENDPOINT": s3.endpoint,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYTHONPATH": "",
+    }
+    done = run([sys.executable, "-c", script], ROOT, variables)
+    assert done.returncode == 0, done.stderr
+    assert (done.stderr, done.stdout) == ("", "2\n")
+    assert written(folder, "out/") == VARIED.counts()
+    assert written(objects, "out/") == VARIED.counts()
+    assert (strangers / "was-here").exists()
+
+
+# spark-submit
+
+
+def submit(script: Path, strangers: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a copy of the job from another folder."""
+    options = ["--master", "local[2]", "--driver-java-options", QUICK, "--conf", "spark.ui.enabled=false"]
+    variables = {"PYTHONPATH": str(strangers), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    return run([str(SUBMIT), *options, str(script), *arguments], script.parent, variables)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    (tmp_path / "elsewhere").mkdir()
+    return Path(shutil.copy(ROOT / "spark_jobs" / "batch_count.py", tmp_path / "elsewhere"))
+
+
+def test_the_one_file_runs_under_spark_submit(copied: Path, strangers: Path, folder: Store) -> None:
+    VARIED.put(folder, "")
+    places = [f"--{name}={folder.uri}/{name}" for name in ("tokens", "pictures")]
+    done = submit(copied, strangers, *places, "--output", f"{folder.uri}/out", "--JOB_NAME", "of Glue")
+    assert done.returncode == 0, done.stderr
+    for checksum in Path(folder.uri).rglob("*.crc"):
+        checksum.unlink()
+    assert written(folder, "out/") == VARIED.counts()
+
+
+def test_the_one_file_reads_a_bucket_by_arrow_under_spark_submit(copied: Path, strangers: Path, s3: S3Server) -> None:
+    address, store = bucket(s3)
+    VARIED.put(store, "")
+    places = [f"--{name}={address}/{name}" for name in ("tokens", "pictures")]
+    arrow = ["--s3", "arrow", "--endpoint", s3.endpoint, "--region", "us-east-1"]
+    done = submit(copied, strangers, *places, "--output", f"{address}/out", *arrow)
+    assert done.returncode == 0, done.stderr
+    assert written(store, "out/") == VARIED.counts()
+    assert SECRET_KEY not in done.stdout + done.stderr
+
+
+def test_missing_input_is_told_in_a_line_under_spark_submit(copied: Path, strangers: Path, tmp_path: Path) -> None:
+    done = submit(copied, strangers, "--tokens", f"{tmp_path}/none", "--pictures", "--output", f"{tmp_path}/out")
+    assert done.returncode == 2
+    [told] = [line for line in done.stdout.splitlines() if line.startswith("batch_count: ")]  # Spark joins both outputs
+    assert told.startswith("batch_count: the input cannot be counted: [PATH_NOT_FOUND]")
+    assert f"{tmp_path}/none" in told
