@@ -1,4 +1,4 @@
-"""The short forms of the benchmarks of batches: whether they work, and read the same words; not how fast."""
+"""The short forms of the benchmarks: whether they work, and read and count the same words; not how fast."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import memory, throughput
+from benchmarks import counting, memory, throughput
 from tests.e2e.machine import server_environment
 
 ALIKE = 0.002  # F1
@@ -29,3 +29,25 @@ def test_the_memory_of_a_batch_is_seen(tmp_path: Path) -> None:
 
     assert 50 < figures["peak_mb"] < 400
     assert figures["peak_mb_of_others"] > 0
+
+
+@pytest.mark.timeout(300)
+def test_spark_counts_the_same_words_as_duckdb_pandas_and_python(tmp_path: Path) -> None:
+    figures = counting.measured(tmp_path, counting.SHORT)  # raises where results differ
+
+    assert list(figures["growth"]) == [str(max(counting.SHORT.tokens))]
+    assert {"growth_100m_over_10m", "two_executors_over_one", "left_out"} <= figures.keys()
+    for name in ("seconds", "start_seconds", "peak_mb"):
+        assert list(figures[name]) == [str(tokens) for tokens in counting.SHORT.tokens]
+        assert all(set(by_system) == set(counting.SYSTEMS) for by_system in figures[name].values())
+    assert all(peak > 50 for by_system in figures["peak_mb"].values() for peak in by_system.values())
+
+
+def test_results_that_differ_are_an_error(tmp_path: Path) -> None:
+    one = counting.make_tokens(tmp_path / "one", 2_000)
+    for system, folder in (("duckdb", one), ("pandas", counting.make_tokens(tmp_path / "other", 2_001))):
+        assert counting.counted(system, folder, system, one).seconds >= 0
+    (tmp_path / "other" / "pandas").rename(one / "pandas")
+
+    with pytest.raises(AssertionError, match="pandas and duckdb differ"):
+        counting.assert_equal(one, ["duckdb", "pandas"])
