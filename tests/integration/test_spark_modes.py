@@ -59,6 +59,7 @@ def counter(
     s3_environment: None,  # noqa: ARG001 - its JVM has the credentials from there
 ) -> Iterator[SparkCounter]:
     shared = build(prepared)
+    shared.close()  # the one that tests of another file may have left knows no credentials
     yield shared
     shared.close()
 
@@ -141,6 +142,17 @@ def test_a_bucket_is_counted_as_a_folder_is(prepared: Settings, s3: S3Server) ->
     for batch in (VARIED, Batch([], [])):
         count(with_s3, store, batch)
         assert written(store, "batch/") == batch.counts()
+
+
+def test_refused_credentials_are_told_as_such(
+    counter: SparkCounter, prepared: Settings, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, store = bucket(s3)
+    tokens, pictures = VARIED.put(store, "")
+    counter.close()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    with pytest.raises(CountFailed, match=r"ACCESS_DENIED|SIGNATURE_DOES_NOT_MATCH|SignatureDoesNotMatch|403"):
+        build(prepared.model_copy(update=s3_settings(s3))).count_parts(store, tokens, pictures, "out/")
 
 
 def test_missing_folders_of_a_bucket_are_a_failed_count_that_overwrites_nothing(

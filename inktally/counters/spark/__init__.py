@@ -86,10 +86,9 @@ class SparkCounter:
             self._session.end(running)
             raise
         except Exception as error:
-            late = time.monotonic() - begun >= seconds
-            reason = (
-                f"it took more than {seconds:g} seconds" if late else _summary(error)
-            )  # asks the JVM, if there is one
+            reason = _summary(error)  # asks the JVM, while there is one
+            if time.monotonic() - begun >= seconds:
+                reason = f"it took more than {seconds:g} seconds"
             self._session.end(running)
             raise CountFailed(f"Spark did not count the words: {reason}") from error
         finally:
@@ -154,5 +153,6 @@ def _word_counts(documents: int, counted: pyarrow.Table) -> Iterator[WordCounts]
 
 
 def _summary(error: Exception) -> str:
-    """The beginning of an error of Spark's, which may go on for pages."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """The beginning of an error of Spark's, which may go on for pages, without the indented lines of tracebacks."""
+    told = [line for line in str(error).splitlines() if not line.startswith((" ", "\t"))]
+    return " ".join(" ".join(told).split())[:300] or type(error).__name__
