@@ -45,7 +45,7 @@ Count = Callable[[], object]
 def inktally(folder: Path, into: str, first: Path) -> Count:
     """The product's own counter; it has counted the batch `first` before."""
     settings = read_settings(count_seconds=3600)
-    counter = plugins.counter(settings)
+    counter = plugins.counter(settings, for_parts=True)
 
     def count(folder: Path) -> None:
         keys = {kind: [f"{kind}/{file.name}" for file in sorted((folder / kind).iterdir())] for kind in KINDS}

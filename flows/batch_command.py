@@ -98,7 +98,7 @@ def _warm_up(place: Place, options: Options) -> None:
         is_idle = first is None or steps.is_answered(store, steps.look(store, Upload(key=first.key, store=store.uri)))
     if not is_idle:
         wiring.recogniser(options.engine or settings.engine).warm_up()
-        wiring.counter().warm_up()
+        wiring.counter_of_parts().warm_up()
 
 
 def _plan(place: Place, options: Options) -> Plan:

@@ -59,8 +59,9 @@ def notifier(settings: Settings) -> Notifier:
     return chosen
 
 
-def counter(settings: Settings) -> Counter:
-    chosen: Counter = _adapter("counters", "spark").build(settings)
+def counter(settings: Settings, *, for_parts: bool = False) -> Counter:
+    """`for_parts`: one that will be asked to count files rather than words at hand."""
+    chosen: Counter = _adapter("counters", "spark").build(settings, for_parts=for_parts)
     return chosen
 
 

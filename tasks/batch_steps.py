@@ -77,7 +77,13 @@ def recognise(place: Place, delivery: Delivery, engine: Engine, *, refresh: bool
     """Read a picture's words; the receipt, as plain JSON."""
     store, recogniser = opened(place), wiring.recogniser(engine.name)
     receipt = steps.recognise(
-        store, recogniser, delivery, engine, wiring.settings(), refresh=refresh, when_new=wiring.counter().warm_up
+        store,
+        recogniser,
+        delivery,
+        engine,
+        wiring.settings(),
+        refresh=refresh,
+        when_new=wiring.counter_of_parts().warm_up,
     )
     return receipt.model_dump(mode="json")
 
@@ -103,7 +109,7 @@ def hand_over(place: Place, writer: PartsWriter, entries: Sequence[Entry], count
 @task(name="count", **TOGETHER)
 def count(place: Place, handed: Handed, into: str) -> None:
     """Count all words that were handed over in one Spark job."""
-    wiring.counter().count_parts(opened(place), handed.tokens, handed.pictures, into)
+    wiring.counter_of_parts().count_parts(opened(place), handed.tokens, handed.pictures, into)
 
 
 @task(name="keep counts", **TOGETHER)

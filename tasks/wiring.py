@@ -45,6 +45,12 @@ def counter() -> Counter:
 
 
 @lru_cache
+def counter_of_parts() -> Counter:
+    """For batches."""
+    return plugins.counter(settings(), for_parts=True)
+
+
+@lru_cache
 def pdf_writer() -> PdfWriter:
     return pdf.build(settings())
 

@@ -41,10 +41,11 @@ WARM_UP = {"": [Token(text="word", confidence=100, words=(0,))]}
 
 
 class SparkCounter:
-    """Counts on the session that all counters of the process share."""
+    """Counts on the session that all counters of the process share. With `for_parts` what it starts suits big jobs."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, for_parts: bool = False) -> None:
         self._settings = settings
+        self._for_parts = for_parts
         self._session = shared_session(settings)
 
     def warm_up(self) -> None:
@@ -99,11 +100,15 @@ class SparkCounter:
         self._session.end()
 
     def _begin(self) -> Future[Running]:
-        return self._session.begin(self._settings, lambda session: _count(session, WARM_UP, self._settings.scratch))
+        return self._session.begin(
+            self._settings,
+            lambda session: _count(session, WARM_UP, self._settings.scratch),
+            for_parts=self._for_parts,
+        )
 
 
-def build(settings: Settings) -> SparkCounter:
-    return SparkCounter(settings)
+def build(settings: Settings, *, for_parts: bool = False) -> SparkCounter:
+    return SparkCounter(settings, for_parts=for_parts)
 
 
 def _count(session: SparkSession, documents: Mapping[str, Sequence[Token]], scratch: Path) -> dict[str, WordCounts]:

@@ -44,12 +44,14 @@ class SharedSession:
         self._lock = threading.Lock()
         self._running: Future[Running] | None = None
 
-    def begin(self, settings: Settings, first_job: Callable[[SparkSession], object]) -> Future[Running]:
+    def begin(
+        self, settings: Settings, first_job: Callable[[SparkSession], object], *, for_parts: bool = False
+    ) -> Future[Running]:
         """The session there is, or one that a thread begins to start and to try with a job."""
 
         def start(promise: Future[Running]) -> None:
             try:
-                promise.set_result(_start(settings, first_job))
+                promise.set_result(_start(settings, first_job, for_parts=for_parts))
             except BaseException as error:  # noqa: BLE001 - raised again in those who wait for the session
                 promise.set_exception(error)
 
@@ -82,9 +84,9 @@ def shared_session(settings: Settings) -> SharedSession:
     return _sessions.setdefault(settings.spark_remote, SharedSession())
 
 
-def _start(settings: Settings, first_job: Callable[[SparkSession], object]) -> Running:
+def _start(settings: Settings, first_job: Callable[[SparkSession], object], *, for_parts: bool) -> Running:
     warnings.filterwarnings("ignore", module="pyspark")  # what matters comes as an error
-    running = _connect(settings) if settings.spark_remote else launch(settings)
+    running = _connect(settings) if settings.spark_remote else launch(settings, for_parts=for_parts)
     try:
         if settings.spark_remote:
             _suit_small_jobs(running.session)
