@@ -221,7 +221,8 @@ class Picture:
         if self.is_our_fault:
             unforeseen = None if isinstance(self.problem, InktallyError) else self.problem
             logger.error("%s was not answered: %s", self.name, self.problem, exc_info=unforeseen)
-            status.note_problem(self._store, self._delivery, self.problem)
+            if self._delivery is not None and self.problem is not None:
+                status.note_problem(self._store, self._delivery, self.problem)
             self.tell_it_takes_longer()
 
     def tell(self, stage: str) -> None:

@@ -192,9 +192,9 @@ def note(store: Store, delivery: Delivery, stage: str) -> None:
             store.put(keys.marker(delivery.id, stage), b"")
 
 
-def note_problem(store: Store, delivery: Delivery | None, problem: Exception | None) -> None:
+def note_problem(store: Store, delivery: Delivery, problem: Exception) -> None:
     """Note down that a run has failed by a fault of ours."""
-    if delivery is not None and problem is not None and keys.web_upload_of(delivery.picture.key):
+    if keys.web_upload_of(delivery.picture.key):
         with _without_harm(delivery):
             store.put(keys.marker(delivery.id, PROBLEM), Problem.of(problem).model_dump_json().encode())
 
