@@ -101,7 +101,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, prefect_server: str, spar
     settings = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
     with new_machine(tmp_path_factory.mktemp("deployed"), **servers, **settings) as machine:
         made = Deployed(machine, Api(prefect_server))
-        made.prefect("work-pool", "create", "inktally", "--type", "process")
+        made.prefect("work-pool", "create", "inktally", "--type", "process", "--overwrite")
         made.prefect("--no-prompt", "deploy", "--all")
         with (machine.folder / "worker.log").open("wb") as log:
             worker = subprocess.Popen(
