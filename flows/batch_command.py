@@ -12,13 +12,13 @@ from typing import Any, TextIO
 from prefect import State
 from rich.console import Console
 
-from flows.command_line import WIDTH_OF_FILES, add_reading_options, in_order, options_of, prefect_for_commands
+from flows.command_line import add_reading_options, in_order, options_of, prefect_for_commands
 from flows.share import WINDOW
 from inktally import plugins, steps
 from inktally.batch.place import Place
 from inktally.batch.plan import Plan, Planner
 from inktally.batch.summary import Summary
-from inktally.console import print_plan, print_summary, printable, shown_batch
+from inktally.console import console_of, print_plan, print_summary, printable, shown_batch
 from inktally.document import Options, Upload
 from inktally.errors import BadSettings, InktallyError, NotFound
 from tasks import batch_steps, wiring
@@ -86,7 +86,7 @@ def _show_plan(stdout: TextIO, place: Place, options: Options, asked: argparse.N
     if asked.json:
         stdout.write(plan.model_dump_json() + "\n")
     else:
-        print_plan(_console(stdout), plan)
+        print_plan(console_of(stdout), plan)
     return 0
 
 
@@ -130,9 +130,5 @@ def _show_end(stdout: TextIO, state: State[Any], asked: argparse.Namespace) -> i
     elif not summary.tally.looked_at:
         stdout.write(f"There are no pictures in {printable(asked.pictures)}.\n")
     else:
-        print_summary(_console(stdout), summary)
+        print_summary(console_of(stdout), summary)
     return int(summary.tally.failed + summary.tally.unanswered > 0)
-
-
-def _console(stdout: TextIO) -> Console:
-    return Console(file=stdout, width=None if stdout.isatty() else WIDTH_OF_FILES)

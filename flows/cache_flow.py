@@ -15,10 +15,10 @@ from prefect import State, flow
 from prefect.states import Completed
 from rich.console import Console
 
-from flows.command_line import WIDTH_OF_FILES
 from inktally.cache.clearing import DAY_SECONDS, Cleared, Clearing
 from inktally.cache.recognitions import Cached, Choice, Recognitions
 from inktally.cache.tables import print_cached, print_cleared
+from inktally.console import console_of
 from inktally.errors import BadSettings, InktallyError
 from inktally.keys import INPUT
 from tasks import wiring
@@ -65,7 +65,7 @@ class _Work:
 def main(argv: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(argv)
     logging.getLogger("prefect").setLevel(logging.WARNING)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
+    console = console_of(sys.stdout)
     try:
         command: Callable[[argparse.Namespace, Console], int] = asked.command
         return command(asked, console)

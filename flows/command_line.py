@@ -22,7 +22,7 @@ from flows.api_server import api_server
 from flows.picture import Picture
 from inktally import arguments, outputs, plugins, receiving, steps
 from inktally.arguments import Named
-from inktally.console import print_outcomes, shown_progress
+from inktally.console import console_of, print_outcomes, shown_progress
 from inktally.document import After, Options, Outcome, Problem, Upload
 from inktally.errors import BadSettings, InktallyError, NotFound, RecipientRefused
 from inktally.mails import valid_address
@@ -31,7 +31,6 @@ from tasks import wiring
 
 Flow = Callable[..., State[Any]]
 
-WIDTH_OF_FILES = 120  # characters, where the table goes to a file or a pipe
 INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
 
 
@@ -276,7 +275,7 @@ def _outcomes_or_error(flow: Flow, uploads: list[Upload], options: Options) -> l
 
 
 def _print_table(stdout: TextIO, items: list[Item], outcomes: list[Outcome]) -> None:
-    console = Console(file=stdout, width=None if stdout.isatty() else WIDTH_OF_FILES)
+    console = console_of(stdout)
     print_outcomes(console, [item.label for item in items], outcomes)
     for store in dict.fromkeys(item.upload.store for item in items if item.upload):
         console.print(f"Results: {store}/output", soft_wrap=True, highlight=False)

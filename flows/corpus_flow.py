@@ -12,9 +12,9 @@ from typing import Any, TextIO, get_args
 
 from prefect import State, flow, get_run_logger
 from prefect.states import Completed, Failed
-from rich.console import Console
 
-from flows.command_line import WIDTH_OF_FILES, in_order, prefect_for_commands
+from flows.command_line import in_order, prefect_for_commands
+from inktally.console import console_of
 from inktally.corpus import reconciling
 from inktally.corpus.figures import By
 from inktally.corpus.report import CorpusReport, print_report
@@ -73,7 +73,7 @@ def _told(asked: argparse.Namespace, stdout: TextIO) -> int:
     if asked.json:
         stdout.write(told.model_dump_json() + "\n")
     else:
-        print_report(Console(file=stdout, width=None if stdout.isatty() else WIDTH_OF_FILES), told)
+        print_report(console_of(stdout), told)
     return 0
 
 

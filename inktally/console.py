@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -16,9 +17,15 @@ from inktally.batch.plan import Plan
 from inktally.batch.summary import Summary
 from inktally.document import Outcome
 
+WIDTH_OF_FILES = 120  # characters, where a table goes to a file or a pipe
 MEGABYTE = 1_000_000
 MOST_FAILURES = 20  # of a batch, that are shown
 FINAL_STAGES = ("done", "failed", "answered before")
+
+
+def console_of(stdout: TextIO) -> Console:
+    """A console for tables: as wide as the terminal, and of one width elsewhere."""
+    return Console(file=stdout, width=None if stdout.isatty() else WIDTH_OF_FILES)
 
 
 @contextmanager

@@ -220,6 +220,11 @@ class CountedWord(Value):
     count: int
     confidence: float
 
+    @classmethod
+    def summed(cls, word: str, count: int, hundredths: int) -> Self:
+        """Of a word whose confidences, in hundredths of a percent, add up to this."""
+        return cls(word=word, count=count, confidence=round(hundredths / count / 100, 2))
+
 
 class WordCounts(Value):
     """The counts of one picture, by falling count, then by word in the order of code points."""

@@ -7,11 +7,10 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from inktally.errors import BadSettings
-from inktally.settings import Settings, read_settings
+from inktally.settings import Settings
 from web.receiver import create_app, topics_of
 from web.senders import is_loopback
-from web.serving import run_server
+from web.serving import run_command, run_server
 
 logger = logging.getLogger(__name__)
 
@@ -22,14 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Receive bucket events at POST /hooks/s3, and have Prefect run what they announce.",
         epilog="Settings (INKTALLY_WEB_HOST, …) are listed in the README; how to connect a bucket, in docs/events.md.",
     )
-    parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    try:
-        serve(read_settings())
-    except BadSettings as error:
-        parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
-    return 0
+    return run_command(parser, argv, serve)
 
 
 def serve(settings: Settings) -> None:

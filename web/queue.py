@@ -26,10 +26,10 @@ from inktally import events
 from inktally.document import Value
 from inktally.errors import BadEvent, BadSettings
 from inktally.events import Arrival
-from inktally.settings import Settings, read_settings
+from inktally.settings import Settings
 from web.batches import MOST, Announcer, Runs
 from web.meters import Meters
-from web.serving import add_meters, run_server
+from web.serving import add_meters, run_command, run_server
 
 logger = logging.getLogger(__name__)
 
@@ -232,14 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m web.queue",
         description="Take bucket events from the SQS queue INKTALLY_QUEUE_URL; Prefect runs what they announce.",
     )
-    parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    try:
-        serve(read_settings())
-    except BadSettings as error:
-        parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
-    return 0
+    return run_command(parser, argv, serve)
 
 
 if __name__ == "__main__":

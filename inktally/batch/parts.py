@@ -6,7 +6,7 @@ needed to answer it, so that nobody has to hold a million pictures in mind.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from itertools import groupby
 from operator import itemgetter
@@ -138,7 +138,8 @@ def counted_documents(store: Store, prefix: str, scratch: Path) -> Iterator[tupl
     rows = (row for found in sorted_keys(store, prefix) for row in _rows(store, found, scratch))
     for document, group in groupby(rows, key=itemgetter("document")):
         _, content, fingerprint = document.rsplit("/", 2)
-        yield content, fingerprint, WordCounts(words=tuple(_counted(row) for row in group))
+        words = (CountedWord.summed(row["word"], row["count"], row["confidence"]) for row in group)
+        yield content, fingerprint, WordCounts(words=tuple(words))
 
 
 def totals(store: Store, prefix: str, scratch: Path) -> Iterator[Total]:
@@ -165,8 +166,3 @@ def _rows(store: Store, key: str, scratch: Path) -> Iterator[dict[str, Any]]:
         with parquet.ParquetFile(folder / "part.parquet") as file:
             for rows in file.iter_batches(ROWS):
                 yield from rows.to_pylist()
-
-
-def _counted(row: Mapping[str, Any]) -> CountedWord:
-    count = row["count"]
-    return CountedWord(word=row["word"], count=count, confidence=round(row["confidence"] / count / 100, 2))

@@ -152,8 +152,7 @@ def _word_counts(documents: int, counted: pyarrow.Table) -> Iterator[WordCounts]
     words: list[list[CountedWord]] = [[] for _ in range(documents)]
     columns = (counted[name].to_pylist() for name in ("document", "word", "count", "confidence"))
     for document, word, count, hundredths in zip(*columns, strict=True):
-        confidence = round(hundredths / count / 100, 2)
-        words[int(document)].append(CountedWord(word=word, count=count, confidence=confidence))
+        words[int(document)].append(CountedWord.summed(word, count, hundredths))
     return (WordCounts(words=tuple(entries)) for entries in words)
 
 
