@@ -182,6 +182,8 @@ def test_who_is_forwarded_counts_behind_a_proxy_only(behind: bool, forwarded: st
         ("", "", "en"),
         ("", "de-AT,de;q=0.9,en;q=0.8", "de"),
         ("", "fr, de;q=0.5, en;q=0.7", "en"),
+        ("", "DE", "de"),
+        ("", "De-de, EN", "de"),
         ("de", "en", "de"),
         ("xx", "q=;;,;", "en"),
     ],

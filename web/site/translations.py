@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from io import BytesIO
 
-from babel import Locale, negotiate_locale
+from babel import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
@@ -31,10 +31,10 @@ def negotiated(wished: str, accepted: str) -> str:
     """The language somebody has chosen, else the first of Accept-Language that there is, else English."""
     if wished in LANGUAGES:
         return wished
-    parts = [part.partition(";") for part in accepted[:LONGEST_WISH].split(",")]
+    parts = [part.partition(";") for part in accepted[:LONGEST_WISH].lower().split(",")]
     ranked = sorted(parts, key=lambda part: -_weight(part[2]))
-    found = negotiate_locale([part[0].strip() for part in ranked], LANGUAGES, sep="-")
-    return found or next((part[0].strip()[:2].lower() for part in ranked if _is_ours(part[0])), "en")
+    languages = (part[0].strip().partition("-")[0] for part in ranked)
+    return next((language for language in languages if language in LANGUAGES), "en")
 
 
 def _weight(parameter: str) -> float:
@@ -42,10 +42,6 @@ def _weight(parameter: str) -> float:
         return float(parameter.strip().removeprefix("q="))
     except ValueError:
         return 1.0
-
-
-def _is_ours(tag: str) -> bool:
-    return tag.strip()[:2].lower() in LANGUAGES
 
 
 def own_name(language: str) -> str:
