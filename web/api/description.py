@@ -17,6 +17,7 @@ MEANING = {
     401: "No key, or one that is not known",
     403: "No keys are set, and the client is not this machine itself",
     404: "There is no such upload, or no such output of it",
+    405: "The address is not asked in this way; Allow says in which",
     408: "The picture came too slowly",
     409: "The picture has not been answered yet",
     413: "Too many bytes, pixels or pages",

@@ -78,7 +78,9 @@ IdempotencyKey = Annotated[
 
 def router(*, has_keys: bool) -> APIRouter:
     """All the addresses; `has_keys`: whether clients have to show one."""
-    made = APIRouter(dependencies=[Depends(_client)], responses=description.problems(401 if has_keys else 403, 503))
+    made = APIRouter(
+        dependencies=[Depends(_client)], responses=description.problems(401 if has_keys else 403, 405, 503)
+    )
     made.post("/ocr", **description.OCR)(ocr)
     made.get("/uploads/{upload_id}", **description.UPLOAD)(upload)
     made.get("/uploads/{upload_id}/counts", **description.COUNTS)(counts)
