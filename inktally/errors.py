@@ -127,6 +127,12 @@ class BadForm(InktallyError):
     http_status = 403
 
 
+class BadRequest(InktallyError):
+    """A request that cannot be understood, or that asks for too much at once."""
+
+    http_status = 400
+
+
 class QuotaUsedUp(InktallyError):
     """Somebody has asked for more today than the settings allow."""
 

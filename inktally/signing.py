@@ -43,7 +43,7 @@ class Signer:
             return self._serializer(purpose).loads(token[:LONGEST_TOKEN], max_age=int(seconds))
         except SignatureExpired as error:
             raise LinkExpired("This link has expired.") from error
-        except BadData as error:
+        except (BadData, UnicodeError) as error:
             raise UnknownLink("There is nothing behind this link; it may have been cut short on its way.") from error
 
     def pseudonym(self, text: str) -> str:

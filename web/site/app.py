@@ -8,32 +8,28 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from inktally import overdue, plugins
-from inktally.errors import BadForm, InktallyError, TransientError, UnknownLink
+from inktally.errors import InktallyError
 from inktally.optin import OptIn
 from inktally.ports import Store, TakesPosts
 from inktally.quotas import Quotas
 from inktally.settings import Settings
 from inktally.signing import signer
 from web.api.app import create_api
-from web.site import confirming, following, results, uploads
-from web.site.headers import SecurityHeaders, content_policy
-from web.site.pages import STATIC, Site, error_page
+from web.site import confirming, following, problems, results, uploads
+from web.site.headers import HeadAsGet, SecurityHeaders, content_policy
+from web.site.pages import STATIC, Site
 from web.site.previews import Previews
 from web.site.uploads import BODIES_AT_ONCE
 
 logger = logging.getLogger(__name__)
 
 SOON_SECONDS, LATER_SECONDS, TIDY_SECONDS = 2.0, 300.0, 3600.0
-NOT_FOUND = 404
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -47,8 +43,9 @@ def create_app(settings: Settings) -> FastAPI:
     _add_routes(app)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.mount("/api", create_api(settings, site.store))
-    _add_errors(app)
+    problems.install(app)
     policy = content_policy(_origin_of_posts(site.store))
+    app.add_middleware(HeadAsGet)
     app.add_middleware(SecurityHeaders, policy=policy, is_secure=site.is_secure)
     return app
 
@@ -76,40 +73,6 @@ def _add_routes(app: FastAPI) -> None:
     @app.get("/healthz", include_in_schema=False)
     async def health() -> Response:
         return JSONResponse({"status": "up"})
-
-
-def _add_errors(app: FastAPI) -> None:
-    """Each ends in a page that says what to do."""
-
-    @app.exception_handler(InktallyError)
-    async def ours(request: Request, error: InktallyError) -> Response:
-        if error.http_status >= 500:  # noqa: PLR2004
-            logger.error("%s could not be served: %s", request.url.path.split("/")[1], error)
-        return await run_in_threadpool(error_page, request, error)
-
-    @app.exception_handler(ClientDisconnect)
-    async def of_nobody(request: Request, error: ClientDisconnect) -> Response:
-        del request, error
-        return Response(status_code=400)  # nobody reads it
-
-    @app.exception_handler(HTTPException)
-    async def of_http(request: Request, error: HTTPException) -> Response:
-        refused = (
-            UnknownLink("There is nothing here.") if error.status_code == NOT_FOUND else _Refused(str(error.detail))
-        )
-        answer = await run_in_threadpool(error_page, request, refused)
-        answer.status_code = error.status_code
-        answer.headers.update(error.headers or {})
-        return answer
-
-    @app.exception_handler(RequestValidationError)
-    async def of_request(request: Request, error: RequestValidationError) -> Response:
-        del error
-        return await run_in_threadpool(error_page, request, BadForm("This cannot be understood."))
-
-
-class _Refused(TransientError):
-    """What the framework has refused: too many at once, or a method that is not possible here."""
 
 
 @asynccontextmanager

@@ -52,3 +52,14 @@ class SecurityHeaders:
             await send(message)
 
         return await self._app(scope, receive, send_with_headers)
+
+
+class HeadAsGet:
+    """HEAD is answered as GET is; the server leaves the body away. A stream would have no end: there it is refused."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_head = scope["type"] == "http" and scope["method"] == "HEAD" and not scope["path"].endswith("/events")
+        await self._app({**scope, "method": "GET"} if is_head else scope, receive, send)

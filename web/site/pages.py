@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 
 from babel.numbers import format_decimal
@@ -27,6 +28,7 @@ from web.site.visitors import Visitor, remember, visitor_of
 from web.site.wording import HEADLINES, LATER, OURS, WHAT_TO_DO
 
 STATIC = Path(__file__).parent / "static"
+READINGS_AT_ONCE = 3  # of coordinates: those of 200 full pages take 100 MB
 MEGABYTE = 1_000_000
 SERVER_FAULT = 500
 
@@ -43,6 +45,7 @@ class Site:
     quotas: Quotas
     previews: Previews
     url: str
+    readings: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(READINGS_AT_ONCE))
 
     @property
     def is_secure(self) -> bool:
@@ -65,7 +68,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
     """A page of ours, and the cookies that go with it."""
     site = site_of(request)
     visitor = site.visitor(request)
-    text = rendered(template, visitor, path=request.url.path, form=visitor.form(site.signer), site=site, **values)
+    text = rendered(template, visitor, form=visitor.form(site.signer), site=site, **values)
     response = HTMLResponse(text, status)
     remember(response, request, visitor, secure=site.is_secure)
     return response
@@ -93,13 +96,17 @@ TOO_LARGE = 413
 
 
 def told(kind: str, message: str, language: str) -> dict[str, str]:
-    """`headline`, `advice` and `detail` of an error, the last in English."""
+    """`headline`, `advice` and `detail` of an error; the last, which is English, for those only who read that."""
     say = translations(language).gettext
     if kind not in HEADLINES:
         return {"headline": say(OURS), "advice": say(LATER), "detail": ""}
     advice = ADVICE.get(kind, "") or WHAT_TO_DO.get(kind, "")
     headline = say(HEADLINES[kind])
-    return {"headline": headline, "advice": say(advice) if advice else "", "detail": shown(message, 300)}
+    return {
+        "headline": headline,
+        "advice": say(advice) if advice else "",
+        "detail": shown(message, 300) if language == "en" else "",
+    }
 
 
 @cache

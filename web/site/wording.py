@@ -14,6 +14,8 @@ def _(text: str) -> str:
 
 
 FRAKTUR = _("German in Fraktur")
+OURS = _("Something went wrong on our side.")
+LATER = _("Please try again in a moment.")
 
 HEADLINES = {
     "EmptyPicture": _("The file is empty."),
@@ -30,6 +32,8 @@ HEADLINES = {
     "QuotaUsedUp": _("That is more than may be asked for in one day."),
     "RecipientRefused": _("This is no mail address that we can write to."),
     "BadForm": _("This form has grown old."),
+    "BadRequest": _("This cannot be understood."),
+    "Busy": _("Too much is going on just now."),
 }
 WHAT_TO_DO = {
     "UnsupportedFormat": _("Please save the picture as PNG, JPEG or TIFF, and upload that."),
@@ -39,9 +43,9 @@ WHAT_TO_DO = {
     "QuotaUsedUp": _("Please come again tomorrow."),
     "RecipientRefused": _("An address is written like anna@example.org. Or leave it out, and see the results here."),
     "BadForm": _("Please go back, load the page again, and send it once more. Cookies must be allowed."),
+    "BadRequest": _("Please go back, load the page again, and send it once more; perhaps with fewer pictures at once."),
+    "Busy": LATER,
 }
-OURS = _("Something went wrong on our side.")
-LATER = _("Please try again in a moment.")
 
 
 def language_name(code: str, shown_in: str) -> str:
