@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
+from pydantic_core import from_json
 
 from inktally.document import Box, CountsDocument, Page, Value
 
 SURE, FAIR = 85, 60  # least confidence, of 100
 MOST_DRAWN = 5000
 MOST_FOUND = 200
+MOST_IN_LIST = 1000  # words of a page
 CHARTED, LISTED = 15, 200
 
 Surety = Literal["sure", "fair", "unsure"]
@@ -39,17 +40,17 @@ class Placed(Value):
 
 
 class Coordinates(Value):
-    """The output `coordinates_json`, as far as it is drawn."""
+    """The output `coordinates_json`, as far as it is drawn. `words` may be very many: only what is shown is checked."""
 
     model_config = ConfigDict(extra="ignore")
 
     pages: tuple[Page, ...] = Field(min_length=1)
-    words: tuple[Placed, ...]
+    words: list[Any]
 
     @classmethod
     def read(cls, content: bytes) -> Coordinates:
         """Raises `ValueError`, of which pydantic's errors are some."""
-        return cls.model_validate(json.loads(content))
+        return cls.model_validate(from_json(content, cache_strings="keys"))
 
 
 class Sheet(Value):
@@ -57,9 +58,11 @@ class Sheet(Value):
 
     page: Page
     words: tuple[Placed, ...]
+    """At most `MOST_DRAWN` of `in_all`."""
+    in_all: int
     sureties: dict[str, int]
-    found: tuple[int, ...] = ()
-    """Positions in `words` of those that are searched for."""
+    found: frozenset[int] = frozenset()
+    """Positions of those that are searched for."""
 
 
 class Bar(Value):
@@ -69,15 +72,33 @@ class Bar(Value):
     """In per cent of the longest."""
 
 
-def sheet(coordinates: Coordinates, number: int, wanted: str) -> Sheet:
-    words = tuple(word for word in coordinates.words if word.page == number)
+class Drawing(Value):
+    """The page that is shown, and where on all pages something was found."""
+
+    sheet: Sheet
+    pages: int
+    hits: tuple[Placed, ...]
+    hits_in_all: int
+
+
+def drawn(content: bytes, number: int, wanted: str) -> Drawing:
+    """Of the output `coordinates_json`: page `number`, or the last, and what is `wanted`. Raises `ValueError`."""
+    coordinates = Coordinates.read(content)
+    number = min(number, len(coordinates.pages))
+    words = [Placed.model_validate(word) for word in coordinates.words if word["page"] == number]
+    hits = [word for word in coordinates.words if is_hit(word["text"], word["tokens"], wanted)]
+    return Drawing(
+        sheet=_sheet(coordinates.pages[number - 1], words, wanted),
+        pages=len(coordinates.pages),
+        hits=tuple(Placed.model_validate(word) for word in hits[:MOST_FOUND]),
+        hits_in_all=len(hits),
+    )
+
+
+def _sheet(page: Page, words: Sequence[Placed], wanted: str) -> Sheet:
     sureties = {name: sum(word.surety == name for word in words) for name in ("sure", "fair", "unsure")}
-    found = tuple(index for index, word in enumerate(words) if is_hit(word, wanted))
-    return Sheet(page=coordinates.pages[number - 1], words=words[:MOST_DRAWN], sureties=sureties, found=found)
-
-
-def search(words: Iterable[Placed], wanted: str) -> list[Placed]:
-    return [word for word in words if is_hit(word, wanted)]
+    found = frozenset(index for index, word in enumerate(words) if is_hit(word.text, word.tokens, wanted))
+    return Sheet(page=page, words=tuple(words[:MOST_DRAWN]), in_all=len(words), sureties=sureties, found=found)
 
 
 def folded(text: str) -> str:
@@ -85,17 +106,12 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip().casefold()
 
 
-def is_hit(word: Placed, wanted: str) -> bool:
-    """Whether it is what is searched for (already folded), or holds it."""
-    return bool(wanted) and (wanted in word.tokens or wanted in folded(word.text))
+def is_hit(text: str, tokens: Collection[str], wanted: str) -> bool:
+    """Whether a word is what is searched for (already folded), or holds it."""
+    return bool(wanted) and (wanted in tokens or wanted in folded(text))
 
 
 def bars(counts: CountsDocument) -> list[Bar]:
     top = counts.words[:CHARTED]
     longest = max((entry.count for entry in top), default=1)
     return [Bar(word=entry.word, count=entry.count, length=round(100 * entry.count / longest, 1)) for entry in top]
-
-
-def lines_of(found: Sequence[Placed]) -> list[dict[str, Any]]:
-    """Where words stand, in words for people."""
-    return [{"word": word.text, "page": word.page, "line": word.line, "confidence": word.confidence} for word in found]

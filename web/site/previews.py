@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.exceptions import HTTPException
 
 from inktally import keys
 from inktally.document import Delivery, StoredObject
@@ -14,7 +19,7 @@ from inktally.scratch import scratch_folder
 from inktally.settings import Settings
 from inktally.steps import stat_or_none
 
-AT_ONCE = 2
+AT_ONCE, MOST_WAITING = 2, 40
 SECONDS = 30.0
 KEPT = 40  # of some hundred kB each
 
@@ -31,23 +36,45 @@ class Previews:
         )
         self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._guard = threading.Lock()
+        self._places, self._waiting = asyncio.Semaphore(AT_ONCE), 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Leave to draw, which few have at once. Raises `HTTPException` (503) when too many wait for it already."""
+        if self._waiting >= MOST_WAITING:
+            raise HTTPException(503, headers={"Retry-After": "10"})
+        self._waiting += 1
+        try:
+            async with self._places:
+                yield
+        finally:
+            self._waiting -= 1
 
     def page(self, delivery: Delivery, number: int) -> bytes:
         """WebP. Raises `NotFound` when the picture has been deleted, `PictureError` when the page cannot be drawn."""
-        picture = self.picture(delivery)
-        if picture is None:
-            raise NotFound("The picture has been deleted.")
-        name = delivery.id, number
+        known = self.known(delivery, number)  # perhaps it was drawn while this one waited
+        if known is not None:
+            return known
+        drawn = self._drawn(self._standing(delivery), number)
         with self._guard:
-            if name in self._kept:
-                self._kept.move_to_end(name)
-                return self._kept[name]
-        drawn = self._drawn(picture, number)
-        with self._guard:
-            self._kept[name] = drawn
+            self._kept[delivery.id, number] = drawn
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return drawn
+
+    def known(self, delivery: Delivery, number: int) -> bytes | None:
+        """The same, if it has been drawn before. Raises `NotFound` when the picture has been deleted."""
+        self._standing(delivery)
+        with self._guard:
+            if (delivery.id, number) in self._kept:
+                self._kept.move_to_end((delivery.id, number))
+            return self._kept.get((delivery.id, number))
+
+    def _standing(self, delivery: Delivery) -> StoredObject:
+        picture = self.picture(delivery)
+        if picture is None:
+            raise NotFound("The picture has been deleted.")
+        return picture
 
     def picture(self, delivery: Delivery) -> StoredObject | None:
         """This very picture where it stands now, under input/ or in the archive; None: it has been deleted."""

@@ -6,6 +6,8 @@ from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi import Path as InPath
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from inktally import status
@@ -14,21 +16,25 @@ from inktally.errors import NotFound
 from inktally.mails import file_name
 from inktally.outputs.catalogue import OUTPUTS
 from web.site import drawing, grants
-from web.site.drawing import Coordinates
+from web.site.drawing import Drawing
+from web.site.grants import MOST_FILES
 from web.site.pages import Site, page, site_of
 
 LONGEST_SEARCH = 100
+MOST_PAGES = 100_000
 CONTENT_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 router = APIRouter(include_in_schema=False)
+Number = Annotated[int, InPath(ge=1, le=MOST_FILES)]
+PageNumber = Annotated[int, InPath(ge=1, le=MOST_PAGES)]
 
 
-@router.get("/uploads/{token}/{number:int}")
+@router.get("/uploads/{token}/{number}")
 def result_page(
     request: Request,
     token: str,
-    number: int,
-    shown: Annotated[int, Query(alias="page", ge=1, le=100_000)] = 1,
+    number: Number,
+    shown: Annotated[int, Query(alias="page", ge=1, le=MOST_PAGES)] = 1,
     q: Annotated[str, Query(max_length=LONGEST_SEARCH)] = "",
 ) -> Response:
     site = site_of(request)
@@ -37,9 +43,7 @@ def result_page(
     if found.state != "answered":
         return RedirectResponse(f"/uploads/{token}", 303)
     delivery = status.delivery_of(site.store, upload)
-    coordinates, counts, wanted = _coordinates(site, delivery), _counts(site, delivery), drawing.folded(q)
-    shown = min(shown, len(coordinates.pages)) if coordinates else 1
-    hits = drawing.search(coordinates.words, wanted) if coordinates else []
+    counts = _counts(site, delivery)
     return page(
         request,
         "result.html",
@@ -47,35 +51,34 @@ def result_page(
         found=found,
         base=f"/uploads/{token}/{number}",
         token=token,
-        sheet=drawing.sheet(coordinates, shown, wanted) if coordinates else None,
-        pages=len(coordinates.pages) if coordinates else 0,
-        shown=shown,
+        drawn=_drawn(site, delivery, shown, drawing.folded(q)),
         has_picture=site.previews.picture(delivery) is not None,
         counts=counts,
         bars=drawing.bars(counts) if counts else [],
         listed=counts.words[: drawing.LISTED] if counts else [],
+        most_in_list=drawing.MOST_IN_LIST,
         q=q,
-        hits=hits[: drawing.MOST_FOUND],
-        hits_in_all=len(hits),
         limits=(drawing.SURE, drawing.FAIR),
     )
 
 
-@router.get("/uploads/{token}/{number:int}/pages/{shown:int}")
-def preview(request: Request, token: str, number: int, shown: int) -> Response:
+@router.get("/uploads/{token}/{number}/pages/{shown}")
+async def preview(request: Request, token: str, number: Number, shown: PageNumber) -> Response:
+    """Those that must be drawn wait for their turn here, where they keep nobody else from being answered."""
     site = site_of(request)
-    delivery = status.delivery_of(site.store, grants.one_of(site, token, number))
-    coordinates = _coordinates(site, delivery)
-    if coordinates is None or not 1 <= shown <= len(coordinates.pages):
-        raise NotFound("There is no such page.")
-    return Response(site.previews.page(delivery, shown), media_type="image/webp")
+    delivery = await run_in_threadpool(_delivery, site, token, number)
+    known = await run_in_threadpool(site.previews.known, delivery, shown)
+    if known is None:
+        async with site.previews.place():
+            known = await run_in_threadpool(site.previews.page, delivery, shown)
+    return Response(known, media_type="image/webp")
 
 
-@router.get("/uploads/{token}/{number:int}/files/{output}")
-def download(request: Request, token: str, number: int, output: str) -> Response:
+@router.get("/uploads/{token}/{number}/files/{output}")
+def download(request: Request, token: str, number: Number, output: str) -> Response:
     """Saved, never shown: what stands in it is a stranger's."""
     site = site_of(request)
-    delivery = status.delivery_of(site.store, grants.one_of(site, token, number))
+    delivery = _delivery(site, token, number)
     content = status.output_of(site.store, delivery, output)
     suffix = OUTPUTS[output].key("x").rpartition("/")[2].removeprefix("x")
     name = quote(f"{file_name(delivery.upload.short_name)}.{output}{suffix}", safe="")
@@ -86,12 +89,17 @@ def download(request: Request, token: str, number: int, output: str) -> Response
     return Response(content, media_type=OUTPUTS[output].media_type, headers=headers)
 
 
-def _coordinates(site: Site, delivery: Delivery) -> Coordinates | None:
-    """None when they were not asked for, or have gone."""
-    try:
-        return Coordinates.read(status.output_of(site.store, delivery, "coordinates_json"))
-    except (NotFound, ValueError):
-        return None
+def _delivery(site: Site, token: str, number: int) -> Delivery:
+    return status.delivery_of(site.store, grants.one_of(site, token, number))
+
+
+def _drawn(site: Site, delivery: Delivery, shown: int, wanted: str) -> Drawing | None:
+    """None when coordinates were not asked for, or have gone. They may be large, so few are read at once."""
+    with site.readings:
+        try:
+            return drawing.drawn(status.output_of(site.store, delivery, "coordinates_json"), shown, wanted)
+        except (NotFound, ValueError, LookupError, TypeError):
+            return None
 
 
 def _counts(site: Site, delivery: Delivery) -> CountsDocument | None:

@@ -1,0 +1,132 @@
+"""The page of a result: fast however much was read, and it says where it leaves something out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx import Response
+from PIL import Image
+
+from inktally import keys, plugins, status, steps
+from inktally.document import Outcome
+from inktally.outputs.catalogue import OUTPUTS
+from inktally.outputs.json_text import by_lines
+from inktally.settings import Settings
+from inktally.signing import Signer
+from web.site import previews
+from web.site.app import create_app
+
+SECRET = "a secret that is long enough for this"
+ID = "A" * 22
+LINK = f"/uploads/{Signer(SECRET).sign('upload', [ID])}/1"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    folders = {name: tmp_path / name for name in ("scratch", "cache")}
+    return Settings(
+        store=str(tmp_path / "store"), mail_folder=str(tmp_path / "mail"), site_secret=SECRET, **folders, _env_file=None
+    )
+
+
+@pytest.fixture
+def browser(settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(settings), headers={"accept": "text/html"}, follow_redirects=False) as client:
+        yield client
+
+
+def png(side: int = 100) -> bytes:
+    content = BytesIO()
+    Image.new("1", (side, side)).save(content, "PNG")
+    return content.getvalue()
+
+
+def answered(
+    settings: Settings, *, pages: int = 1, words: int = 3, picture: bytes | None = None, upload_id: str = ID
+) -> None:
+    """As if a picture had been read: so many words on each of its pages."""
+    store = plugins.store(settings.store, settings)
+    store.put(keys.from_web(upload_id, "a.png"), picture or png())
+    delivery = status.delivery_of(store, upload_id)
+    place = {"block": 1, "paragraph": 1, "box": {"left": 1, "top": 1, "width": 9, "height": 9}, "confidence": 90.0}
+    read = [
+        {"text": f"Word{number}", "page": page, "line": 1 + number // 10, "word": number % 10, "tokens": [], **place}
+        for page in range(1, pages + 1)
+        for number in range(words)
+    ]
+    sizes = [{"number": page, "width": 100, "height": 100} for page in range(1, pages + 1)]
+    key = OUTPUTS["coordinates_json"].key(delivery.upload.name)
+    store.put(key, by_lines({"pages": sizes, "words": read}))
+    told = {"upload": "", "words": pages * words, "distinct": words, "outputs": {"coordinates_json": key}}
+    steps.answer(store, delivery, Outcome.model_validate(told))
+
+
+def test_two_hundred_full_pages_are_shown_and_searched_quickly(browser: TestClient, settings: Settings) -> None:
+    answered(settings, pages=200, words=500)
+    begun = time.process_time()
+    shown = browser.get(LINK, params={"page": 200, "q": "word499"})
+    assert shown.text.count("<rect class") == 500 + 3, "those of this page, and of the legend"
+    assert "200 places with" in shown.text
+    assert time.process_time() - begun < 4
+
+
+@pytest.mark.parametrize(("number", "is_there"), [(1, True), (2, True), (0, False), (3, False), ("9" * 5000, False)])
+def test_only_pages_that_there_are_are_drawn(
+    browser: TestClient, settings: Settings, number: object, is_there: bool
+) -> None:
+    tiff = BytesIO()
+    Image.new("L", (50, 50)).save(tiff, "TIFF", save_all=True, append_images=[Image.new("L", (50, 50))])
+    answered(settings, pages=2, picture=tiff.getvalue())
+    drawn = browser.get(f"{LINK}/pages/{number}")
+    assert (drawn.status_code, drawn.headers["content-type"]) == (
+        (200, "image/webp") if is_there else (404, "text/html; charset=utf-8")
+    )
+
+
+def test_pages_that_wait_to_be_drawn_keep_nobody_else_waiting(browser: TestClient, settings: Settings) -> None:
+    most = previews.AT_ONCE + previews.MOST_WAITING
+    ids = [f"C{number:021d}" for number in range(most)]
+    for each in ids:
+        answered(settings, picture=png(4000), upload_id=each)
+    drawn: list[Response] = []
+
+    def draw(upload_id: str) -> None:
+        link = f"/uploads/{Signer(SECRET).sign('upload', [upload_id])}/1/pages/1"
+        drawn.append(browser.get(link))
+
+    with ThreadPoolExecutor(most) as pool:
+        for each in ids:
+            pool.submit(draw, each)
+        time.sleep(1)
+        begun, before = time.monotonic(), len(drawn)
+        assert browser.get("/").status_code == 200
+        assert time.monotonic() - begun < 2
+        assert before < most, "they were all drawn before anybody came"
+    assert {answer.status_code for answer in drawn} <= {200, 503}
+
+
+@pytest.mark.parametrize(("words", "says"), [(1, "See the 1 word<"), (2, "See the 2 words<"), (0, "See the result<")])
+def test_one_word_is_no_words(browser: TestClient, settings: Settings, words: int, says: str) -> None:
+    answered(settings, words=words)
+    assert says in browser.get(LINK.rpartition("/")[0]).text
+
+
+def test_what_is_left_out_is_told(browser: TestClient, settings: Settings) -> None:
+    answered(settings, words=5001)
+    shown = browser.get(LINK, params={"q": "word"}).text
+    assert "The first 5,000 of 5,001 words; the downloads have them all." in shown
+    assert "The first 1,000 of 5,001 words; the downloads have them all." in shown
+    assert "The first 200 of 5,001 places." in shown
+    answered_in_full = browser.get(LINK, params={"q": "word4999"}).text
+    assert "places." not in answered_in_full
+
+
+def test_nothing_is_said_where_nothing_is_left_out(browser: TestClient, settings: Settings) -> None:
+    answered(settings, words=20)
+    assert 'class="hint cut"' not in browser.get(LINK, params={"q": "word"}).text
