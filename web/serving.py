@@ -6,6 +6,7 @@ import argparse
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI, Response
@@ -16,6 +17,7 @@ from inktally.settings import Settings, read_settings
 from web.meters import Meters
 
 LARGEST_HEAD = 16_384  # bytes of all headers together
+GRACE_SECONDS = 8  # Docker kills after 10
 
 
 def add_meters(app: FastAPI, meters: Meters) -> None:
@@ -40,10 +42,22 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None, ser
     return 0
 
 
-def run_server(app: FastAPI, host: str, port: int) -> None:
-    """Until a signal ends it."""
+class _Server(uvicorn.Server):
+    """Says at once that it is to end. uvicorn itself waits for all answers first, and streams have no end."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._on_stop()
+        super().handle_exit(sig, frame)
+
+
+def run_server(app: FastAPI, host: str, port: int, on_stop: Callable[[], None] = lambda: None) -> None:
+    """Until a signal ends it. What has not been answered a while after that is cut short."""
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(server_config(app, host, port)).run()
+        _Server(server_config(app, host, port), on_stop).run()
 
 
 def server_config(app: FastAPI, host: str, port: int) -> uvicorn.Config:
@@ -57,4 +71,5 @@ def server_config(app: FastAPI, host: str, port: int) -> uvicorn.Config:
         access_log=False,  # a query may hold the secret
         server_header=False,
         proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -22,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def serve(settings: Settings) -> None:
     """Until a signal ends it. Raises `BadSettings`."""
-    run_server(create_app(settings), settings.site_host, settings.site_port)
+    app = create_app(settings)
+    run_server(app, settings.site_host, settings.site_port, on_stop=app.state.stopping.set)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
@@ -39,7 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.site = site
     app.state.places = asyncio.Semaphore(BODIES_AT_ONCE)
     app.state.hurry = asyncio.Event()
-    app.state.streams, app.state.stopping = 0, False
+    app.state.streams, app.state.stopping = Counter(), asyncio.Event()
     _add_routes(app)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.mount("/api", create_api(settings, site.store))
@@ -80,7 +81,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     mailing = asyncio.create_task(_mail_what_is_due(app))
     tidying = asyncio.create_task(_tidy(app.state.site))
     yield
-    app.state.stopping = True
+    app.state.stopping.set()
     for task in (mailing, tidying):
         task.cancel()
         with suppress(asyncio.CancelledError):

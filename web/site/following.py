@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
@@ -24,9 +26,9 @@ from web.site.pages import Site, page, rendered, site_of, told
 from web.site.translations import translations
 from web.site.visitors import Visitor
 
-SELDOM_SECONDS = 4.0  # once only the address is still to be confirmed
-LOOK_SECONDS, HEARTBEAT_SECONDS, LONGEST_SECONDS = 0.7, 15.0, 30 * 60.0
-STREAMS_AT_ONCE = 500
+LOOK_SECONDS, SELDOM_SECONDS = 0.7, 10.0
+HEARTBEAT_SECONDS, LONGEST_SECONDS = 15.0, 30 * 60.0
+STREAMS_AT_ONCE, STREAMS_OF_ONE = 500, 40
 
 router = APIRouter(include_in_schema=False)
 
@@ -64,7 +66,8 @@ async def events(request: Request, token: str) -> Response:
     site = site_of(request)
     visitor = site.visitor(request)
     grants.opened(site, token)
-    if request.app.state.streams >= STREAMS_AT_ONCE:
+    streams: Counter[str] = request.app.state.streams
+    if streams.total() >= STREAMS_AT_ONCE or streams[visitor.client] >= STREAMS_OF_ONE:
         raise HTTPException(503, headers={"Retry-After": "10"})
     seen = request.headers.get("last-event-id", "") or request.query_params.get("seen", "")
     stream = _Stream(request, site, visitor, token, seen.split("."))
@@ -80,31 +83,34 @@ class _Stream:
         self._visitor = visitor
         self._token = token
         self._seen = seen
-        self._is_under_way = True
 
     async def run(self) -> AsyncIterator[str]:
-        self._state.streams += 1
+        self._state.streams[self._visitor.client] += 1
         try:
             yield "retry: 2000\n\n"
             async for event in self._events():
                 yield event
         finally:
-            self._state.streams -= 1
+            self._state.streams[self._visitor.client] -= 1
+            self._state.streams += Counter()  # forgets whoever has none left
 
     async def _events(self) -> AsyncIterator[str]:
-        begun = told = time.monotonic()
-        while not self._state.stopping and time.monotonic() - begun < LONGEST_SECONDS:
+        begun = told = changed = time.monotonic()
+        while not self._state.stopping.is_set() and time.monotonic() - begun < LONGEST_SECONDS:
             try:
                 news, done = await run_in_threadpool(self._news)
             except InktallyError:  # the store is away
                 news, done = "", False
+            if news:
+                changed = time.monotonic()
             if news or time.monotonic() - told > HEARTBEAT_SECONDS:
                 told = time.monotonic()
                 yield news or ": still here\n\n"
             if done:
                 yield "event: end\ndata: done\n\n"
                 return
-            await asyncio.sleep(LOOK_SECONDS if self._is_under_way else SELDOM_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._state.stopping.wait(), pause(time.monotonic() - changed))
 
     def _news(self) -> tuple[str, bool]:
         """What is new, and whether nothing more will be."""
@@ -118,14 +124,18 @@ class _Stream:
         }
         if digests[-1] != old[-1]:
             parts["notice"] = rendered("notice.html", visitor, **notice)
-        self._is_under_way = not all(card.is_final for card in cards)
-        done = not self._is_under_way and not notice["waits"]
+        done = all(card.is_final for card in cards) and not notice["waits"]
         if digests == self._seen:
             return "", done
         self._seen = digests
         said = [_said(card, visitor) for card in changed]
         data = json.dumps({"parts": parts, "say": " ".join(said), "done": done})
         return f"id: {'.'.join(digests)}\ndata: {data}\n\n", done
+
+
+def pause(quiet: float) -> float:
+    """Seconds until the next look, when nothing has changed for so many: what may never come is looked for seldom."""
+    return min(max(LOOK_SECONDS, quiet / 20), SELDOM_SECONDS)
 
 
 def _said(card: Card, visitor: Visitor) -> str:
