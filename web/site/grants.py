@@ -15,7 +15,7 @@ from inktally.languages import AUTO
 from inktally.mails import valid_address
 from inktally.optin import Ask, new_ask
 from inktally.ports import TakesPosts
-from web.site.pages import Site
+from web.site.pages import Site, about
 from web.site.visitors import Visitor
 
 MOST_FILES = 20
@@ -57,7 +57,7 @@ def grant(site: Site, visitor: Visitor, wish: Wish) -> Leave:
     """
     if wish.language not in {"", AUTO, *offered_languages(site)}:
         raise UnknownLanguage(f"The language {wish.language!r} is not offered.")
-    names = [intake.picture_name(name.replace("${", "$_{")) for name in wish.names]  # a store would fill it in
+    names = [_picture_name(name) for name in wish.names]
     ask = _ask(visitor, wish.email)
     site.quotas.take("uploads-of-client", visitor.client, site.settings.site_uploads_per_client, len(names))
     if ask is not None:
@@ -71,6 +71,11 @@ def grant(site: Site, visitor: Visitor, wish: Wish) -> Leave:
         for each in grants:
             site.optin.wait(ask, each.id)
     return Leave(grants=tuple(grants), ask=ask)
+
+
+def _picture_name(name: str) -> str:
+    with about(name):
+        return intake.picture_name(name.replace("${", "$_{"))  # a store would fill it in
 
 
 def _ask(visitor: Visitor, email: str) -> Ask | None:

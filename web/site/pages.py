@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -80,10 +82,21 @@ def rendered(template: str, visitor: Visitor, **values: Any) -> str:
     return templates(visitor.language).get_template(template).render(shared | values)
 
 
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """What is wrong within the block is wrong with the file of this name, and is told so."""
+    try:
+        yield
+    except InktallyError as error:
+        error.add_note(name)
+        raise
+
+
 def error_page(request: Request, error: InktallyError) -> Response:
     """In the form that was asked for. Of faults of ours nothing is told but that there is one."""
     visitor, status = site_of(request).visitor(request), error.http_status
     text = told(error.kind, str(error), visitor.language)
+    text["about"] = " ".join(getattr(error, "__notes__", ()))
     headers = {"Connection": "close"} if status == TOO_LARGE else {}
     if "text/html" not in request.headers.get("accept", ""):
         return JSONResponse(text, status, headers)

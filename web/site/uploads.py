@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from asyncio import Semaphore
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ from inktally.errors import BadForm
 from inktally.imaging.decode_formats import PICTURE_SUFFIXES
 from web.site import bodies, grants
 from web.site.grants import MOST_FILES, PUT_SECONDS, Grant, Leave, Wish
-from web.site.pages import Site, page, site_of
+from web.site.pages import Site, about, page, site_of
 from web.site.visitors import Visitor, remember, remember_address
 from web.site.wording import language_name
 
@@ -116,12 +117,16 @@ async def send_form(request: Request) -> Response:
 
 
 def _receive_all(site: Site, visitor: Visitor, wish: Wish, files: list[UploadFile]) -> Leave:
-    leave = grants.grant(site, visitor, wish)
-    for granted, sent in zip(leave.grants, files, strict=True):
-        with bodies.scratch_file(site.settings.scratch) as path:
+    """All of them or none: who had to send one of them again would send the others twice."""
+    with ExitStack() as stack:
+        paths = [stack.enter_context(bodies.scratch_file(site.settings.scratch)) for _ in files]
+        for name, path, sent in zip(wish.names, paths, files, strict=True):
             with path.open("wb") as file:
-                while chunk := sent.file.read(1 << 20):
-                    file.write(chunk)
+                shutil.copyfileobj(sent.file, file)
+            with about(name):
+                intake.checked_name(path, name, site.settings)
+        leave = grants.grant(site, visitor, wish)
+        for granted, path in zip(leave.grants, paths, strict=True):
             _receive(site, granted, path)
     return leave
 

@@ -7,6 +7,7 @@ const drop = document.getElementById("drop");
 const inputs = [document.getElementById("pictures"), document.getElementById("camera")];
 const list = document.getElementById("files");
 const problem = document.getElementById("problem");
+const sent = document.getElementById("sent");
 const progress = document.getElementById("progress");
 const button = form.querySelector("button[type=submit]");
 let chosen = [];
@@ -71,7 +72,7 @@ async function leave() {
     body: JSON.stringify(body),
   });
   const told = await answer.json();
-  if (!answer.ok) throw new Error([told.headline, told.advice].filter(Boolean).join(" "));
+  if (!answer.ok) throw new Error([told.about, told.headline, told.advice].filter(Boolean).join(" "));
   return told;
 }
 
@@ -105,16 +106,39 @@ function send(entry, { method, url, fields }) {
   });
 }
 
+async function sendOne(entry, place) {
+  entry.bar.hidden = false;
+  entry.remove.hidden = true;
+  progress.textContent = `${texts.sending}: ${entry.file.name}`;
+  try {
+    await send(entry, place);
+    entry.bar.value = 1;
+  } catch (error) {
+    return error.message;
+  }
+  return "";
+}
+
+// What has been sent leaves the list, so that sending again sends the rest only.
 async function sendAll() {
   const told = await leave();
+  const left = [];
+  const problems = [];
   for (const [index, entry] of chosen.entries()) {
-    entry.bar.hidden = false;
-    entry.remove.hidden = true;
-    progress.textContent = `${texts.sending}: ${entry.file.name}`;
-    await send(entry, told.files[index]);
-    entry.bar.value = 1;
+    const wrong = await sendOne(entry, told.files[index]);
+    if (wrong) problems.push(wrong);
+    if (wrong) left.push(entry);
   }
-  window.location.assign(told.page);
+  if (left.length === 0) {
+    window.location.assign(told.page);
+    return;
+  }
+  if (left.length < chosen.length) {
+    sent.querySelector("a").href = told.page;
+    sent.hidden = false;
+  }
+  chosen = left;
+  throw new Error(problems.join(" "));
 }
 
 form.addEventListener("submit", async (event) => {
