@@ -110,7 +110,7 @@ def _final(store: Store, delivery: Delivery, outcome: Outcome) -> dict[str, obje
     return counted | {
         "state": "failed" if failed else "answered",
         "is_final": True,
-        "seconds": outcome.seconds | total,
+        "seconds": _waited(store, delivery) | outcome.seconds | total,
         "known": outcome.cached,
         "outputs": tuple(outcome.outputs),
         "notified": outcome.notified is not None,
@@ -118,6 +118,12 @@ def _final(store: Store, delivery: Delivery, outcome: Outcome) -> dict[str, obje
         "advice": report.ADVICE.get(problem.kind, "") if problem else "",
         "picture": _whereabouts(store, delivery),
     }
+
+
+def _waited(store: Store, delivery: Delivery) -> dict[str, float]:
+    """Until the run that has answered took it up."""
+    record = steps.stat_or_none(store, keys.web_record(keys.web_upload_of(delivery.picture.key)))
+    return {"waiting": _seconds_between(delivery.picture.modified, record.modified)} if record else {}
 
 
 def _under_way(store: Store, delivery: Delivery, upload_id: str, settings: Settings) -> dict[str, object]:

@@ -32,6 +32,7 @@ from web.site.wording import HEADLINES, LATER, OURS, WHAT_TO_DO
 STATIC = Path(__file__).parent / "static"
 READINGS_AT_ONCE = 3  # of coordinates: those of 200 full pages take 100 MB
 MEGABYTE = 1_000_000
+SHORTEST = 0.1  # seconds that are told
 SERVER_FAULT = 500
 
 
@@ -135,9 +136,14 @@ def templates(language: str) -> Environment:
     environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
     environment.filters["shown"] = shown
     environment.filters["grouped"] = lambda number: format_decimal(number, locale=language)
-    environment.filters["seconds"] = lambda seconds: f"{format_decimal(seconds, '0.0', locale=language)} s"
+    environment.filters["seconds"] = lambda seconds: _seconds(seconds, language)
     environment.filters["megabytes"] = lambda size: f"{format_decimal(size / MEGABYTE, '0.##', locale=language)} MB"
     return environment
+
+
+def _seconds(seconds: float, language: str) -> str:
+    shown = format_decimal(max(seconds, SHORTEST), "0.0", locale=language)
+    return f"{shown} s" if seconds >= SHORTEST else f"< {shown} s"
 
 
 @cache
