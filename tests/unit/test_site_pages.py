@@ -128,6 +128,15 @@ def test_a_language_that_is_not_offered_is_refused(browser: TestClient) -> None:
     assert ask(browser, "a.png", language="eng+xxx").status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("usual", "says"),
+    [("eng+deu", "English, German"), ("frk", "German in Fraktur"), ("auto", "Detected automatically")],
+)
+def test_the_usual_language_is_told_by_its_name(settings: Settings, usual: str, says: str) -> None:
+    with TestClient(create_app(settings.model_copy(update={"language": usual})), headers=HTML) as browser:
+        assert f'<option value="">As usual here: {says}</option>' in browser.get("/").text
+
+
 def test_following_the_mailed_link_confirms_nothing_yet(browser: TestClient, settings: Settings) -> None:
     token = Signer(SECRET).sign("confirm", new_ask("anna@example.org").model_dump())
     assert "Yes, confirm" in browser.get(f"/confirm/{token}").text

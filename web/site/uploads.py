@@ -17,15 +17,16 @@ from pydantic import Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from inktally import intake
+from inktally import intake, keys
 from inktally.document import Value
 from inktally.errors import BadForm
 from inktally.imaging.decode_formats import PICTURE_SUFFIXES
+from inktally.languages import AUTO, by_prefix
 from web.site import bodies, grants
 from web.site.grants import MOST_FILES, PUT_SECONDS, Grant, Leave, Wish
 from web.site.pages import Site, about, page, site_of
 from web.site.visitors import Visitor, remember, remember_address
-from web.site.wording import language_name
+from web.site.wording import language_name, language_names
 
 BODIES_AT_ONCE = 16
 PLACE_SECONDS = 30
@@ -48,11 +49,13 @@ class Asked(Value):
 def upload_page(request: Request) -> Response:
     site = site_of(request)
     visitor = site.visitor(request)
+    usual = by_prefix(site.settings.language_by_prefix, keys.FROM_WEB) or site.settings.language
     return page(
         request,
         "upload.html",
         confirmed=visitor.ask is not None and site.optin.is_confirmed(visitor.ask),
-        texts={code: language_name(code, visitor.language) for code in grants.offered_languages(site)},
+        usual=language_names(usual, visitor.language),
+        texts={code: language_name(code, visitor.language) for code in [AUTO, *grants.offered_languages(site)]},
         max_bytes=site.settings.max_bytes,
         most_files=MOST_FILES,
         suffixes=",".join(sorted(PICTURE_SUFFIXES)),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from babel import Locale, UnknownLocaleError
 
+from inktally.languages import AUTO
+from web.site.translations import translations
+
 ISO = {"eng": "en", "deu": "de", "fra": "fr", "spa": "es", "dan": "da", "ces": "cs", "ita": "it", "nld": "nl",
        "pol": "pl", "por": "pt", "swe": "sv", "fin": "fi", "nor": "nb", "rus": "ru", "ukr": "uk", "ell": "el",
        "tur": "tr", "lat": "la", "hun": "hu", "ron": "ro"}  # fmt: skip
@@ -13,7 +16,7 @@ def _(text: str) -> str:
     return text
 
 
-FRAKTUR = _("German in Fraktur")
+OTHERS = {"frk": _("German in Fraktur"), AUTO: _("Detected automatically")}
 OURS = _("Something went wrong on our side.")
 LATER = _("Please try again in a moment.")
 
@@ -48,8 +51,15 @@ WHAT_TO_DO = {
 }
 
 
+def language_names(codes: str, shown_in: str) -> str:
+    """Of languages as Tesseract calls them, joined by +."""
+    return ", ".join(language_name(code, shown_in) for code in codes.split("+"))
+
+
 def language_name(code: str, shown_in: str) -> str:
-    """Of a language as Tesseract calls it."""
+    """Of a language as Tesseract calls it, or of `auto`."""
+    if code in OTHERS:
+        return translations(shown_in).gettext(OTHERS[code])
     try:
         name = Locale.parse(ISO[code]).get_display_name(shown_in)
     except (KeyError, UnknownLocaleError):
