@@ -437,3 +437,5 @@ def test_the_document_is_openapi_3_1_and_names_its_own_place(api: RunningApi) ->
     assert document["openapi"].startswith("3.1")
     assert document["servers"] == [{"url": "/api"}]
     assert document["security"] == [{"bearer": []}, {"header": []}]
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    assert all("405" in operation["responses"] for operation in operations)

@@ -87,6 +87,12 @@ def test_links_to_other_languages_never_lead_elsewhere(browser: TestClient) -> N
     assert re.findall(r'href="([^"]*language=[^"]*)"', answer.text) == ["?language=de"]
 
 
+def test_a_refused_form_in_another_language_begins_anew(browser: TestClient) -> None:
+    answer = browser.get("/uploads?language=de")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?language=de")
+    assert "Wörter eines Bildes zählen" in browser.get(answer.headers["location"]).text
+
+
 def test_head_is_answered_as_get_without_the_body(settings: Settings) -> None:
     with serving(create_app(settings)) as port:
         page = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=HTML)

@@ -119,6 +119,12 @@ async def send_form(request: Request) -> Response:
     return _remembering(RedirectResponse(grants.link(site, leave.grants), 303), request, site, visitor, leave)
 
 
+@router.get("/uploads")
+def begin_anew(request: Request) -> Response:
+    """For whoever loads the page again that said what was wrong with a form, or wants it in another language."""
+    return RedirectResponse(f"/?{request.url.query}", 303)
+
+
 def _receive_all(site: Site, visitor: Visitor, wish: Wish, files: list[UploadFile]) -> Leave:
     """All of them or none: who had to send one of them again would send the others twice."""
     with ExitStack() as stack:
