@@ -10,8 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from itsdangerous import TimestampSigner
 from playwright.sync_api import Browser, Page, expect
 
+from inktally.signing import Signer
 from tests.browsers import (
     CHROMIUM,
     PHONE,
@@ -74,6 +76,25 @@ def link_in_mail(stack: Stack, to: str) -> str:
                 return found[0]
         time.sleep(0.1)
     raise AssertionError("no mail with a link has come")
+
+
+def grown_old(stack: Stack, link: str, days: int) -> str:
+    """The same link, as if it had been made so many days ago by this very site."""
+    secret = (Path(stack.machine.environment["INKTALLY_CACHE"]) / "site-secret").read_text().strip()
+    begun, _, token = link.rpartition("/")
+    ids = Signer(secret).open("upload", token, 60 * 60)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TimestampSigner, "get_timestamp", lambda _: int(time.time()) - days * 24 * 60 * 60)
+        return f"{begun}/{Signer(secret).sign('upload', ids)}"
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until this is reached, by its id or its text."""
+    for _ in range(15):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()") == name:
+            return
+    raise AssertionError(f"{name} cannot be reached")
 
 
 def mails_to(stack: Stack, to: str) -> list[str]:
@@ -174,6 +195,12 @@ def test_what_is_no_picture_or_too_large_or_expired_is_told_with_what_to_do(stac
         send(page, ("broken.png", content_of()[:200]))
         expect(page.locator(".card.failed")).to_contain_text("The picture is damaged.", timeout=READY_MS)
         keep_screenshot(page, "failed")
+        old = grown_old(stack, page.url, days=8)
+        assert page.goto(grown_old(stack, page.url, days=6)).status == 200
+        for expired in (old, f"{old}/1"):
+            assert page.goto(expired).status == 410
+            expect(page.get_by_role("heading", level=1)).to_have_text("This link has expired.")
+            expect(page.get_by_text("Please upload the picture again")).to_be_visible()
         assert page.goto("/uploads/WyJub3RoaW5nIl0.Zxyz.forged").status == 404
         expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here.")
 
@@ -226,6 +253,20 @@ def test_without_javascript_and_by_keyboard_alone(stack: Stack, browser: Browser
             names.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
         order = ["Skip to the content", "pictures", "email", "language", "Count the words"]
         assert [name for name in names if name in order][:5] == order
+
+        page.goto("/")
+        tab_to(page, "pictures")
+        with page.expect_file_chooser() as chosen:
+            page.keyboard.press("Space")
+        chosen.value.set_files({"name": "keys.png", "mimeType": "", "buffer": content_of("only keys here")})
+        tab_to(page, "language")
+        page.keyboard.type("English")
+        tab_to(page, "Count the words")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("link", name="See the 3 words")).to_be_visible(timeout=READY_MS)
+        tab_to(page, "See the 3 words")
+        page.keyboard.press("Enter")
+        expect(page.locator(".overlay rect")).to_have_count(3)
 
 
 def test_on_ceph_the_browser_posts_to_the_store_itself(

@@ -72,7 +72,7 @@ def test_a_kind_of_file_that_is_not_read_is_told_by_its_name_in_german(site: str
         page.goto("/")
         drop(page, ("good.png", png()), ("Brief.docx", b"PK"))
         page.get_by_role("button", name="Wörter zählen").click()
-        expect(page.get_by_role("alert")).to_contain_text("Brief.docx Diese Art von Datei wird nicht gelesen.")
+        expect(page.get_by_role("alert")).to_contain_text("Brief.docx: Diese Art von Datei wird nicht gelesen.")
 
 
 def test_without_javascript_all_are_sent_or_none(site: str, store: Path, browser: Browser) -> None:

@@ -72,7 +72,7 @@ async function leave() {
     body: JSON.stringify(body),
   });
   const told = await answer.json();
-  if (!answer.ok) throw new Error([told.about, told.headline, told.advice].filter(Boolean).join(" "));
+  if (!answer.ok) throw new Error([told.about && `${told.about}:`, told.headline, told.advice].filter(Boolean).join(" "));
   return told;
 }
 
