@@ -27,8 +27,8 @@ from web.api.app import create_api
 from web.site import confirming, following, results, uploads
 from web.site.headers import SecurityHeaders, content_policy
 from web.site.pages import STATIC, Site, error_page
+from web.site.places import Places
 from web.site.previews import Previews
-from web.site.uploads import BODIES_AT_ONCE
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     site = open_site(settings)
     app = FastAPI(openapi_url=None, lifespan=_lifespan)
     app.state.site = site
-    app.state.places = asyncio.Semaphore(BODIES_AT_ONCE)
+    app.state.places = Places()
     app.state.hurry = asyncio.Event()
     app.state.streams, app.state.stopping = 0, False
     _add_routes(app)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
+from web.site.bodies import form_field
 from web.site.pages import page, site_of
 from web.site.visitors import forget_address, remember_address
 
 router = APIRouter(include_in_schema=False)
+
+FormField = Annotated[str, Depends(form_field)]
 
 
 @router.get("/confirm/{token}")
@@ -20,7 +23,7 @@ def ask(request: Request, token: str) -> Response:
 
 
 @router.post("/confirm/{token}")
-def confirm(request: Request, token: str, form: Annotated[str, Form(max_length=1000)] = "") -> Response:
+def confirm(request: Request, token: str, form: FormField) -> Response:
     site = site_of(request)
     visitor = site.visitor(request)
     asked = site.optin.open(token)
@@ -35,7 +38,7 @@ def confirm(request: Request, token: str, form: Annotated[str, Form(max_length=1
 
 
 @router.post("/address/forget")
-def forget(request: Request, form: Annotated[str, Form(max_length=1000)] = "") -> Response:
+def forget(request: Request, form: FormField) -> Response:
     site = site_of(request)
     site.visitor(request).check_form(site.signer, form)
     answer = RedirectResponse("/", 303)
