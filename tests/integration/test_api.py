@@ -356,6 +356,17 @@ class TestAccess:
             assert answer.status_code == status
             assert status == 202 or is_problem(answer, 403, "NoKeys")
 
+    @pytest.mark.parametrize(
+        "settings", [{"site_behind_proxy": True}, {"site_url": "https://words.example.org"}, {"site_url": "http://[x"}]
+    )
+    def test_without_keys_nobody_may_ask_where_a_proxy_may_stand_before_us(
+        self, tmp_path: Path, settings: dict[str, object]
+    ) -> None:
+        """nginx, as it proxies by default, sends our own address as Host and nothing that would tell of it."""
+        with running_api(api_settings(tmp_path, api_keys="", **settings), reads=False) as running:
+            answer = httpx.post(f"{running.url}/ocr", content=PICTURE, headers=PNG | NO_WAIT | {"Connection": "close"})
+            assert is_problem(answer, 403, "NoKeys")
+
     def test_pages_of_the_origins_that_are_set_may_call_and_no_others(self, tmp_path: Path) -> None:
         asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
         with running_api(api_settings(tmp_path, api_origins="https://ours.example"), reads=False) as running:

@@ -11,6 +11,7 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from fastapi.testclient import TestClient
 from httpx import Response
+from pydantic import ValidationError
 from starlette.requests import Request
 
 from inktally import keys, report
@@ -144,6 +145,15 @@ def test_a_link_that_has_expired_says_so(settings: Settings) -> None:
     assert answer.status_code == 410
     assert "This link has expired." in answer.text
     assert LinkExpired.http_status == 410
+
+
+@pytest.mark.parametrize(("url", "works"), [("https://a.example/", True), ("http://a:81", True), ("http://a/b", False)])
+def test_the_address_of_the_page_has_no_path(url: str, works: bool) -> None:
+    if works:
+        assert Settings(site_url=url, _env_file=None).site_url == url
+    else:
+        with pytest.raises(ValidationError):
+            Settings(site_url=url, _env_file=None)
 
 
 def test_every_answer_is_private_and_forbids_what_no_page_of_ours_does(browser: TestClient) -> None:
