@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 
 DAY_SECONDS = 24 * 60 * 60
 NONCE_BYTES = 12
-IGNORE_DOTS = {"gmail.com", "googlemail.com"}
+SAME_DOMAINS = {"googlemail.com": "gmail.com"}
+IGNORE_DOTS = {"gmail.com"}
 ALL = "all"
 
 Sent = Literal["mailed", "mailed before", "verifying"]
@@ -41,16 +42,21 @@ class Ask(Value):
     address: str
     nonce: str
 
+    @property
+    def person(self) -> str:
+        """The address in one spelling. Nothing but case is evened out: who is asked is who will be mailed."""
+        return self.address.lower()
+
 
 def new_ask(text: str) -> Ask:
     """Raises `RecipientRefused` for what is no address."""
-    return Ask(address=mails.valid_address(text), nonce=secrets.token_urlsafe(NONCE_BYTES))
+    return Ask(address=mails.public_address(text), nonce=secrets.token_urlsafe(NONCE_BYTES))
 
 
 def mailbox(address: str) -> str:
-    """The same for all spellings that reach one person: case, `+tags`, and Gmail's dots."""
-    local, _, domain = address.casefold().rpartition("@")
-    local = local.partition("+")[0] or local
+    """The same for all spellings that reach one person: case, `+tags`, and Gmail's dots and two domains."""
+    local, _, domain = address.lower().rpartition("@")
+    local, domain = local.partition("+")[0] or local, SAME_DOMAINS.get(domain, domain)
     return f"{local.replace('.', '') if domain in IGNORE_DOTS else local}@{domain}"
 
 
@@ -99,7 +105,7 @@ class OptIn:
 
     def wait(self, ask: Ask, upload_id: str) -> None:
         """Have the result of an upload mailed once the address is confirmed."""
-        self._store.put(keys.address(ask.address.casefold(), f"waiting/{ask.nonce}/{upload_id}"), b"")
+        self._store.put(keys.address(ask.person, f"waiting/{ask.nonce}/{upload_id}"), b"")
         if stat_or_none(self._store, self._confirmed(ask)) is not None:  # in the meantime
             self.confirm(ask)
 
@@ -166,14 +172,14 @@ class OptIn:
         return True
 
     def _waiting(self, ask: Ask) -> Iterator[str]:
-        prefix = keys.address(ask.address.casefold(), f"waiting/{ask.nonce}/")
+        prefix = keys.address(ask.person, f"waiting/{ask.nonce}/")
         return iter([found.key for found in self._store.list(prefix)])
 
     def _asked(self, ask: Ask) -> str:
         return keys.address(mailbox(ask.address), "asked")
 
     def _verifying(self, ask: Ask) -> str:
-        return keys.address(ask.address.casefold(), f"verifying/{ask.nonce}")
+        return keys.address(ask.person, f"verifying/{ask.nonce}")
 
     def _confirmed(self, ask: Ask) -> str:
-        return keys.address(ask.address.casefold(), f"confirmed/{ask.nonce}")
+        return keys.address(ask.person, f"confirmed/{ask.nonce}")

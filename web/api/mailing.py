@@ -29,7 +29,7 @@ class Mailing:
         """
         client = self.signer.pseudonym(f"api {client}")
         ask = Ask(address=address, nonce=client)
-        self.quotas.take("uploads-of-address", address.casefold(), self.settings.site_uploads_per_address)
+        self.quotas.take("uploads-of-address", ask.person, self.settings.site_uploads_per_address)
         if self.optin.is_confirmed(ask):
             return address
         self.optin.ask(ask, client, self.url)

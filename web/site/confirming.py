@@ -29,7 +29,7 @@ def confirm(request: Request, token: str, form: FormField) -> Response:
     asked = site.optin.open(token)
     visitor.check_form(site.signer, form)
     others = visitor.ask  # this browser may have asked on its own, when no further mail was due
-    same = others is not None and others.address.casefold() == asked.address.casefold()
+    same = others is not None and others.person == asked.person
     site.optin.confirm(asked, *([others] if same and others and others != asked else []))
     request.app.state.hurry.set()
     answer = page(request, "confirm.html", address=asked.address, done=True)

@@ -12,7 +12,6 @@ from inktally import intake, keys
 from inktally.document import Value
 from inktally.errors import NotFound, UnknownLanguage
 from inktally.languages import AUTO
-from inktally.mails import valid_address
 from inktally.optin import Ask, new_ask
 from inktally.ports import TakesPosts
 from web.site.pages import Site
@@ -62,7 +61,7 @@ def grant(site: Site, visitor: Visitor, wish: Wish) -> Leave:
     site.quotas.take("uploads-of-client", visitor.client, site.settings.site_uploads_per_client, len(names))
     if ask is not None:
         limit = site.settings.site_uploads_per_address
-        site.quotas.take("uploads-of-address", ask.address.casefold(), limit, len(names))
+        site.quotas.take("uploads-of-address", ask.person, limit, len(names))
     is_confirmed = ask is not None and site.optin.is_confirmed(ask)
     email = ask.address if ask is not None and is_confirmed else ""
     grants = [Grant(id=intake.new_id(), name=name, email=email, language=wish.language) for name in names]
@@ -77,9 +76,8 @@ def _ask(visitor: Visitor, email: str) -> Ask | None:
     """The browser's own one where it is for this address; None without an address."""
     if not email.strip():
         return None
-    if visitor.ask is not None and visitor.ask.address.casefold() == valid_address(email).casefold():
-        return visitor.ask
-    return new_ask(email)
+    ask = new_ask(email)
+    return visitor.ask if visitor.ask is not None and visitor.ask.person == ask.person else ask
 
 
 def offered_languages(site: Site) -> list[str]:
