@@ -157,9 +157,15 @@ class Settings(BaseSettings):
     site_link_days: float = Field(7.0, gt=0, description="How long links to the state and the results of uploads work")
     site_confirm_hours: float = Field(48.0, gt=0, description="How long the link works that confirms an address")
     site_uploads_per_client: int = Field(200, ge=0, description="Pictures a day that one visitor of the page may send")
-    site_uploads_per_address: int = Field(100, ge=0, description="Pictures a day whose results go to one mail address")
-    site_mails_per_client: int = Field(10, ge=0, description="Confirmations that one visitor may cause in a day")
-    site_mails_per_day: int = Field(1000, ge=0, description="Confirmations that all visitors may cause in a day")
+    site_uploads_per_address: int = Field(
+        100, ge=0, description="Pictures a day whose results go to one confirmed mail address"
+    )
+    site_mails_per_client: int = Field(
+        10, ge=0, description="Addresses still to be confirmed that one visitor may give in a day"
+    )
+    site_mails_per_day: int = Field(
+        1000, ge=0, description="Addresses still to be confirmed that all visitors may give in a day"
+    )
     api_keys: SecretStr = Field(
         SecretStr(""),
         description="Keys of the REST API, separated by commas, each as it is or as sha256:HEX; empty: only this "

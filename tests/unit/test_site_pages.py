@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
+from email import message_from_bytes
+from email.policy import default
 from io import BytesIO
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from inktally.optin import new_ask
 from inktally.settings import Settings
 from inktally.signing import Signer
 from tests.paper import picture
+from tests.servers import wait_until
 from web.site.app import create_app
 from web.site.translations import LANGUAGES, negotiated, translations
 from web.site.visitors import ADDRESS, visitor_of
@@ -136,6 +140,37 @@ def test_following_the_mailed_link_confirms_nothing_yet(browser: TestClient, set
     assert browser.post(f"/confirm/{token}", data={"form": ""}).status_code == 403
     assert browser.post(f"/confirm/{token}", data={"form": form_of(browser)}).status_code == 200
     assert len(stored(settings, keys.ADDRESSES)) == 1
+
+
+def test_whoever_confirms_an_address_confirms_it_for_the_browser_that_is_theirs(settings: Settings) -> None:
+    with ExitStack() as stack:
+        stranger, owner = (stack.enter_context(TestClient(create_app(settings), headers=HTML)) for _ in range(2))
+        for browser in (stranger, owner):
+            assert ask(browser, "a.png", email="anna@example.org").status_code == 200
+        (mail,) = Path(settings.mail_folder).iterdir()
+        body = message_from_bytes(mail.read_bytes(), policy=default).get_body(("plain",))
+        link = re.search(r"/confirm/\S+", body.get_content() if body else "")
+        assert link is not None
+        assert owner.post(link[0], data={"form": form_of(owner)}).status_code == 200
+        told = ["Confirmed: the result is mailed to you" in browser.get("/").text for browser in (stranger, owner)]
+        assert told == [False, True]
+
+
+def test_what_strangers_send_in_the_name_of_an_address_counts_for_them_only(settings: Settings) -> None:
+    with TestClient(create_app(settings.model_copy(update={"site_uploads_per_address": 1})), headers=HTML) as browser:
+        for _ in range(3):
+            assert ask(browser, "a.png", email="anna@example.org").status_code == 200
+
+
+def test_a_picture_is_taken_while_no_mail_can_be_sent(settings: Settings) -> None:
+    away = settings.model_copy(update={"notifier": "smtp", "smtp_port": 1})
+    with TestClient(create_app(away), headers=HTML) as browser:
+        leave = ask(browser, "a.png", email="anna@example.org").json()
+        assert browser.put(leave["files"][0]["url"], content=png()).status_code == 201
+        assert "confirm your address" in browser.get(leave["page"]).text
+    assert len(stored(settings, keys.UNSENT)) == 1
+    with TestClient(create_app(settings), headers=HTML):
+        wait_until(lambda: len(list(Path(settings.mail_folder).glob("*.eml"))) == 1)
 
 
 def test_a_link_that_has_expired_says_so(settings: Settings) -> None:

@@ -125,17 +125,28 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _mail_what_is_due(app: FastAPI) -> None:
-    """Soon after an address has been confirmed, and now and then in case that another process was killed over it."""
-    site: Site = app.state.site
+    """Soon after an address was given or confirmed, ever less often while something waits, and now and then anyway.
+
+    Another process may have been killed over it.
+    """
+    pause = SOON_SECONDS
     while True:
         app.state.hurry.clear()
-        left = 1
+        left = await run_in_threadpool(_left_to_mail, app.state.site)
         try:
-            left = await run_in_threadpool(overdue.settle, site.store, site.notifier, site.settings)
-        except InktallyError as error:
-            logger.warning("what is due cannot be mailed now: %s", error)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(app.state.hurry.wait(), SOON_SECONDS if left else LATER_SECONDS)
+            await asyncio.wait_for(app.state.hurry.wait(), pause if left else LATER_SECONDS)
+            pause = SOON_SECONDS
+        except TimeoutError:
+            pause = min(1.5 * pause, LATER_SECONDS)
+
+
+def _left_to_mail(site: Site) -> int:
+    """How much waits after all has been mailed that can be."""
+    try:
+        return site.optin.mail_waiting() + overdue.settle(site.store, site.notifier, site.settings)
+    except Exception:  # it is tried again, and must not end the task
+        logger.exception("what is due cannot be mailed now")
+        return 1
 
 
 async def _tidy(site: Site) -> None:
@@ -143,8 +154,8 @@ async def _tidy(site: Site) -> None:
         for forget in (site.quotas.forget, site.optin.forget):
             try:
                 await run_in_threadpool(forget)
-            except InktallyError as error:
-                logger.warning("what is over cannot be removed now: %s", error)
+            except Exception:
+                logger.exception("what is over cannot be removed now")
         await asyncio.sleep(TIDY_SECONDS)
 
 

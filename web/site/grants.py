@@ -52,23 +52,20 @@ class Leave(Value):
 def grant(site: Site, visitor: Visitor, wish: Wish) -> Leave:
     """Results go by mail only where the address is confirmed; else they wait, and its owner is asked.
 
-    Raises `UnsupportedFormat`, `UnknownLanguage`, `RecipientRefused`, `QuotaUsedUp`, and what a notifier raises.
+    Raises `UnsupportedFormat`, `UnknownLanguage`, `RecipientRefused`, `QuotaUsedUp`.
     """
     if wish.language not in {"", AUTO, *offered_languages(site)}:
         raise UnknownLanguage(f"The language {wish.language!r} is not offered.")
     names = [intake.picture_name(name.replace("${", "$_{")) for name in wish.names]  # a store would fill it in
     ask = _ask(visitor, wish.email)
     site.quotas.take("uploads-of-client", visitor.client, site.settings.site_uploads_per_client, len(names))
-    if ask is not None:
-        limit = site.settings.site_uploads_per_address
-        site.quotas.take("uploads-of-address", ask.person, limit, len(names))
     is_confirmed = ask is not None and site.optin.is_confirmed(ask)
     email = ask.address if ask is not None and is_confirmed else ""
+    if ask is not None and is_confirmed:  # a stranger who gives the address takes nothing from its owner
+        site.quotas.take("uploads-of-address", ask.person, site.settings.site_uploads_per_address, len(names))
     grants = [Grant(id=intake.new_id(), name=name, email=email, language=wish.language) for name in names]
     if ask is not None and not is_confirmed:
-        site.optin.ask(ask, visitor.client, site.url, visitor.language)
-        for each in grants:
-            site.optin.wait(ask, each.id)
+        site.optin.hold([each.id for each in grants], ask, visitor.client, site.url, visitor.language)
     return Leave(grants=tuple(grants), ask=ask)
 
 

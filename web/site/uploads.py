@@ -65,7 +65,9 @@ async def ask_leave(request: Request) -> Response:
         asked = Asked.model_validate_json(await bodies.bounded(request, LARGEST_WISH).body())
     except ValidationError as error:
         raise BadForm("This form cannot be understood.") from error
-    return await run_in_threadpool(_give_leave, request, asked)
+    answer = await run_in_threadpool(_give_leave, request, asked)
+    request.app.state.hurry.set()  # a link may wait to be mailed
+    return answer
 
 
 def _give_leave(request: Request, asked: Asked) -> Response:
@@ -111,6 +113,7 @@ async def send_form(request: Request) -> Response:
         except ValidationError as error:
             raise BadForm("This form cannot be understood.") from error
         leave = await run_in_threadpool(_receive_all, site, visitor, wish, files)
+        request.app.state.hurry.set()
     return _remembering(RedirectResponse(grants.link(site, leave.grants), 303), request, site, visitor, leave)
 
 
