@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from inktally import keys
 from inktally.document import Delivery, Upload, Value
-from inktally.errors import UnsupportedFormat
+from inktally.errors import NotFound, UnsupportedFormat
 from inktally.imaging.decode_formats import HEAD, PICTURE_SUFFIXES, READ, suffix_of
+from inktally.lease import leased
 from inktally.mails import valid_address
 from inktally.ports import Store
 from inktally.settings import Settings
+from inktally.status import delivery_of
 from inktally.steps import check_size
 from inktally.wishes import Wishes
 
 ID_BYTES = 16
+ONCE_SECONDS = 5.0
 ID = re.compile(r"[A-Za-z0-9_-]{22}")
 LONGEST_NAME = 160  # bytes; outputs add to it, and a file system takes 255
 UNUSABLE = re.compile("[/\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
@@ -91,6 +96,21 @@ def receive(
     put = store.put(key, content, metadata=metadata(email, language, wishes), if_absent=True)
     upload = Upload(key=key, store=store.uri, version=put.version, etag=put.etag)
     return Received(id=upload_id, delivery=Delivery(upload=upload, picture=put), name=name, size=put.size)
+
+
+@contextmanager
+def once(store: Store, upload_id: str, settings: Settings) -> Iterator[Delivery | None]:
+    """Hold an id that may come twice while its picture is put; what has come under it before, whatever became of it.
+
+    Raises `Busy` when it is still coming.
+    """
+    name = keys.lock(keys.from_web(upload_id))
+    with leased(store, name, ttl=settings.lease_seconds, timeout=ONCE_SECONDS):
+        try:
+            known = delivery_of(store, upload_id)
+        except NotFound:
+            known = None
+        yield known
 
 
 def checked_name(content: bytes | Path, name: str, settings: Settings) -> str:

@@ -36,6 +36,9 @@ def _settled(store: Store, notifier: Notifier, settings: Settings, due: StoredOb
     except InktallyError as error:
         logger.warning("%s cannot be mailed now: %s", due.key, error)
         return False
+    except Exception:  # must not hold up the others
+        logger.exception("%s cannot be mailed", due.key)
+        return False
 
 
 def _delivery_of(store: Store, due: StoredObject) -> Delivery | None:

@@ -75,6 +75,11 @@ def is_answered(store: Store, delivery: Delivery) -> bool:
     return _exists(store, keys.marker(delivery.id, "answered"))
 
 
+def is_mailed(store: Store, delivery: Delivery) -> bool:
+    """Whether somebody has been told how it ended, by the run or later."""
+    return _exists(store, keys.marker(delivery.id, "mailed"))
+
+
 def is_at_work(store: Store, delivery: Delivery, settings: Settings) -> bool:
     """Whether a living run has claimed this delivery."""
     claim = stat_or_none(store, keys.marker(delivery.id, "claim"))
@@ -304,7 +309,7 @@ def announce_failure(
 
 def announce_delay(store: Store, notifier: Notifier, delivery: Delivery, settings: Settings) -> str | None:
     """Mail that it takes longer, once, and never after the answer."""
-    if answer_of(store, delivery) is not None or _exists(store, keys.marker(delivery.id, "mailed")):
+    if answer_of(store, delivery) is not None or is_mailed(store, delivery):
         return None
     return _mail_once(store, notifier, delivery, "delayed", settings, report.delay_mail)
 

@@ -11,8 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from inktally import keys
 from inktally.settings import Settings
+from inktally.status import delivery_of
+from inktally.stores.files import FilesStore
 from tests.apis import api_settings, serving
+from tests.readers import answer
 from web.site import bodies, places
 from web.site.app import create_app
 
@@ -91,3 +95,15 @@ def test_one_client_may_send_a_few_at_once(tmp_path: Path, monkeypatch: pytest.M
             slow.settimeout(10)
             assert browser.put(url, content=PNG, timeout=10).status_code == 201, "once the slow ones are given up"
             assert slow.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_leave_to_send_a_picture_is_used_up_for_good(site: httpx.Client, tmp_path: Path) -> None:
+    url = leave(site, {})
+    assert site.put(url, content=PNG).status_code == 201
+    store, settings = FilesStore(tmp_path / "store"), Settings(after="delete", _env_file=None)
+    (found,) = store.list(keys.FROM_WEB)
+    answer(store, delivery_of(store, keys.web_upload_of(found.key)), settings)
+    assert not list(store.list(keys.INPUT))
+    again = site.put(url, content=PNG, headers={"Accept": "application/json"})
+    assert (again.status_code, again.json()["headline"]) == (409, "This picture has come already.")
+    assert not list(store.list(keys.INPUT))

@@ -236,6 +236,17 @@ def test_a_picture_that_came_before_the_confirmation_is_mailed_after_it(tmp_path
     assert len(outbox.mails) == 1
 
 
+def test_one_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    store, outbox, settings = FilesStore(tmp_path), Outbox(), Settings(_env_file=None)
+    for number, content in enumerate((b"\xff", b"anna@example.org")):
+        upload = receive(store, PNG, settings, name="page.png", upload_id=f"{number:022d}")
+        store.put(keys.due(upload.id), content)
+        failed = Problem(kind="UnreadablePicture", message="It is broken.")
+        answer(store, delivery_of(store, upload.id), Outcome(upload="page.png", error=failed))
+    assert overdue.settle(store, outbox, settings) == 1
+    assert [str(mail["To"]) for mail in outbox.mails] == ["anna@example.org"]
+
+
 def test_a_picture_that_never_came_costs_little_to_look_for(tmp_path: Path) -> None:
     store, outbox, settings = Counting(FilesStore(tmp_path)), Outbox(), Settings(_env_file=None)
     people, ask = OptIn(store, outbox, Signer("s" * 40), settings), new_ask("anna@example.org")

@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 
 from inktally import intake
 from inktally.document import Value
-from inktally.errors import BadForm
+from inktally.errors import BadForm, Overwritten
 from inktally.imaging.decode_formats import PICTURE_SUFFIXES
 from web.site import bodies, grants
 from web.site.grants import MOST_FILES, PUT_SECONDS, Grant, Leave, Wish
@@ -87,7 +87,7 @@ async def put(request: Request, token: str) -> Response:
     async with places_of(request).one(site.visitor(request).client):
         with bodies.scratch_file(site.settings.scratch) as path:
             await bodies.save(request, path, site.settings.max_bytes)
-            await run_in_threadpool(_receive, site, granted, path)
+            await run_in_threadpool(_receive_once, site, granted, path)
     return Response(status_code=201)
 
 
@@ -126,6 +126,13 @@ def _receive_all(site: Site, visitor: Visitor, wish: Wish, files: list[UploadFil
                     file.write(chunk)
             _receive(site, granted, path)
     return leave
+
+
+def _receive_once(site: Site, granted: Grant, path: Path) -> None:
+    with intake.once(site.store, granted.id, site.settings) as known:
+        if known is not None:
+            raise Overwritten("This picture has come already; load the page again to send another.")
+        _receive(site, granted, path)
 
 
 def _receive(site: Site, granted: Grant, path: Path) -> None:

@@ -30,6 +30,7 @@ HEADLINES = {
     "QuotaUsedUp": _("That is more than may be asked for in one day."),
     "RecipientRefused": _("This is no mail address that we can write to."),
     "BadForm": _("This form has grown old."),
+    "Overwritten": _("This picture has come already."),
     "TooSlow": _("It came too slowly."),
 }
 WHAT_TO_DO = {
@@ -39,6 +40,7 @@ WHAT_TO_DO = {
     "NotFound": _("Please check that the link is complete; mail programs sometimes cut them."),
     "QuotaUsedUp": _("Please come again tomorrow."),
     "RecipientRefused": _("An address is written like anna@example.org. Or leave it out, and see the results here."),
+    "Overwritten": _("Please load the page again to send another one."),
     "TooSlow": _("Please send it again where the connection is faster, or send a smaller picture."),
     "BadForm": _("Please go back, load the page again, and send it once more. Cookies must be allowed."),
 }
