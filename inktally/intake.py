@@ -26,6 +26,7 @@ from inktally.wishes import Wishes
 
 ID_BYTES = 16
 ONCE_SECONDS = 5.0
+DIGEST = "digest"
 ID = re.compile(r"[A-Za-z0-9_-]{22}")
 LONGEST_NAME = 160  # bytes; outputs add to it, and a file system takes 255
 UNUSABLE = re.compile("[/\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
@@ -69,9 +70,9 @@ def picture_name(name: str, suffix: str = "") -> str:
     return stem + present
 
 
-def metadata(email: str = "", language: str = "", wishes: Wishes | None = None) -> dict[str, str]:
+def metadata(email: str = "", language: str = "", wishes: Wishes | None = None, digest: str = "") -> dict[str, str]:
     """What travels with the object. Raises `RecipientRefused` for what is no address."""
-    given = {"email": valid_address(email) if email else "", "language": language}
+    given = {"email": valid_address(email) if email else "", "language": language, DIGEST: digest}
     return {name: value for name, value in given.items() if value} | (wishes.as_metadata() if wishes else {})
 
 
@@ -85,15 +86,18 @@ def receive(
     email: str = "",
     language: str = "",
     wishes: Wishes | None = None,
+    digest: str = "",
 ) -> Received:
     """Put a picture, once for an id. Nothing is decoded, but for the first bytes, which tell what it is.
+
+    `digest` is kept with it, so that what is sent again under the same id can be told from something else.
 
     Raises `EmptyPicture`, `NotAPicture`, `UnsupportedFormat`, `TooLarge`, `RecipientRefused`, and `Overwritten` when
     the upload has come before.
     """
     upload_id, name = upload_id or new_id(), checked_name(content, name, settings)
     key = keys.from_web(upload_id, name)
-    put = store.put(key, content, metadata=metadata(email, language, wishes), if_absent=True)
+    put = store.put(key, content, metadata=metadata(email, language, wishes, digest), if_absent=True)
     upload = Upload(key=key, store=store.uri, version=put.version, etag=put.etag)
     return Received(id=upload_id, delivery=Delivery(upload=upload, picture=put), name=name, size=put.size)
 

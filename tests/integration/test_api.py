@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,27 @@ class TestSending:
             thread.join()
         assert [answer.status_code for answer in answers] == [202] * 5
         assert len({answer.json()["id"] for answer in answers}) == 1
+
+    def test_a_key_of_idempotency_is_one_upload_also_under_two_names_at_once(self, unread: RunningApi) -> None:
+        headers = {**PNG, **NO_WAIT, "Authorization": f"Bearer {KEY}", "Idempotency-Key": "two names"}
+        names = [f"{name}.png" for name in "abcd"]
+        with ThreadPool(4) as pool:
+            told = pool.map(
+                lambda name: httpx.post(f"{unread.url}/ocr?name={name}", content=PICTURE, headers=headers).json(), names
+            )
+        assert len({each["id"] for each in told}) == 1
+        assert len(list(unread.store.list(keys.from_web(told[0]["id"])))) == 1
+
+    def test_another_picture_under_a_used_key_of_idempotency_is_told(self, tmp_path: Path) -> None:
+        with running_api(api_settings(tmp_path, after="delete")) as running:
+            headers = PNG | {"Idempotency-Key": "1"}
+            first = running.http.post("/ocr", content=PICTURE, headers=headers)
+            other = running.http.post("/ocr", content=picture_of("something else"), headers=headers)
+            assert is_problem(other, 422, "KeyUsed")
+            by_link = {"Idempotency-Key": "1"}
+            link = running.http.post("/ocr", json={"url": "https://a.example/"}, headers=by_link)
+            assert is_problem(link, 422, "KeyUsed"), "the link is not even followed"
+            assert running.http.post("/ocr", content=PICTURE, headers=headers).json()["id"] == first.json()["id"]
 
 
 class TestRefusing:
