@@ -17,11 +17,14 @@ from httpx import Response
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from inktally import keys, report
+from inktally import keys, report, steps
+from inktally.document import Outcome, Problem
 from inktally.errors import LinkExpired
 from inktally.optin import new_ask
 from inktally.settings import Settings
 from inktally.signing import Signer
+from inktally.status import delivery_of
+from inktally.stores.files import FilesStore
 from tests.paper import picture
 from tests.servers import wait_until
 from web.site.app import create_app
@@ -219,6 +222,30 @@ def test_who_is_forwarded_counts_behind_a_proxy_only(behind: bool, forwarded: st
 
     assert (client() == client(forwarded)) is same
     assert client(forwarded) == client(f"7.7.7.7, {forwarded}")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("203.0.113.7:1", "203.0.113.7"), ("[2001:db8::1]:1", "2001:db8::2"), ("::ffff:203.0.113.7", "203.0.113.7")],
+)
+def test_one_client_is_one_through_whichever_port_it_comes(one: str, other: str) -> None:
+    settings, signs = Settings(site_behind_proxy=True, _env_file=None), Signer(SECRET)
+    scopes = [
+        {"type": "http", "headers": [(b"x-forwarded-for", each.encode())], "query_string": b""} for each in (one, other)
+    ]
+    assert len({visitor_of(Request(scope), signs, settings).client for scope in scopes}) == 1
+
+
+@pytest.mark.parametrize("kind", ["RecipientRefused", "NoSuchKind"])
+def test_an_answer_that_could_not_be_mailed_says_so(browser: TestClient, settings: Settings, kind: str) -> None:
+    leave = ask(browser, "a.png").json()
+    browser.put(leave["files"][0]["url"], content=png())
+    store = FilesStore(Path(settings.store))
+    delivery = delivery_of(store, stored(settings)[0].parent.name)
+    steps.answer(store, delivery, Outcome(upload="", words=1, error=Problem(kind=kind, message="No such mailbox.")))
+    shown = browser.get(f"{leave['page']}?language=de").text
+    assert "konnte nicht verschickt werden" in shown
+    assert "Fertig" in shown
 
 
 @pytest.mark.parametrize(
