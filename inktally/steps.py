@@ -45,6 +45,7 @@ from inktally.outputs.layout import Reading
 from inktally.ports import Counter, Notifier, PdfWriter, Recogniser, Store
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
+from inktally.signing import result_link
 from inktally.tokens import counted_tokens
 
 logger = logging.getLogger(__name__)
@@ -289,9 +290,12 @@ def announce_counts(
     store: Store, notifier: Notifier, delivery: Delivery, document: CountsDocument, settings: Settings
 ) -> str | None:
     """Mail the counts, once; the recipient, or None when there is nobody to tell."""
-    return _mail_once(
-        store, notifier, delivery, "mailed", settings, lambda **head: report.answer_mail(document=document, **head)
-    )
+
+    def compose(**head: Any) -> EmailMessage:
+        link = result_link(keys.web_upload_of(delivery.picture.key), settings)
+        return report.answer_mail(document=document, link=link, days=settings.site_link_days, **head)
+
+    return _mail_once(store, notifier, delivery, "mailed", settings, compose)
 
 
 def announce_failure(

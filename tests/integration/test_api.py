@@ -215,7 +215,7 @@ class TestRefusing:
         answer = api.http.post("/ocr", content=body, headers={"Content-Type": "application/json"})
         assert is_problem(answer, 422, "BadRequest")
 
-    @pytest.mark.parametrize("link", ["http://127.0.0.1/a.png", "http://169.254.169.254/", "file:///etc/passwd"])
+    @pytest.mark.parametrize("link", ["http://127.0.0.1/a.png", "http://169.254.169.254/", "file:///etc/passwd", ""])
     def test_a_link_to_a_private_place_is_refused(self, api: RunningApi, link: str) -> None:
         assert is_problem(api.http.post("/ocr", json={"url": link}), 422, "BadLink")
 

@@ -18,14 +18,17 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from inktally import keys, report, steps
-from inktally.document import Outcome, Problem
+from inktally.document import CountsDocument, Outcome, Problem
 from inktally.errors import LinkExpired
+from inktally.intake import receive
 from inktally.optin import new_ask
+from inktally.plugins import notifier
 from inktally.settings import Settings
 from inktally.signing import Signer
-from inktally.status import delivery_of
+from inktally.status import delivery_of, output_of
 from inktally.stores.files import FilesStore
 from tests.paper import picture
+from tests.readers import answer, picture_of
 from tests.servers import wait_until
 from web.site.app import create_app
 from web.site.translations import LANGUAGES, negotiated, translations
@@ -234,6 +237,27 @@ def test_one_client_is_one_through_whichever_port_it_comes(one: str, other: str)
         {"type": "http", "headers": [(b"x-forwarded-for", each.encode())], "query_string": b""} for each in (one, other)
     ]
     assert len({visitor_of(Request(scope), signs, settings).client for scope in scopes}) == 1
+
+
+def test_a_mailed_result_leads_to_the_page_where_the_settings_name_it(browser: TestClient, settings: Settings) -> None:
+    named = settings.model_copy(update={"site_url": "https://words.example.org/"})
+    texts = []
+    for number, mailer in enumerate((named, settings)):
+        store, upload_id = FilesStore(Path(settings.store)), f"{number:022d}"
+        receive(store, picture_of("an owl"), settings, name="a.png", upload_id=upload_id, email="anna@example.org")
+        delivery = delivery_of(store, upload_id)
+        answer(store, delivery, settings)
+        document = CountsDocument.model_validate_json(output_of(store, delivery, "word_counts"))
+        steps.announce_counts(store, notifier(mailer), delivery, document, mailer)
+        (written,) = Path(settings.mail_folder).glob("*.eml")
+        body = message_from_bytes(written.read_bytes(), policy=default).get_body(("plain",))
+        assert body is not None
+        texts.append(body.get_content())
+        written.unlink()
+    link = re.search(r"https://words\.example\.org(/uploads/\S+)\s+This link works for 7 days", texts[0])
+    assert link is not None
+    assert "a.png" in browser.get(link[1]).text
+    assert "/uploads/" not in texts[1]
 
 
 @pytest.mark.parametrize("kind", ["RecipientRefused", "NoSuchKind"])

@@ -36,11 +36,11 @@ class Sent:
     picture: Path
     name: str = ""
     fields: dict[str, object] = field(default_factory=dict)
-    link: str = ""
+    link: str | None = None
 
     def digest(self) -> str:
         """SHA-256 (hex) of the picture, or of the link."""
-        if self.link:
+        if self.link is not None:
             return hashlib.sha256(self.link.encode()).hexdigest()
         with self.picture.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -111,7 +111,7 @@ def _by_link(body: bytes, picture: Path) -> Sent:
 
 async def follow(sent: Sent, policy: Policy) -> Sent:
     """The same with its picture there, if it came by link. Raises `TooLarge`, `BadLink`, `LinkFailed`."""
-    if not sent.link:
+    if sent.link is None:
         return sent
     if not policy.seconds:
         raise BadLink("Pictures are not taken by link here (INKTALLY_LINK_SECONDS is 0); send the picture itself.")
