@@ -109,7 +109,7 @@ def answer_mail(
         "languages": shown("+".join(document.engine.languages)),
         "attachment": attachment,
         "link": link,
-        "lasts": "a day" if days <= 1 else f"{days:.0f} days",
+        "lasts": "1 day" if days == 1 else f"{days:g} days",
     }
     values["how"] = render("how.txt", values)
     template, subject = (
