@@ -43,7 +43,7 @@ def test_a_form_of_the_store_that_is_sent_again_is_still_one_delivery(store: Sto
     if not isinstance(store, TakesPosts):
         pytest.skip("a folder takes no forms")
     upload_id = intake.new_id()
-    key = keys.from_web(upload_id, NAME)
+    key = keys.from_web(upload_id, "a.png")
     form = store.post_form(key, metadata={}, content_type="image/png", max_bytes=1000, seconds=60)
     deliveries = []
     for content in (PNG, PNG + b"!"):
