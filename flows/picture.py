@@ -136,7 +136,11 @@ class Picture:
         if not claim.acquire(wait):
             raise Busy(f"Another run is at work on {self.name}; its result will be there when that has finished.")
         self._claim = claim
-        status.take_up(self._store, self.delivery)
+        try:
+            status.take_up(self._store, self.delivery, wiring.settings())
+        except Busy:
+            self.let_go()
+            raise
         return steps.answer_of(self._store, self.delivery)
 
     def _recall(self) -> None:

@@ -133,6 +133,12 @@ class BadRequest(InktallyError):
     http_status = 400
 
 
+class TooSlow(InktallyError):
+    """What was sent came so slowly that the rest of it is not waited for."""
+
+    http_status = 408
+
+
 class QuotaUsedUp(InktallyError):
     """Somebody has asked for more today than the settings allow."""
 

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from inktally import keys
 from inktally.document import Delivery, Upload, Value
-from inktally.errors import UnsupportedFormat
+from inktally.errors import NotFound, UnsupportedFormat
 from inktally.imaging.decode_formats import HEAD, PICTURE_SUFFIXES, READ, suffix_of
+from inktally.lease import leased
 from inktally.mails import valid_address
 from inktally.ports import Store
 from inktally.settings import Settings
+from inktally.status import delivery_of
 from inktally.steps import check_size
 from inktally.wishes import Wishes
 
 ID_BYTES = 16
+ONCE_SECONDS = 5.0
+DIGEST = "digest"
 ID = re.compile(r"[A-Za-z0-9_-]{22}")
 LONGEST_NAME = 160  # bytes; outputs add to it, and a file system takes 255
 UNUSABLE = re.compile("[/\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
@@ -64,9 +70,9 @@ def picture_name(name: str, suffix: str = "") -> str:
     return stem + present
 
 
-def metadata(email: str = "", language: str = "", wishes: Wishes | None = None) -> dict[str, str]:
+def metadata(email: str = "", language: str = "", wishes: Wishes | None = None, digest: str = "") -> dict[str, str]:
     """What travels with the object. Raises `RecipientRefused` for what is no address."""
-    given = {"email": valid_address(email) if email else "", "language": language}
+    given = {"email": valid_address(email) if email else "", "language": language, DIGEST: digest}
     return {name: value for name, value in given.items() if value} | (wishes.as_metadata() if wishes else {})
 
 
@@ -80,17 +86,35 @@ def receive(
     email: str = "",
     language: str = "",
     wishes: Wishes | None = None,
+    digest: str = "",
 ) -> Received:
     """Put a picture, once for an id. Nothing is decoded, but for the first bytes, which tell what it is.
+
+    `digest` is kept with it, so that what is sent again under the same id can be told from something else.
 
     Raises `EmptyPicture`, `NotAPicture`, `UnsupportedFormat`, `TooLarge`, `RecipientRefused`, and `Overwritten` when
     the upload has come before.
     """
     upload_id, name = upload_id or new_id(), checked_name(content, name, settings)
     key = keys.from_web(upload_id, name)
-    put = store.put(key, content, metadata=metadata(email, language, wishes), if_absent=True)
+    put = store.put(key, content, metadata=metadata(email, language, wishes, digest), if_absent=True)
     upload = Upload(key=key, store=store.uri, version=put.version, etag=put.etag)
     return Received(id=upload_id, delivery=Delivery(upload=upload, picture=put), name=name, size=put.size)
+
+
+@contextmanager
+def once(store: Store, upload_id: str, settings: Settings) -> Iterator[Delivery | None]:
+    """Hold an id that may come twice while its picture is put; what has come under it before, whatever became of it.
+
+    Raises `Busy` when it is still coming.
+    """
+    name = keys.lock(keys.from_web(upload_id))
+    with leased(store, name, ttl=settings.lease_seconds, timeout=ONCE_SECONDS):
+        try:
+            known = delivery_of(store, upload_id)
+        except NotFound:
+            known = None
+        yield known
 
 
 def checked_name(content: bytes | Path, name: str, settings: Settings) -> str:

@@ -10,7 +10,7 @@ OUTPUT = "output/"
 FAILED = "failed/"
 ARCHIVE = "archive/"
 FROM_WEB = INPUT + "web/"
-ADDRESSES, QUOTAS, DUE = "addresses/", "quotas/", "due/"
+ADDRESSES, QUOTAS, DUE, UNSENT = "addresses/", "quotas/", "due/", "unsent/"
 REASON = ".reason.json"
 RECOGNITIONS = "recognitions/"
 LOCKS = "locks/"
@@ -172,6 +172,11 @@ def quota(day: str, scope: str, who: str) -> str:
 def due(upload_id: str) -> str:
     """An upload over the web whose result is still to be mailed, after its address was confirmed."""
     return DUE + upload_id
+
+
+def unsent(mailbox: str, nonce: str) -> str:
+    """A link to confirm an address with that could not be mailed yet."""
+    return UNSENT + sha256_of(mailbox, nonce)
 
 
 def _fitted(name: str) -> str:

@@ -22,7 +22,8 @@ JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
 NAMED_ADDRESS = re.compile(r'\s*("[^"<>]*"|[^"<>@,;:]*)\s*<([^<>]*)>\s*')
 LOCAL_PART = re.compile(r"[^\s\"(),.:;<>@\[\\\]]+(?:\.[^\s\"(),.:;<>@\[\\\]]+)*")
-DOMAIN = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(?:\.(?!-)[\w-]{1,63}(?<!-))*")
+DOMAIN = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(?:\.(?!-)[\w-]{1,63}(?<!-))*", re.ASCII)
+LOCAL_DOMAINS = ("localhost", "localdomain")
 
 
 def compose(
@@ -58,6 +59,18 @@ def valid_address(text: str) -> str:
     if not well_formed or _bytes(local) > LONGEST_LOCAL_PART or _bytes(f"{local}@{domain}") > LONGEST_ADDRESS:
         raise RecipientRefused(f"{shown(text)!r} is not a mail address; one is written like anna@example.org.")
     return f"{local}@{domain}"
+
+
+def public_address(text: str) -> str:
+    """As `valid_address`, for what strangers say: it must lead out of this machine."""
+    address = valid_address(text)
+    domain = address.rpartition("@")[2].lower()
+    last = domain.rpartition(".")[2]
+    if "." not in domain or last in LOCAL_DOMAINS or last.isdigit():
+        raise RecipientRefused(
+            f"Mail is sent to public addresses only, like anna@example.org; {shown(text)!r} is none."
+        )
+    return address
 
 
 def without_address(text: str, address: str) -> str:
@@ -119,11 +132,14 @@ def _name_and_address(text: str) -> tuple[str, str]:
 
 
 def _ascii_domain(domain: str) -> str:
-    """In punycode, unless that would name another domain (Python's codec makes ss of a sharp s)."""
+    """As the DNS has it (IDNA 2008: a sharp s stays one); what cannot be, as it is."""
+    if domain.isascii():
+        return domain
+    import idna  # loads tables
+
     try:
-        encoded = domain.encode("idna")
-        return encoded.decode("ascii") if encoded.decode("idna").lower() == domain.lower() else domain
-    except UnicodeError:
+        return idna.encode(domain, uts46=True).decode("ascii")
+    except idna.IDNAError:
         return domain
 
 

@@ -15,6 +15,8 @@ from inktally.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+DAY_SECONDS = 24 * 60 * 60
+
 
 def settle(store: Store, notifier: Notifier, settings: Settings) -> int:
     """Mail what is due and has been answered; have its run mail what has not. How many are left for later."""
@@ -22,26 +24,41 @@ def settle(store: Store, notifier: Notifier, settings: Settings) -> int:
 
 
 def _settled(store: Store, notifier: Notifier, settings: Settings, due: StoredObject) -> bool:
+    """Also True for what will never be mailed."""
     try:
+        delivery = _delivery_of(store, due)
+        if delivery is None:  # never sent, or removed
+            return due.age > settings.site_link_days * DAY_SECONDS and _removed(store, due)
         with leased(store, keys.lock(due.key), ttl=settings.lease_seconds, timeout=0):
-            done = _mailed(store, notifier, settings, due)
-            if done:
-                store.remove(due.key)
-            return done
+            return _mailed(store, notifier, settings, due, delivery) and _removed(store, due)
     except Busy:
         return False
     except InktallyError as error:
         logger.warning("%s cannot be mailed now: %s", due.key, error)
         return False
+    except Exception:  # must not hold up the others
+        logger.exception("%s cannot be mailed", due.key)
+        return False
 
 
-def _mailed(store: Store, notifier: Notifier, settings: Settings, due: StoredObject) -> bool:
-    """Also True for what will never be mailed."""
+def _delivery_of(store: Store, due: StoredObject) -> Delivery | None:
+    try:
+        return status.delivery_of(store, due.key.removeprefix(keys.DUE))
+    except NotFound:
+        return None
+
+
+def _removed(store: Store, due: StoredObject) -> bool:
+    store.remove(due.key)
+    return True
+
+
+def _mailed(store: Store, notifier: Notifier, settings: Settings, due: StoredObject, delivery: Delivery) -> bool:
+    """Also True for what somebody else has mailed, and for what cannot be."""
     try:
         address = store.read(due.key).decode()
-        delivery = status.delivery_of(store, due.key.removeprefix(keys.DUE))
-    except NotFound:  # never sent, or removed
-        return due.age > settings.site_link_days * 24 * 60 * 60
+    except NotFound:
+        return True
     if steps.recipient_of(store, delivery) != address:
         steps.set_recipient(store, delivery, address)  # a run that has not come so far mails it itself
     outcome = steps.answer_of(store, delivery)

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from inktally import keys
 from inktally.errors import NotFound, Overwritten, QuotaUsedUp, StoreDown
@@ -18,6 +18,11 @@ LONGEST_PAUSE = 0.1  # seconds
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def seconds_left(now: datetime) -> int:
+    """Until the next day begins."""
+    return int((now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1) - now).total_seconds()) + 1
 
 
 class Quotas:
@@ -40,6 +45,14 @@ class Quotas:
                 return
             time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 - jitter, not a secret
         raise StoreDown("Too many ask for the same at once; please try again in a moment.")
+
+    def note(self, scope: str, who: str) -> None:
+        """What is not bounded, and asked for by `has_taken`."""
+        self._store.put(keys.quota(self._today(), scope, who), b"1")
+
+    def has_taken(self, scope: str, who: str) -> bool:
+        """Whether they have taken, or noted, anything today."""
+        return self._taken(keys.quota(self._today(), scope, who))[0] > 0
 
     def forget(self) -> None:
         """Remove what was counted on days that are over."""

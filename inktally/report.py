@@ -89,8 +89,13 @@ def failure_reason(*, source: str, picture: StoredObject, problem: Problem) -> b
     return by_lines({**about, "version": picture.version, **problem.model_dump(mode="json")})
 
 
-def answer_mail(to: str, sender: str, message_id: str, upload: Upload, document: CountsDocument) -> EmailMessage:
-    """The counts, with the document attached. Raises `RecipientRefused`, and `BadSettings` for a wrong sender."""
+def answer_mail(
+    to: str, sender: str, message_id: str, upload: Upload, document: CountsDocument, link: str = "", days: float = 0
+) -> EmailMessage:
+    """The counts, with the document attached; `link` shows the result on the page, and works for so many `days`.
+
+    Raises `RecipientRefused`, and `BadSettings` for a wrong sender.
+    """
     name, mean = shown(upload.short_name), document.mean_confidence
     words = "1 word" if document.total == 1 else f"{document.total:,} words"
     attachment = f"{file_name(upload.short_name)}.words.json"
@@ -103,6 +108,8 @@ def answer_mail(to: str, sender: str, message_id: str, upload: Upload, document:
         "hard_to_read": mean is not None and mean < LOW_CONFIDENCE,
         "languages": shown("+".join(document.engine.languages)),
         "attachment": attachment,
+        "link": link,
+        "lasts": "1 day" if days == 1 else f"{days:g} days",
     }
     values["how"] = render("how.txt", values)
     template, subject = (

@@ -20,7 +20,7 @@ from inktally.errors import BadSettings
 from inktally.languages import by_prefix, split_names
 from inktally.outputs import chosen
 
-SITE_URL = r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?$"
+SITE_URL = r"^(https?://[^/?#\s]+/?)?$"  # without a path: the page's own links begin with /
 SHORTEST_GROUPED = 10_000  # shorter numbers, ports among them, are shown as they are
 
 
@@ -141,7 +141,9 @@ class Settings(BaseSettings):
     site_host: str = Field("127.0.0.1", description="Address that the upload page listens on")
     site_port: int = Field(8082, gt=0, le=65535, description="Port that it listens on")
     site_url: str = Field(
-        "", pattern=SITE_URL, description="The page's address, as its mails name it; empty: http://host:port"
+        "",
+        pattern=SITE_URL,
+        description="The page's address, as its mails name it, without a path; empty: http://host:port",
     )
     site_secret: SecretStr = Field(
         SecretStr(""), description="Signs the page's links (32 characters or more); empty: made once in INKTALLY_CACHE"
@@ -155,13 +157,19 @@ class Settings(BaseSettings):
     site_link_days: float = Field(7.0, gt=0, description="How long links to the state and the results of uploads work")
     site_confirm_hours: float = Field(48.0, gt=0, description="How long the link works that confirms an address")
     site_uploads_per_client: int = Field(200, ge=0, description="Pictures a day that one visitor of the page may send")
-    site_uploads_per_address: int = Field(100, ge=0, description="Pictures a day whose results go to one mail address")
-    site_mails_per_client: int = Field(10, ge=0, description="Confirmations that one visitor may cause in a day")
-    site_mails_per_day: int = Field(1000, ge=0, description="Confirmations that all visitors may cause in a day")
+    site_uploads_per_address: int = Field(
+        100, ge=0, description="Pictures a day whose results go to one confirmed mail address"
+    )
+    site_mails_per_client: int = Field(
+        10, ge=0, description="Addresses still to be confirmed that one visitor may give in a day"
+    )
+    site_mails_per_day: int = Field(
+        1000, ge=0, description="Addresses still to be confirmed that all visitors may give in a day"
+    )
     api_keys: SecretStr = Field(
         SecretStr(""),
         description="Keys of the REST API, separated by commas, each as it is or as sha256:HEX; empty: only this "
-        "machine itself may ask",
+        "machine itself may ask, and where the page has a public address or a proxy, nobody",
     )
     api_origins: str = Field(
         "", description="Origins of web pages that may call the REST API (CORS), separated by commas; empty: none"

@@ -63,6 +63,16 @@ def signer(settings: Settings) -> Signer:
     return Signer(secret or _kept_secret(settings.cache / "site-secret"))
 
 
+def result_link(upload_id: str, settings: Settings) -> str:
+    """Where the page shows what was read; empty unless the settings say where the page is, and with what it signs.
+
+    A secret that a machine has made for itself is not asked for: the page may run on another. Raises `BadSettings`.
+    """
+    if not (upload_id and settings.site_url and settings.site_secret.get_secret_value()):
+        return ""
+    return f"{settings.site_url.rstrip('/')}/uploads/{signer(settings).sign('upload', [upload_id])}/1"
+
+
 def _kept_secret(path: Path) -> str:
     """Made once, whoever comes first. Raises `BadSettings`."""
     try:

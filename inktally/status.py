@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from inktally import keys, report, steps
 from inktally.document import Delivery, Outcome, Problem, StoredObject, Upload, Value
-from inktally.errors import InktallyError, NotFound, PictureError, error_named
+from inktally.errors import Busy, InktallyError, NotFound, Overwritten, PictureError, error_named
 from inktally.outputs.catalogue import OUTPUTS
 from inktally.ports import Store
 from inktally.settings import Settings
@@ -67,17 +67,15 @@ def status_of(store: Store, upload_id: str, settings: Settings) -> Status:
 
 
 def delivery_of(store: Store, upload_id: str) -> Delivery:
-    """The delivery that a status, and results, are about: of what stands there, else the one taken up last.
+    """The delivery that a status, and results, are about: the one taken up, else what stands there.
 
-    A picture put again under the same key is another delivery. Raises `NotFound`.
+    Raises `NotFound`.
     """
-    standing, taken_up = _standing(store, upload_id), _taken_up(store, upload_id)
-    if standing is None and taken_up is None:
-        raise NotFound("Nothing has come under this id; a picture that is sent by a form shows once it is there.")
-    if taken_up is not None and (standing is None or standing.same_version(taken_up.picture)):
+    if (taken_up := _taken_up(store, upload_id)) is not None:
         return taken_up
-    assert standing is not None
-    return Delivery(upload=Upload(key=standing.key, store=store.uri, version=standing.version), picture=standing)
+    if (standing := _standing(store, upload_id)) is not None:
+        return Delivery(upload=Upload(key=standing.key, store=store.uri, version=standing.version), picture=standing)
+    raise NotFound("Nothing has come under this id; a picture that is sent by a form shows once it is there.")
 
 
 def output_of(store: Store, delivery: Delivery, output: str) -> bytes:
@@ -113,7 +111,7 @@ def _final(store: Store, delivery: Delivery, outcome: Outcome) -> dict[str, obje
         "seconds": _waited(store, delivery) | outcome.seconds | total,
         "known": outcome.cached,
         "outputs": tuple(outcome.outputs),
-        "notified": outcome.notified is not None,
+        "notified": outcome.notified is not None or steps.is_mailed(store, delivery),
         "problem": problem,
         "advice": report.ADVICE.get(problem.kind, "") if problem else "",
         "picture": _whereabouts(store, delivery),
@@ -184,11 +182,38 @@ def _seconds_between(begun: str, ended: str) -> float:
     return max(0.0, round((datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds(), 3))
 
 
-def take_up(store: Store, delivery: Delivery) -> None:
-    """Note down that a run has begun with this delivery."""
+def take_up(store: Store, delivery: Delivery, settings: Settings) -> None:
+    """Note down that a run has begun with this delivery.
+
+    Who may send a picture may send one, once, though a store may take more under its key. Another than the first is
+    answered here, and nobody is mailed; it takes the place of a first that nobody has answered, or is at work on.
+    Raises `Busy` while somebody is.
+    """
+    first = None
     if upload_id := keys.web_upload_of(delivery.picture.key):
         with _without_harm(delivery):
-            store.put(keys.web_record(upload_id), delivery.model_dump_json().encode())
+            first = _noted_or_first(store, delivery, upload_id, settings)
+    if first is None:
+        return
+    if not steps.is_answered(store, first):
+        raise Busy(f"Another picture has come in place of {delivery.upload.key} and is being read; it goes first.")
+    refused = Overwritten("Another picture has come by the same upload before; send this one as an upload of its own.")
+    address = store.address(delivery.picture.key)
+    steps.answer(store, delivery, Outcome(upload=address, etag=delivery.picture.etag, error=Problem.of(refused)))
+
+
+def _noted_or_first(store: Store, delivery: Delivery, upload_id: str, settings: Settings) -> Delivery | None:
+    """Note it down; but not where another picture of this upload goes first, which is told then."""
+    key, record = keys.web_record(upload_id), delivery.model_dump_json().encode()
+    try:
+        store.put(key, record, if_absent=True)
+    except Overwritten:
+        first = _taken_up(store, upload_id)
+        is_another = first is not None and not first.picture.same_version(delivery.picture)
+        if first and is_another and (steps.is_answered(store, first) or steps.is_at_work(store, first, settings)):
+            return first
+        store.put(key, record)
+    return None
 
 
 def note(store: Store, delivery: Delivery, stage: str) -> None:

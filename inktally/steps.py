@@ -45,6 +45,7 @@ from inktally.outputs.layout import Reading
 from inktally.ports import Counter, Notifier, PdfWriter, Recogniser, Store
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
+from inktally.signing import result_link
 from inktally.tokens import counted_tokens
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,11 @@ def answer_of(store: Store, delivery: Delivery) -> Outcome | None:
 
 def is_answered(store: Store, delivery: Delivery) -> bool:
     return _exists(store, keys.marker(delivery.id, "answered"))
+
+
+def is_mailed(store: Store, delivery: Delivery) -> bool:
+    """Whether somebody has been told how it ended, by the run or later."""
+    return _exists(store, keys.marker(delivery.id, "mailed"))
 
 
 def is_at_work(store: Store, delivery: Delivery, settings: Settings) -> bool:
@@ -284,9 +290,12 @@ def announce_counts(
     store: Store, notifier: Notifier, delivery: Delivery, document: CountsDocument, settings: Settings
 ) -> str | None:
     """Mail the counts, once; the recipient, or None when there is nobody to tell."""
-    return _mail_once(
-        store, notifier, delivery, "mailed", settings, lambda **head: report.answer_mail(document=document, **head)
-    )
+
+    def compose(**head: Any) -> EmailMessage:
+        link = result_link(keys.web_upload_of(delivery.picture.key), settings)
+        return report.answer_mail(document=document, link=link, days=settings.site_link_days, **head)
+
+    return _mail_once(store, notifier, delivery, "mailed", settings, compose)
 
 
 def announce_failure(
@@ -304,7 +313,7 @@ def announce_failure(
 
 def announce_delay(store: Store, notifier: Notifier, delivery: Delivery, settings: Settings) -> str | None:
     """Mail that it takes longer, once, and never after the answer."""
-    if answer_of(store, delivery) is not None or _exists(store, keys.marker(delivery.id, "mailed")):
+    if answer_of(store, delivery) is not None or is_mailed(store, delivery):
         return None
     return _mail_once(store, notifier, delivery, "delayed", settings, report.delay_mail)
 

@@ -72,7 +72,9 @@ def answering(store: Store, settings: Settings) -> Iterator[None]:
 
 def answer(store: Store, delivery: Delivery, settings: Settings) -> None:
     """All the steps of a run, but for the mail."""
-    status.take_up(store, delivery)
+    status.take_up(store, delivery, settings)
+    if steps.is_answered(store, delivery):
+        return
     try:
         outcome = _counted(store, delivery, settings)
     except PictureError as error:

@@ -112,6 +112,7 @@ class Stack:
             "INKTALLY_HOOK_SECRET": self.home.secret("hook"),
             "INKTALLY_SITE_HOST": "127.0.0.1",
             "INKTALLY_SITE_PORT": str(self.home.port("site")),
+            "INKTALLY_SITE_URL": f"http://127.0.0.1:{self.home.port('site')}",
             "INKTALLY_SITE_SECRET": self.home.secret("site"),
             **store,
         }

@@ -73,9 +73,12 @@ class SesNotifier:
             return False
 
     def begin_verification(self, address: str) -> None:
-        """Have SES mail its own link."""
-        with _errors(), suppress(Overwritten):
-            self._client().create_email_identity(EmailIdentity=address)
+        """Have SES mail its own link; again, if it has before: that link works for a day only."""
+        client = self._client()
+        with suppress(NotFound), _errors():
+            client.delete_email_identity(EmailIdentity=address)
+        with suppress(Overwritten), _errors():  # by another of us, just now
+            client.create_email_identity(EmailIdentity=address)
 
     def _client(self) -> SESV2Client:
         import boto3

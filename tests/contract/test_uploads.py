@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from inktally import intake, status, steps
+import httpx
+import pytest
+
+from inktally import intake, keys, status, steps
 from inktally.document import Outcome, Upload
-from inktally.ports import Store
+from inktally.ports import Store, TakesPosts
 from inktally.settings import Settings
 from inktally.wishes import Wishes
 
@@ -28,9 +31,29 @@ def test_names_wishes_and_stages_come_through_and_outlive_the_picture(store: Sto
     found = steps.look(store, received.upload)
     assert Wishes.of(found.picture.metadata) == wishes
     assert found.picture.metadata.items() >= {"email": "anna@example.org", "language": "deu"}.items()
-    status.take_up(store, found)
+    status.take_up(store, found, SETTINGS)
     status.note(store, found, "recognising")
     store.remove(found.picture.key)
     steps.answer(store, found, Outcome(upload="", words=3))
     told = status.status_of(store, received.id, SETTINGS)
     assert (told.name, told.state, told.words, told.picture) == (NAME, "answered", 3, "deleted")
+
+
+def test_a_form_of_the_store_that_is_sent_again_is_still_one_delivery(store: Store) -> None:
+    if not isinstance(store, TakesPosts):
+        pytest.skip("a folder takes no forms")
+    upload_id = intake.new_id()
+    key = keys.from_web(upload_id, "a.png")
+    form = store.post_form(key, metadata={}, content_type="image/png", max_bytes=1000, seconds=60)
+    deliveries = []
+    for content in (PNG, PNG + b"!"):
+        sent = httpx.post(form.url, data=dict(form.fields), files={"file": ("picture", content)})
+        assert sent.is_success
+        deliveries.append(steps.look(store, Upload(key=key, store=store.uri)))
+        status.take_up(store, deliveries[-1], SETTINGS)
+        if len(deliveries) == 1:
+            steps.answer(store, deliveries[0], Outcome(upload="", words=3))
+    refused = steps.answer_of(store, deliveries[1])
+    assert refused is not None
+    assert refused.error is not None
+    assert status.status_of(store, upload_id, SETTINGS).words == 3

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,27 @@ class TestSending:
         assert [answer.status_code for answer in answers] == [202] * 5
         assert len({answer.json()["id"] for answer in answers}) == 1
 
+    def test_a_key_of_idempotency_is_one_upload_also_under_two_names_at_once(self, unread: RunningApi) -> None:
+        headers = {**PNG, **NO_WAIT, "Authorization": f"Bearer {KEY}", "Idempotency-Key": "two names"}
+        names = [f"{name}.png" for name in "abcd"]
+        with ThreadPool(4) as pool:
+            told = pool.map(
+                lambda name: httpx.post(f"{unread.url}/ocr?name={name}", content=PICTURE, headers=headers).json(), names
+            )
+        assert len({each["id"] for each in told}) == 1
+        assert len(list(unread.store.list(keys.from_web(told[0]["id"])))) == 1
+
+    def test_another_picture_under_a_used_key_of_idempotency_is_told(self, tmp_path: Path) -> None:
+        with running_api(api_settings(tmp_path, after="delete")) as running:
+            headers = PNG | {"Idempotency-Key": "1"}
+            first = running.http.post("/ocr", content=PICTURE, headers=headers)
+            other = running.http.post("/ocr", content=picture_of("something else"), headers=headers)
+            assert is_problem(other, 422, "KeyUsed")
+            by_link = {"Idempotency-Key": "1"}
+            link = running.http.post("/ocr", json={"url": "https://a.example/"}, headers=by_link)
+            assert is_problem(link, 422, "KeyUsed"), "the link is not even followed"
+            assert running.http.post("/ocr", content=PICTURE, headers=headers).json()["id"] == first.json()["id"]
+
 
 class TestRefusing:
     @pytest.mark.parametrize(
@@ -193,7 +215,7 @@ class TestRefusing:
         answer = api.http.post("/ocr", content=body, headers={"Content-Type": "application/json"})
         assert is_problem(answer, 422, "BadRequest")
 
-    @pytest.mark.parametrize("link", ["http://127.0.0.1/a.png", "http://169.254.169.254/", "file:///etc/passwd"])
+    @pytest.mark.parametrize("link", ["http://127.0.0.1/a.png", "http://169.254.169.254/", "file:///etc/passwd", ""])
     def test_a_link_to_a_private_place_is_refused(self, api: RunningApi, link: str) -> None:
         assert is_problem(api.http.post("/ocr", json={"url": link}), 422, "BadLink")
 
@@ -356,6 +378,17 @@ class TestAccess:
             assert answer.status_code == status
             assert status == 202 or is_problem(answer, 403, "NoKeys")
 
+    @pytest.mark.parametrize(
+        "settings", [{"site_behind_proxy": True}, {"site_url": "https://words.example.org"}, {"site_url": "http://[x"}]
+    )
+    def test_without_keys_nobody_may_ask_where_a_proxy_may_stand_before_us(
+        self, tmp_path: Path, settings: dict[str, object]
+    ) -> None:
+        """nginx, as it proxies by default, sends our own address as Host and nothing that would tell of it."""
+        with running_api(api_settings(tmp_path, api_keys="", **settings), reads=False) as running:
+            answer = httpx.post(f"{running.url}/ocr", content=PICTURE, headers=PNG | NO_WAIT | {"Connection": "close"})
+            assert is_problem(answer, 403, "NoKeys")
+
     def test_pages_of_the_origins_that_are_set_may_call_and_no_others(self, tmp_path: Path) -> None:
         asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
         with running_api(api_settings(tmp_path, api_origins="https://ours.example"), reads=False) as running:
@@ -374,14 +407,12 @@ class TestMailing:
     def test_nobody_is_mailed_who_has_not_confirmed_it_for_this_client(self, tmp_path: Path) -> None:
         settings = api_settings(tmp_path, api_keys=f"{KEY},another key of theirs")
         with running_api(settings, reads=False) as running:
-            mailing = mailing_of(settings, running.store)
             asked = {"params": {"email": "Anna@example.org"}, "content": PICTURE}
             first = running.http.post("/ocr", headers=PNG | NO_WAIT | {"X-API-Key": KEY}, **asked).json()
             assert (recipients(running, first["id"]), mails(tmp_path)) == ("", 1)
             assert recipients(running, self._send(running, KEY)) == ""
             assert mails(tmp_path) == 1
-            ask = Ask(address="Anna@example.org", nonce=mailing.signer.pseudonym(f"api {sha256(KEY)}"))
-            mailing.optin.confirm(ask)
+            confirm(running, "Anna@example.org")
             assert running.store.read(keys.due(first["id"])) == b"Anna@example.org"
             assert recipients(running, self._send(running, KEY)) == "Anna@example.org"
             assert recipients(running, self._send(running, "another key of theirs")) == ""
@@ -398,10 +429,22 @@ class TestMailing:
             assert (answer.status_code, mails(tmp_path)) == (422, 0)
 
     def test_results_for_one_address_are_bounded_by_day(self, tmp_path: Path) -> None:
-        with running_api(api_settings(tmp_path, site_uploads_per_address=1), reads=False) as running:
-            self._send(running, KEY)
+        settings = api_settings(tmp_path, site_uploads_per_address=1)
+        with running_api(settings, reads=False) as running:
             asked = {"headers": PNG | NO_WAIT, "params": {"email": "anna@example.org"}}
-            assert is_problem(running.http.post("/ocr", content=PICTURE, **asked), 429, "QuotaUsedUp")
+            for _ in range(2):
+                assert running.http.post("/ocr", content=PICTURE, **asked).status_code == 202, "not confirmed yet"
+            confirm(running, "anna@example.org")
+            assert running.http.post("/ocr", content=PICTURE, **asked).status_code == 202
+            answer = running.http.post("/ocr", content=PICTURE, **asked)
+            assert is_problem(answer, 429, "QuotaUsedUp")
+            assert 0 < int(answer.headers["retry-after"]) <= 24 * 60 * 60
+
+
+def confirm(running: RunningApi, address: str) -> None:
+    """For the client that shows the key, as following the mailed link does."""
+    mailing = mailing_of(running.settings, running.store)
+    mailing.optin.confirm(Ask(address=address, nonce=mailing.signer.pseudonym(f"api {sha256(KEY)}")))
 
 
 def recipients(running: RunningApi, upload_id: str) -> str:

@@ -322,7 +322,8 @@ class TestValidAddress:
             ("jürgen@example.org", "jürgen@example.org"),
             ("ju\N{COMBINING DIAERESIS}rgen@example.org", "ju\N{COMBINING DIAERESIS}rgen@example.org"),
             ("anna@bücher.example", "anna@xn--bcher-kva.example"),
-            ("anna@straße.example", "anna@straße.example"),
+            ("anna@straße.example", "anna@xn--strae-oqa.example"),
+            ("anna@BÜCHER。example", "anna@xn--bcher-kva.example"),
         ],
     )
     def test_one_address_is_taken(self, text: str, address: str) -> None:
@@ -359,6 +360,8 @@ class TestValidAddress:
             "anna@[127.0.0.1]",
             "x" * 65 + "@example.org",
             "anna@" + "x" * 64 + ".org",
+            "anna@straße\N{ZERO WIDTH JOINER}.example",
+            "anna@☃☃.example",
             "anna@" + "xxxxxxxxx." * 30 + "org",
         ],
     )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
+from email import message_from_bytes
+from email.policy import default
 from io import BytesIO
 from pathlib import Path
 
@@ -11,14 +14,22 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from fastapi.testclient import TestClient
 from httpx import Response
+from pydantic import ValidationError
 from starlette.requests import Request
 
-from inktally import keys, report
+from inktally import keys, report, steps
+from inktally.document import CountsDocument, Outcome, Problem
 from inktally.errors import LinkExpired
+from inktally.intake import receive
 from inktally.optin import new_ask
+from inktally.plugins import notifier
 from inktally.settings import Settings
 from inktally.signing import Signer
+from inktally.status import delivery_of, output_of
+from inktally.stores.files import FilesStore
 from tests.paper import picture
+from tests.readers import answer, picture_of
+from tests.servers import wait_until
 from web.site.app import create_app
 from web.site.translations import LANGUAGES, negotiated, translations
 from web.site.visitors import ADDRESS, visitor_of
@@ -146,6 +157,37 @@ def test_following_the_mailed_link_confirms_nothing_yet(browser: TestClient, set
     assert len(stored(settings, keys.ADDRESSES)) == 1
 
 
+def test_whoever_confirms_an_address_confirms_it_for_the_browser_that_is_theirs(settings: Settings) -> None:
+    with ExitStack() as stack:
+        stranger, owner = (stack.enter_context(TestClient(create_app(settings), headers=HTML)) for _ in range(2))
+        for browser in (stranger, owner):
+            assert ask(browser, "a.png", email="anna@example.org").status_code == 200
+        (mail,) = Path(settings.mail_folder).iterdir()
+        body = message_from_bytes(mail.read_bytes(), policy=default).get_body(("plain",))
+        link = re.search(r"/confirm/\S+", body.get_content() if body else "")
+        assert link is not None
+        assert owner.post(link[0], data={"form": form_of(owner)}).status_code == 200
+        told = ["Confirmed: the result is mailed to you" in browser.get("/").text for browser in (stranger, owner)]
+        assert told == [False, True]
+
+
+def test_what_strangers_send_in_the_name_of_an_address_counts_for_them_only(settings: Settings) -> None:
+    with TestClient(create_app(settings.model_copy(update={"site_uploads_per_address": 1})), headers=HTML) as browser:
+        for _ in range(3):
+            assert ask(browser, "a.png", email="anna@example.org").status_code == 200
+
+
+def test_a_picture_is_taken_while_no_mail_can_be_sent(settings: Settings) -> None:
+    away = settings.model_copy(update={"notifier": "smtp", "smtp_port": 1})
+    with TestClient(create_app(away), headers=HTML) as browser:
+        leave = ask(browser, "a.png", email="anna@example.org").json()
+        assert browser.put(leave["files"][0]["url"], content=png()).status_code == 201
+        assert "confirm your address" in browser.get(leave["page"]).text
+    assert len(stored(settings, keys.UNSENT)) == 1
+    with TestClient(create_app(settings), headers=HTML):
+        wait_until(lambda: len(list(Path(settings.mail_folder).glob("*.eml"))) == 1)
+
+
 def test_a_link_that_has_expired_says_so(settings: Settings) -> None:
     expired = settings.model_copy(update={"site_link_days": -1.0})
     with TestClient(create_app(expired), headers=HTML) as browser:
@@ -153,6 +195,15 @@ def test_a_link_that_has_expired_says_so(settings: Settings) -> None:
     assert answer.status_code == 410
     assert "This link has expired." in answer.text
     assert LinkExpired.http_status == 410
+
+
+@pytest.mark.parametrize(("url", "works"), [("https://a.example/", True), ("http://a:81", True), ("http://a/b", False)])
+def test_the_address_of_the_page_has_no_path(url: str, works: bool) -> None:
+    if works:
+        assert Settings(site_url=url, _env_file=None).site_url == url
+    else:
+        with pytest.raises(ValidationError):
+            Settings(site_url=url, _env_file=None)
 
 
 def test_every_answer_is_private_and_forbids_what_no_page_of_ours_does(browser: TestClient) -> None:
@@ -183,6 +234,51 @@ def test_who_is_forwarded_counts_behind_a_proxy_only(behind: bool, forwarded: st
 
     assert (client() == client(forwarded)) is same
     assert client(forwarded) == client(f"7.7.7.7, {forwarded}")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("203.0.113.7:1", "203.0.113.7"), ("[2001:db8::1]:1", "2001:db8::2"), ("::ffff:203.0.113.7", "203.0.113.7")],
+)
+def test_one_client_is_one_through_whichever_port_it_comes(one: str, other: str) -> None:
+    settings, signs = Settings(site_behind_proxy=True, _env_file=None), Signer(SECRET)
+    scopes = [
+        {"type": "http", "headers": [(b"x-forwarded-for", each.encode())], "query_string": b""} for each in (one, other)
+    ]
+    assert len({visitor_of(Request(scope), signs, settings).client for scope in scopes}) == 1
+
+
+def test_a_mailed_result_leads_to_the_page_where_the_settings_name_it(browser: TestClient, settings: Settings) -> None:
+    named = settings.model_copy(update={"site_url": "https://words.example.org/"})
+    texts = []
+    for number, mailer in enumerate((named, settings)):
+        store, upload_id = FilesStore(Path(settings.store)), f"{number:022d}"
+        receive(store, picture_of("an owl"), settings, name="a.png", upload_id=upload_id, email="anna@example.org")
+        delivery = delivery_of(store, upload_id)
+        answer(store, delivery, settings)
+        document = CountsDocument.model_validate_json(output_of(store, delivery, "word_counts"))
+        steps.announce_counts(store, notifier(mailer), delivery, document, mailer)
+        (written,) = Path(settings.mail_folder).glob("*.eml")
+        body = message_from_bytes(written.read_bytes(), policy=default).get_body(("plain",))
+        assert body is not None
+        texts.append(body.get_content())
+        written.unlink()
+    link = re.search(r"https://words\.example\.org(/uploads/\S+)\s+This link works for 7 days", texts[0])
+    assert link is not None
+    assert "a.png" in browser.get(link[1]).text
+    assert "/uploads/" not in texts[1]
+
+
+@pytest.mark.parametrize("kind", ["RecipientRefused", "NoSuchKind"])
+def test_an_answer_that_could_not_be_mailed_says_so(browser: TestClient, settings: Settings, kind: str) -> None:
+    leave = ask(browser, "a.png").json()
+    browser.put(leave["files"][0]["url"], content=png())
+    store = FilesStore(Path(settings.store))
+    delivery = delivery_of(store, stored(settings)[0].parent.name)
+    steps.answer(store, delivery, Outcome(upload="", words=1, error=Problem(kind=kind, message="No such mailbox.")))
+    shown = browser.get(f"{leave['page']}?language=de").text
+    assert "konnte nicht verschickt werden" in shown
+    assert "Fertig" in shown
 
 
 @pytest.mark.parametrize(

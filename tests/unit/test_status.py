@@ -6,7 +6,8 @@ import pytest
 
 from inktally import intake, keys, status, steps
 from inktally.document import Delivery, Outcome, Problem
-from inktally.errors import NotFound, StoreDown
+from inktally.document import Upload as Uploaded
+from inktally.errors import Busy, NotFound, StoreDown
 from inktally.intake import Received
 from inktally.lease import Lease
 from inktally.settings import read_settings
@@ -36,11 +37,18 @@ class Upload:
     def begin(self) -> None:
         self.claim = Lease(self.store, keys.marker(self.delivery.id, "claim"), ttl=SETTINGS.lease_seconds)
         assert self.claim.acquire(0)
-        status.take_up(self.store, self.delivery)
+        status.take_up(self.store, self.delivery, SETTINGS)
 
     def end(self) -> None:
         assert self.claim is not None
         self.claim.release()
+
+    def put_again(self) -> Delivery:
+        """Another picture under the same key, as a store's form takes it within the hour."""
+        self.store.now += 5
+        key = self.received.upload.key
+        self.store.put(key, PNG + b"!")
+        return steps.look(self.store, Uploaded(key=key, store=self.store.uri))
 
     def answer(self, **facts: object) -> None:
         outcome = Outcome.model_validate({"upload": "somewhere", **facts})
@@ -152,20 +160,45 @@ def test_the_status_outlives_the_picture(upload: Upload, after: str, where: str)
     upload.end()
 
 
-def test_a_picture_put_again_is_what_the_status_is_about(upload: Upload) -> None:
+def test_another_picture_put_in_the_place_of_an_answered_one_is_not_read(upload: Upload) -> None:
     upload.begin()
     upload.answer(words=3)
     upload.end()
-    upload.store.now += 60
-    upload.store.put(upload.received.upload.key, PNG + b"!")
-    assert (upload.status.state, upload.status.seconds["total"]) == ("received", 0.0)
+    other = upload.put_again()
+    status.take_up(upload.store, other, SETTINGS)
+    refused = steps.answer_of(upload.store, other)
+    assert refused is not None
+    assert refused.error is not None
+    assert "upload of its own" in refused.error.message
+    assert (upload.status.state, upload.status.words) == ("answered", 3)
+
+
+def test_another_picture_waits_for_the_one_that_is_read_and_takes_its_place_when_nobody_answers_it(
+    upload: Upload,
+) -> None:
+    upload.begin()
+    other = upload.put_again()
+    with pytest.raises(Busy):
+        status.take_up(upload.store, other, SETTINGS)
+    upload.end()
+    status.take_up(upload.store, other, SETTINGS)
+    assert upload.delivery == other
+    assert not steps.is_answered(upload.store, other)
+
+
+def test_what_was_mailed_after_it_was_answered_shows_as_told(upload: Upload) -> None:
+    upload.begin()
+    upload.answer(words=3)
+    assert not upload.status.notified
+    upload.store.put(keys.marker(upload.delivery.id, "mailed"), b"")
+    assert upload.status.notified
 
 
 def test_nothing_is_noted_of_pictures_that_came_in_another_way() -> None:
     store = MemoryStore()
     store.put("input/a.png", PNG)
     delivery = steps.look(store, Delivery(upload={"key": "input/a.png"}, picture=store.stat("input/a.png")).upload)
-    status.take_up(store, delivery)
+    status.take_up(store, delivery, SETTINGS)
     status.note(store, delivery, "recognising")
     status.note_problem(store, delivery, StoreDown("away"))
     assert [each.key for each in store.list("")] == ["input/a.png"]
@@ -174,7 +207,7 @@ def test_nothing_is_noted_of_pictures_that_came_in_another_way() -> None:
 def test_a_store_that_is_away_does_not_stop_the_run(upload: Upload) -> None:
     delivery = upload.delivery
     upload.store.down = True
-    status.take_up(upload.store, delivery)
+    status.take_up(upload.store, delivery, SETTINGS)
     status.note(upload.store, delivery, "recognising")
     status.note_problem(upload.store, delivery, StoreDown("away"))
 

@@ -31,6 +31,8 @@ class Keys:
     def __init__(self, settings: Settings) -> None:
         self._hashes = [_hash_of(key) for key in _listed(settings.api_keys.get_secret_value())]
         self._origins = frozenset(origins_of(settings))
+        is_named = bool(settings.site_url) and not is_loopback(_host_of(settings.site_url))
+        self._is_public = is_named or settings.site_behind_proxy
 
     @property
     def are_set(self) -> bool:
@@ -46,14 +48,25 @@ class Keys:
         return shown
 
     def _local(self, request: Request) -> str:
-        """A page of the web that is open on this machine, or a proxy before us, is not the machine itself."""
+        """A page of the web that is open on this machine, or a proxy before us, is not the machine itself.
+
+        A proxy need not show itself; so where the settings speak of one, or of a public address, nobody is.
+        """
         by_others = [name for name in SHOWN_BY_OTHERS if name in request.headers]
         if by_others == ["origin"] and request.headers["origin"] in self._origins:
             by_others = []
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-        if by_others or not (_is_local(request) and is_loopback(host)):
+        host = _host_of(f"//{request.headers.get('host', '')}")
+        if self._is_public or by_others or not (_is_local(request) and is_loopback(host)):
             raise Refused(403, "NoKeys", "No keys are set (INKTALLY_API_KEYS), so only this machine itself may ask.")
         return LOCAL
+
+
+def _host_of(url: str) -> str:
+    """Empty when there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_local(request: Request) -> bool:

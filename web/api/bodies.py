@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import shutil
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fastapi import Request
@@ -30,24 +31,32 @@ WANTED = (
 
 @dataclass(frozen=True)
 class Sent:
-    """A picture that has come, its name if it has one, and what the body asks for."""
+    """A picture that has come, or a link to it; its name if it has one, and what the body asks for."""
 
     picture: Path
     name: str = ""
     fields: dict[str, object] = field(default_factory=dict)
+    link: str | None = None
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the picture, or of the link."""
+        if self.link is not None:
+            return hashlib.sha256(self.link.encode()).hexdigest()
+        with self.picture.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-async def receive(request: Request, folder: Path, max_bytes: int, policy: Policy) -> Sent:
-    """Have the picture of a request in a file.
+async def receive(request: Request, folder: Path, max_bytes: int) -> Sent:
+    """Have the picture of a request in a file, unless it comes by link.
 
-    Raises `TooLarge`, `BadLink`, `LinkFailed`, `Refused` (400, 408, 415) and pydantic's `ValidationError`.
+    Raises `TooLarge`, `Refused` (400, 408, 415) and pydantic's `ValidationError`.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     picture = folder / "picture"
     try:
         async with asyncio.timeout(BODY_SECONDS):
             if media_type == "application/json":
-                return await _by_link(await _read(request, AROUND_A_PICTURE), picture, policy)
+                return _by_link(await _read(request, AROUND_A_PICTURE), picture)
             if media_type == "multipart/form-data":
                 return await _in_a_form(request, picture, max_bytes)
             if media_type.startswith(RAW):
@@ -95,13 +104,19 @@ def _copy(file: UploadFile, picture: Path) -> None:
         shutil.copyfileobj(file.file, target)
 
 
-async def _by_link(body: bytes, picture: Path, policy: Policy) -> Sent:
+def _by_link(body: bytes, picture: Path) -> Sent:
     link = Link.model_validate_json(body, strict=True)
+    return Sent(picture, "", link.model_dump(exclude={"url"}, exclude_unset=True), link.url)
+
+
+async def follow(sent: Sent, policy: Policy) -> Sent:
+    """The same with its picture there, if it came by link. Raises `TooLarge`, `BadLink`, `LinkFailed`."""
+    if sent.link is None:
+        return sent
     if not policy.seconds:
         raise BadLink("Pictures are not taken by link here (INKTALLY_LINK_SECONDS is 0); send the picture itself.")
-    with picture.open("wb") as target:
-        name = await fetch(link.url, target, policy)
-    return Sent(picture, name, link.model_dump(exclude={"url"}, exclude_unset=True))
+    with sent.picture.open("wb") as target:
+        return replace(sent, name=await fetch(sent.link, target, policy))
 
 
 async def _read(request: Request, most: int) -> bytes:

@@ -19,7 +19,7 @@ MEANING = {
     404: "There is no such upload, or no such output of it",
     405: "The address is not asked in this way; Allow says in which",
     408: "The picture came too slowly",
-    409: "The picture has not been answered yet",
+    409: "The picture has not been answered yet, or is still coming under the same Idempotency-Key",
     413: "Too many bytes, pixels or pages",
     415: "No picture of a kind that is read, or no such way to send one",
     422: "Something is wrong with the picture, the link, or what is asked",
@@ -74,7 +74,7 @@ OCR: dict[str, Any] = {
             "headers": WAIT | {"Location": {"description": "its status", "required": True, **TEXT}},
         },
     }
-    | problems(400, 408, 413, 415, 422, 429),
+    | problems(400, 408, 409, 413, 415, 422, 429),
 }
 UPLOAD: dict[str, Any] = {
     "operation_id": "upload",

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from inktally.document import CountsDocument
 from inktally.errors import BadSettings, RecipientRefused
 from inktally.languages import split_names
-from inktally.mails import valid_address
+from inktally.mails import public_address
 from inktally.outputs import NAMES, chosen
 from inktally.status import Status
 from inktally.wishes import Wishes
@@ -72,7 +72,7 @@ class Asked(BaseModel):
     @classmethod
     def _address(cls, text: str) -> str:
         try:
-            return valid_address(text)
+            return public_address(text)
         except RecipientRefused as error:
             raise ValueError(str(error)) from error
 

@@ -25,15 +25,14 @@ class Mailing:
     def recipient(self, client: str, address: str, upload_id: str) -> str:
         """The address where it is confirmed; else none: its owner is asked, and the result waits for the answer.
 
-        Raises `RecipientRefused`, `QuotaUsedUp`, and what a notifier raises.
+        Raises `RecipientRefused`, `QuotaUsedUp`.
         """
         client = self.signer.pseudonym(f"api {client}")
         ask = Ask(address=address, nonce=client)
-        self.quotas.take("uploads-of-address", address.casefold(), self.settings.site_uploads_per_address)
         if self.optin.is_confirmed(ask):
+            self.quotas.take("uploads-of-address", ask.person, self.settings.site_uploads_per_address)
             return address
-        self.optin.ask(ask, client, self.url)
-        self.optin.wait(ask, upload_id)
+        self.optin.hold([upload_id], ask, client, self.url)
         return ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -15,7 +16,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from inktally import report
-from inktally.errors import InktallyError
+from inktally.errors import InktallyError, QuotaUsedUp
+from inktally.quotas import seconds_left
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +117,8 @@ def _of_ours(request: Request, error: Exception) -> JSONResponse:
 def of_error(error: InktallyError, **more: Any) -> JSONResponse:
     """Of faults of ours only the kind is told: their sentences name addresses and folders."""
     headers = {"Retry-After": RETRY_SECONDS} if error.retryable else None
+    if isinstance(error, QuotaUsedUp):
+        headers = {"Retry-After": str(seconds_left(datetime.now(UTC)))}
     detail, advice = str(error), report.ADVICE.get(error.kind)
     if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("a request could not be served: %s", error)

@@ -7,7 +7,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,9 +20,8 @@ from pydantic import ValidationError
 
 from inktally import intake, status
 from inktally.document import CountsDocument, Delivery, OutputName
-from inktally.errors import NotFound, Overwritten, error_named
+from inktally.errors import NotFound, error_named
 from inktally.fetching import Policy
-from inktally.intake import Received
 from inktally.outputs import counts_csv
 from inktally.outputs.catalogue import CSV, JSON, OUTPUTS
 from inktally.ports import Store
@@ -72,7 +71,8 @@ Prefer = Annotated[
     str, Header(max_length=200, description="respond-async: do not wait; wait=N: wait N seconds at most (RFC 7240)")
 ]
 IdempotencyKey = Annotated[
-    str, Header(max_length=255, description="what is sent again with the same key is the same upload")
+    str,
+    Header(max_length=255, description="the same picture, or link, sent again with the same key is the same upload"),
 ]
 
 
@@ -97,20 +97,16 @@ async def ocr(
     idempotency_key: IdempotencyKey = "",
 ) -> Response:
     """Take a picture and count its words."""
+    api.rates.spend(client)
     upload_id = _id_for(client, idempotency_key) if idempotency_key else intake.new_id()
-    known = await _known(api, upload_id) if idempotency_key else None
-    if known is None:
-        api.rates.spend(client)
-        try:
-            known, size = await _take(request, api, client, asked, upload_id)
-        except ValidationError as error:
-            return problems.of_faults([{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()])
-    else:
-        size = known.picture.size
+    try:
+        delivery = await _take(request, api, client, asked, upload_id, may_be_known=bool(idempotency_key))
+    except ValidationError as error:
+        return problems.of_faults([{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()])
     seconds = api.waiting.seconds(prefer)
-    if seconds is None and size > SMALL:
+    if seconds is None and delivery.picture.size > SMALL:
         seconds = 0.0
-    await api.waiting.until_answered(known, seconds, request.is_disconnected)
+    await api.waiting.until_answered(delivery, seconds, request.is_disconnected)
     return await _answer(request, api, upload_id)
 
 
@@ -145,39 +141,54 @@ def _id_for(client: str, key: str) -> str:
     return base64.urlsafe_b64encode(digest[: intake.ID_BYTES]).decode().rstrip("=")
 
 
-async def _known(api: Api, upload_id: str) -> Delivery | None:
+async def _take(
+    request: Request, api: Api, client: str, asked: Asked, upload_id: str, *, may_be_known: bool
+) -> Delivery:
+    """Receive a picture, and put it into the store, unless it `may_be_known` and is."""
+    async with _place(api), contextmanager_in_threadpool(scratch_folder(api.settings.scratch)) as folder:
+        sent = await bodies.receive(request, folder, api.settings.max_bytes)
+        asked = asked.with_fields(sent.fields)
+        digest = await run_in_threadpool(sent.digest) if may_be_known else ""
+        known = await run_in_threadpool(_known, api, upload_id, digest) if may_be_known else None
+        if known is not None:
+            return known
+        sent = await bodies.follow(sent, api.policy)
+        return await run_in_threadpool(_put, api, client, sent, asked, upload_id, digest)
+
+
+def _known(api: Api, upload_id: str, digest: str) -> Delivery | None:
     try:
-        return await run_in_threadpool(status.delivery_of, api.store, upload_id)
+        return _same(status.delivery_of(api.store, upload_id), digest)
     except NotFound:
         return None
 
 
-async def _take(request: Request, api: Api, client: str, asked: Asked, upload_id: str) -> tuple[Delivery, int]:
-    """Receive a picture, and put it into the store; the delivery, and its size in bytes."""
-    async with _place(api), contextmanager_in_threadpool(scratch_folder(api.settings.scratch)) as folder:
-        sent = await bodies.receive(request, folder, api.settings.max_bytes, api.policy)
-        asked = asked.with_fields(sent.fields)
-        try:
-            received = await run_in_threadpool(_put, api, client, sent, asked, upload_id)
-        except Overwritten:  # the same, sent twice at once
-            delivery = await run_in_threadpool(status.delivery_of, api.store, upload_id)
-            return delivery, delivery.picture.size
-    return received.delivery, received.size
+def _same(known: Delivery, digest: str) -> Delivery:
+    """Raises `Refused` (422) when it is of another picture than the one that has come now."""
+    if known.picture.metadata.get(intake.DIGEST, digest) != digest:
+        raise Refused(422, "KeyUsed", "This Idempotency-Key was used for another picture before; use a new one.")
+    return known
 
 
-def _put(api: Api, client: str, sent: bodies.Sent, asked: Asked, upload_id: str) -> Received:
+def _put(api: Api, client: str, sent: bodies.Sent, asked: Asked, upload_id: str, digest: str) -> Delivery:
+    """Once for an id; without a digest the id is new."""
     name = intake.checked_name(sent.picture, asked.name or sent.name, api.settings)  # before anybody is mailed
-    email = api.mailing.recipient(client, asked.email, upload_id) if asked.email else ""
-    return intake.receive(
-        api.store,
-        sent.picture,
-        api.settings,
-        name=name,
-        upload_id=upload_id,
-        email=email,
-        language=asked.language,
-        wishes=asked.wishes,
-    )
+    with intake.once(api.store, upload_id, api.settings) if digest else nullcontext() as known:
+        if known is not None:  # the same, sent twice at once
+            return _same(known, digest)
+        email = api.mailing.recipient(client, asked.email, upload_id) if asked.email else ""
+        received = intake.receive(
+            api.store,
+            sent.picture,
+            api.settings,
+            name=name,
+            upload_id=upload_id,
+            email=email,
+            language=asked.language,
+            wishes=asked.wishes,
+            digest=digest,
+        )
+    return received.delivery
 
 
 @asynccontextmanager

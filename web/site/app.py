@@ -15,7 +15,6 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from inktally import overdue, plugins
-from inktally.errors import InktallyError
 from inktally.optin import OptIn
 from inktally.ports import Store, TakesPosts
 from inktally.quotas import Quotas
@@ -25,8 +24,8 @@ from web.api.app import create_api
 from web.site import confirming, following, problems, results, uploads
 from web.site.headers import HeadAsGet, SecurityHeaders, content_policy
 from web.site.pages import STATIC, Site
+from web.site.places import Places
 from web.site.previews import Previews
-from web.site.uploads import BODIES_AT_ONCE
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     site = open_site(settings)
     app = FastAPI(openapi_url=None, lifespan=_lifespan)
     app.state.site = site
-    app.state.places = asyncio.Semaphore(BODIES_AT_ONCE)
+    app.state.places = Places()
     app.state.hurry = asyncio.Event()
     app.state.streams, app.state.stopping = Counter(), asyncio.Event()
     _add_routes(app)
@@ -89,17 +88,28 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _mail_what_is_due(app: FastAPI) -> None:
-    """Soon after an address has been confirmed, and now and then in case that another process was killed over it."""
-    site: Site = app.state.site
+    """Soon after an address was given or confirmed, ever less often while something waits, and now and then anyway.
+
+    Another process may have been killed over it.
+    """
+    pause = SOON_SECONDS
     while True:
         app.state.hurry.clear()
-        left = 1
+        left = await run_in_threadpool(_left_to_mail, app.state.site)
         try:
-            left = await run_in_threadpool(overdue.settle, site.store, site.notifier, site.settings)
-        except InktallyError as error:
-            logger.warning("what is due cannot be mailed now: %s", error)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(app.state.hurry.wait(), SOON_SECONDS if left else LATER_SECONDS)
+            await asyncio.wait_for(app.state.hurry.wait(), pause if left else LATER_SECONDS)
+            pause = SOON_SECONDS
+        except TimeoutError:
+            pause = min(1.5 * pause, LATER_SECONDS)
+
+
+def _left_to_mail(site: Site) -> int:
+    """How much waits after all has been mailed that can be."""
+    try:
+        return site.optin.mail_waiting() + overdue.settle(site.store, site.notifier, site.settings)
+    except Exception:  # it is tried again, and must not end the task
+        logger.exception("what is due cannot be mailed now")
+        return 1
 
 
 async def _tidy(site: Site) -> None:
@@ -107,8 +117,8 @@ async def _tidy(site: Site) -> None:
         for forget in (site.quotas.forget, site.optin.forget):
             try:
                 await run_in_threadpool(forget)
-            except InktallyError as error:
-                logger.warning("what is over cannot be removed now: %s", error)
+            except Exception:
+                logger.exception("what is over cannot be removed now")
         await asyncio.sleep(TIDY_SECONDS)
 
 

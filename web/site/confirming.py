@@ -4,38 +4,47 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
+from inktally.optin import Ask
+from web.site.bodies import form_field
 from web.site.pages import page, site_of
-from web.site.visitors import forget_address, remember_address
+from web.site.visitors import Visitor, forget_address, remember_address
 
 router = APIRouter(include_in_schema=False)
+
+FormField = Annotated[str, Depends(form_field)]
 
 
 @router.get("/confirm/{token}")
 def ask(request: Request, token: str) -> Response:
-    asked = site_of(request).optin.open(token)
-    return page(request, "confirm.html", address=asked.address, done=site_of(request).optin.is_confirmed(asked))
+    site = site_of(request)
+    asked = _meant(site.visitor(request), site.optin.open(token))
+    return page(request, "confirm.html", address=asked.address, done=site.optin.is_confirmed(asked))
 
 
 @router.post("/confirm/{token}")
-def confirm(request: Request, token: str, form: Annotated[str, Form(max_length=1000)] = "") -> Response:
+def confirm(request: Request, token: str, form: FormField) -> Response:
     site = site_of(request)
     visitor = site.visitor(request)
-    asked = site.optin.open(token)
+    asked = _meant(visitor, site.optin.open(token))
     visitor.check_form(site.signer, form)
-    others = visitor.ask  # this browser may have asked on its own, when no further mail was due
-    same = others is not None and others.address.casefold() == asked.address.casefold()
-    site.optin.confirm(asked, *([others] if same and others and others != asked else []))
+    site.optin.confirm(asked)
     request.app.state.hurry.set()
     answer = page(request, "confirm.html", address=asked.address, done=True)
     remember_address(answer, asked, site.signer, secure=site.is_secure)
     return answer
 
 
+def _meant(visitor: Visitor, asked: Ask) -> Ask:
+    """What this browser itself has asked, where that is the same: a stranger may have caused the day's mail."""
+    own = visitor.ask
+    return own if own is not None and own.person == asked.person else asked
+
+
 @router.post("/address/forget")
-def forget(request: Request, form: Annotated[str, Form(max_length=1000)] = "") -> Response:
+def forget(request: Request, form: FormField) -> Response:
     site = site_of(request)
     site.visitor(request).check_form(site.signer, form)
     answer = RedirectResponse("/", 303)

@@ -12,7 +12,6 @@ from inktally import intake, keys
 from inktally.document import Value
 from inktally.errors import NotFound, UnknownLanguage
 from inktally.languages import AUTO
-from inktally.mails import valid_address
 from inktally.optin import Ask, new_ask
 from inktally.ports import TakesPosts
 from web.site.pages import Site, about
@@ -53,23 +52,20 @@ class Leave(Value):
 def grant(site: Site, visitor: Visitor, wish: Wish) -> Leave:
     """Results go by mail only where the address is confirmed; else they wait, and its owner is asked.
 
-    Raises `UnsupportedFormat`, `UnknownLanguage`, `RecipientRefused`, `QuotaUsedUp`, and what a notifier raises.
+    Raises `UnsupportedFormat`, `UnknownLanguage`, `RecipientRefused`, `QuotaUsedUp`.
     """
     if wish.language not in {"", AUTO, *offered_languages(site)}:
         raise UnknownLanguage(f"The language {wish.language!r} is not offered.")
     names = [_picture_name(name) for name in wish.names]
     ask = _ask(visitor, wish.email)
     site.quotas.take("uploads-of-client", visitor.client, site.settings.site_uploads_per_client, len(names))
-    if ask is not None:
-        limit = site.settings.site_uploads_per_address
-        site.quotas.take("uploads-of-address", ask.address.casefold(), limit, len(names))
     is_confirmed = ask is not None and site.optin.is_confirmed(ask)
     email = ask.address if ask is not None and is_confirmed else ""
+    if ask is not None and is_confirmed:  # a stranger who gives the address takes nothing from its owner
+        site.quotas.take("uploads-of-address", ask.person, site.settings.site_uploads_per_address, len(names))
     grants = [Grant(id=intake.new_id(), name=name, email=email, language=wish.language) for name in names]
     if ask is not None and not is_confirmed:
-        site.optin.ask(ask, visitor.client, site.url, visitor.language)
-        for each in grants:
-            site.optin.wait(ask, each.id)
+        site.optin.hold([each.id for each in grants], ask, visitor.client, site.url, visitor.language)
     return Leave(grants=tuple(grants), ask=ask)
 
 
@@ -82,9 +78,8 @@ def _ask(visitor: Visitor, email: str) -> Ask | None:
     """The browser's own one where it is for this address; None without an address."""
     if not email.strip():
         return None
-    if visitor.ask is not None and visitor.ask.address.casefold() == valid_address(email).casefold():
-        return visitor.ask
-    return new_ask(email)
+    ask = new_ask(email)
+    return visitor.ask if visitor.ask is not None and visitor.ask.person == ask.person else ask
 
 
 def offered_languages(site: Site) -> list[str]:

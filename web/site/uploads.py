@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-from asyncio import Semaphore
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -15,25 +12,28 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import Field, ValidationError
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 
 from inktally import intake, keys
 from inktally.document import Value
-from inktally.errors import BadForm
+from inktally.errors import BadForm, Overwritten
 from inktally.imaging.decode_formats import PICTURE_SUFFIXES
 from inktally.languages import AUTO, by_prefix
 from web.site import bodies, grants
 from web.site.grants import MOST_FILES, PUT_SECONDS, Grant, Leave, Wish
 from web.site.pages import Site, about, page, site_of
+from web.site.places import Places
 from web.site.visitors import Visitor, remember, remember_address
 from web.site.wording import language_name, language_names
 
-BODIES_AT_ONCE = 16
-PLACE_SECONDS = 30
 MOST_FIELDS = 10
 LARGEST_WISH = 64_000  # bytes
 
 router = APIRouter(include_in_schema=False)
+
+
+def places_of(request: Request) -> Places:
+    places: Places = request.app.state.places
+    return places
 
 
 class Asked(Value):
@@ -70,7 +70,9 @@ async def ask_leave(request: Request) -> Response:
         asked = Asked.model_validate_json(await bodies.bounded(request, LARGEST_WISH).body())
     except ValidationError as error:
         raise BadForm("This form cannot be understood.") from error
-    return await run_in_threadpool(_give_leave, request, asked)
+    answer = await run_in_threadpool(_give_leave, request, asked)
+    request.app.state.hurry.set()  # a link may wait to be mailed
+    return answer
 
 
 def _give_leave(request: Request, asked: Asked) -> Response:
@@ -87,10 +89,10 @@ async def put(request: Request, token: str) -> Response:
     """One picture on its way into a folder store; the address that we have signed says which."""
     site = site_of(request)
     granted = Grant.model_validate(site.signer.open("put", token, PUT_SECONDS))
-    async with _place(request):
+    async with places_of(request).one(site.visitor(request).client):
         with bodies.scratch_file(site.settings.scratch) as path:
             await bodies.save(request, path, site.settings.max_bytes)
-            await run_in_threadpool(_receive, site, granted, path)
+            await run_in_threadpool(_receive_once, site, granted, path)
     return Response(status_code=201)
 
 
@@ -102,7 +104,7 @@ async def send_form(request: Request) -> Response:
     most = site.settings.max_bytes + bodies.SLACK
     bodies.check_length(request, most)
     sent = bodies.bounded(request, most).form(max_files=MOST_FILES, max_fields=MOST_FIELDS)
-    async with _place(request), sent as form:
+    async with places_of(request).one(visitor.client), sent as form:
         visitor.check_form(site.signer, str(form.get("form", "")))
         files = [each for each in form.getlist("pictures") if isinstance(each, UploadFile) and each.filename]
         if not files:
@@ -116,6 +118,7 @@ async def send_form(request: Request) -> Response:
         except ValidationError as error:
             raise BadForm("This form cannot be understood.") from error
         leave = await run_in_threadpool(_receive_all, site, visitor, wish, files)
+        request.app.state.hurry.set()
     return _remembering(RedirectResponse(grants.link(site, leave.grants), 303), request, site, visitor, leave)
 
 
@@ -140,6 +143,13 @@ def _receive_all(site: Site, visitor: Visitor, wish: Wish, files: list[UploadFil
     return leave
 
 
+def _receive_once(site: Site, granted: Grant, path: Path) -> None:
+    with intake.once(site.store, granted.id, site.settings) as known:
+        if known is not None:
+            raise Overwritten("This picture has come already; load the page again to send another.")
+        _receive(site, granted, path)
+
+
 def _receive(site: Site, granted: Grant, path: Path) -> None:
     intake.receive(
         site.store,
@@ -157,17 +167,3 @@ def _remembering(answer: Response, request: Request, site: Site, visitor: Visito
     if leave.ask is not None:
         remember_address(answer, leave.ask, site.signer, secure=site.is_secure)
     return answer
-
-
-@asynccontextmanager
-async def _place(request: Request) -> AsyncIterator[None]:
-    """One of so many bodies that come at once; the others wait for a while."""
-    places: Semaphore = request.app.state.places
-    try:
-        await asyncio.wait_for(places.acquire(), PLACE_SECONDS)
-    except TimeoutError:
-        raise HTTPException(503, headers={"Retry-After": "10"}) from None
-    try:
-        yield
-    finally:
-        places.release()

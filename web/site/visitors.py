@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import secrets
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ YEAR = 365 * 24 * 60 * 60
 FORM_SECONDS = 24 * 60 * 60
 VISIT_BYTES = 16
 NETWORK_BITS = 64  # of an IPv6 address: what one customer gets
+WITH_PORT = re.compile(r"(?:([\d.]+)|\[([\da-fA-F:.]+)\])(?::\d+)?")
+"""As some proxies write who is forwarded: 203.0.113.7:5678, [2001:db8::1]:5678."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,9 @@ def _address(request: Request, settings: Settings) -> str:
 
 
 def _network(address: str) -> str:
+    """What stands for one customer; an address that is none, as it is."""
+    if written := WITH_PORT.fullmatch(address):
+        address = written[1] or written[2]
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

@@ -37,6 +37,8 @@ HEADLINES = {
     "BadForm": _("This form has grown old."),
     "BadRequest": _("This cannot be understood."),
     "Busy": _("Too much is going on just now."),
+    "Overwritten": _("This picture has come already."),
+    "TooSlow": _("It came too slowly."),
 }
 WHAT_TO_DO = {
     "UnsupportedFormat": _("Please save the picture as PNG, JPEG or TIFF, and upload that."),
@@ -45,6 +47,8 @@ WHAT_TO_DO = {
     "NotFound": _("Please check that the link is complete; mail programs sometimes cut them."),
     "QuotaUsedUp": _("Please come again tomorrow."),
     "RecipientRefused": _("An address is written like anna@example.org. Or leave it out, and see the results here."),
+    "Overwritten": _("Please load the page again to send another one."),
+    "TooSlow": _("Please send it again where the connection is faster, or send a smaller picture."),
     "BadForm": _("Please go back, load the page again, and send it once more. Cookies must be allowed."),
     "BadRequest": _("Please go back, load the page again, and send it once more; perhaps with fewer pictures at once."),
     "Busy": LATER,
