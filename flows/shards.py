@@ -58,7 +58,7 @@ class Shard(Value):
 
     @property
     def lock(self) -> str:
-        return keys.lock(f"{self.attempt} {self.part.number}")
+        return keys.batch_lease(f"{self.attempt} {self.part.number}")
 
 
 @contextmanager
