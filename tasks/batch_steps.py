@@ -5,6 +5,7 @@ Callers put long lists into `quote`, so that Prefect does not search them for fu
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -22,12 +23,14 @@ from inktally.batch.place import Place
 from inktally.batch.rounds import Share
 from inktally.batch.summary import Summary, write_report
 from inktally.document import Counting, Delivery, Engine, Options, OutputName, Receipt, StoredObject, Token, WordCounts
-from inktally.errors import BadResult
+from inktally.errors import BadResult, NotFound
 from inktally.ports import Store
 from inktally.tokens import counted_tokens
 from tasks import caching, wiring
 from tasks.retrying import RETRIES, for_many
 from tasks.upload_steps import RECOGNITION_TAG
+
+logger = logging.getLogger(__name__)
 
 THREADS = 16
 """That wait for the store at once."""
@@ -54,13 +57,17 @@ def look_at(place: Place, pictures: Sequence[StoredObject], options: Options, at
 
 
 def _recalled(looked: Sequence[Looked | Exception]) -> list[Looked | Exception]:
-    """With what is known of their contents."""
+    """With what is known of their contents, or the error that kept us from finding out."""
     contents = {each.content: each for each in looked if isinstance(each, Looked) and each.engine}
     known = dict(zip(contents, for_many(_known, list(contents.values()), THREADS), strict=True))
-    return [
-        each.model_copy(update=known[each.content]) if isinstance(each, Looked) and each.engine else each
-        for each in looked
-    ]
+
+    def recalled(each: Looked | Exception) -> Looked | Exception:
+        if isinstance(each, Exception) or not each.engine:
+            return each
+        found = known[each.content]
+        return found if isinstance(found, Exception) else each.model_copy(update=found)
+
+    return [recalled(each) for each in looked]
 
 
 def _known(looked: Looked) -> dict[str, Any]:
@@ -98,7 +105,11 @@ def hand_over(place: Place, writer: PartsWriter, entries: Sequence[Entry], count
 
     def documents() -> Iterator[tuple[Receipt, Sequence[Token]]]:
         for receipt in {entry.receipt.artefact: entry.receipt for entry in entries if entry.receipt}.values():
-            tokens = counted_tokens(steps.recognition_of(store, receipt), counting)
+            try:
+                tokens = counted_tokens(steps.recognition_of(store, receipt), counting)
+            except (NotFound, BadResult) as error:
+                logger.warning("the words of a recognition are not counted: %s", error)
+                continue
             if not tokens:
                 steps.keep_counts(store, receipt.content, receipt.fingerprint, counting, WordCounts(words=()))
             yield receipt, tokens
