@@ -18,6 +18,7 @@ from inktally import steps
 from inktally.batch import parts
 from inktally.batch.answering import Answering, tallied
 from inktally.batch.looking import Looked, look
+from inktally.batch.part import Part
 from inktally.batch.parts import Entry, Handed, PartsWriter
 from inktally.batch.place import Place
 from inktally.batch.rounds import Share
@@ -80,8 +81,8 @@ def _known(looked: Looked) -> dict[str, Any]:
 
 
 @task(name="recognise", task_run_name="recognise {delivery.upload.short_name}", tags=[RECOGNITION_TAG], **RETRIES)
-def recognise(place: Place, delivery: Delivery, engine: Engine, *, refresh: bool) -> dict[str, Any]:
-    """Read a picture's words; the receipt, as plain JSON."""
+def recognise(place: Place, delivery: Delivery, engine: Engine, part: Part, *, refresh: bool) -> dict[str, Any]:
+    """Read a picture's words, at the pace of a part of the batch; the receipt, as plain JSON."""
     store, recogniser = opened(place), wiring.recogniser(engine.name)
     receipt = steps.recognise(
         store,
@@ -90,16 +91,24 @@ def recognise(place: Place, delivery: Delivery, engine: Engine, *, refresh: bool
         engine,
         wiring.settings(),
         refresh=refresh,
-        when_new=wiring.counter_of_parts().warm_up,
+        when_new=lambda: _get_ready(part),
     )
     return receipt.model_dump(mode="json")
+
+
+def _get_ready(part: Part) -> None:
+    """Wait for our turn to read. Who has all the pictures will count them: Spark may begin to start."""
+    if part.is_all:
+        wiring.counter_of_parts().warm_up()
+    wiring.pace(part.pause).wait()
 
 
 @task(name="hand over", **TOGETHER)
 def hand_over(place: Place, writer: PartsWriter, entries: Sequence[Entry], counting: Counting) -> None:
     """Write pictures, and the tokens of each of their recognitions, where the count will find them.
 
-    Of those without a token no count will tell: they have their counts at once.
+    Of those without a token no count will tell: they have their counts at once. One that has gone, or is damaged, has
+    none; whoever answers its pictures will find the same, and say so of each.
     """
     store = opened(place)
 

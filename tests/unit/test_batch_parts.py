@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -13,10 +14,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from flows.share import Part
 from inktally import keys
 from inktally.batch import parts, rounds
 from inktally.batch.looking import Looked
+from inktally.batch.part import Pace, Part
 from inktally.batch.parts import Handed, PartsWriter
 from inktally.batch.place import Place
 from inktally.batch.plan import Plan, Planner
@@ -122,6 +123,35 @@ def test_the_rate_is_that_of_all_parts_together() -> None:
     assert Part(rate=4.0).pause == 0.25
     assert Part(shares=3, rate=4.0).pause == 0.75
     assert Part(shares=3).pause == 0
+
+
+def test_turns_are_apart_whoever_takes_them_and_none_is_saved_up() -> None:
+    pace, begun = Pace(0.1), list[float]()
+
+    def take(_: int) -> None:
+        pace.wait()
+        begun.append(time.monotonic())
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(take, range(4)))
+        time.sleep(0.5)
+        list(pool.map(take, range(4, 8)))
+    begun.sort()
+    assert begun[3] - begun[0] >= 0.25
+    assert begun[7] - begun[4] >= 0.25
+
+
+def test_without_a_rate_nobody_waits_for_a_turn() -> None:
+    pace, begun = Pace(0), time.monotonic()
+    for _ in range(1000):
+        pace.wait()
+    assert time.monotonic() - begun < 1
+
+
+def test_a_report_whose_words_have_gone_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    store, share = MemoryStore(), Share(tally=Tally(answered=1, words=5))
+    with pytest.raises(NotFound, match=r"c/totals/1\.parquet"):
+        write_report(store, PLACE, ["c/totals/1.parquet"], share, tmp_path)
 
 
 def test_the_plan_tells_new_pictures_from_duplicates_and_says_what_they_cost() -> None:
