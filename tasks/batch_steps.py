@@ -164,6 +164,6 @@ def answer(place: Place, pictures: str, counting: Counting, outputs: tuple[Outpu
 
 
 @task(name="report", **TOGETHER)
-def report(place: Place, counted: str, share: Share) -> Summary:
+def report(place: Place, totals: Sequence[str], share: Share) -> Summary:
     """Write the words of the whole batch and its failures where people find them."""
-    return write_report(opened(place), place, counted, share, wiring.settings().scratch)
+    return write_report(opened(place), place, totals, share, wiring.settings().scratch)

@@ -75,11 +75,12 @@ class Share(Value):
 
 
 class Round(Value):
-    """Everything that a run needs to answer what another has counted."""
+    """Everything that a run needs to answer what another has counted. `totals`: the files with the words of all."""
 
     attempt: str
     options: Options
     share: Share
+    totals: tuple[str, ...] = ()
 
     def counted(self, place: Place) -> str:
         """What the keys of its counts begin with."""

@@ -23,8 +23,9 @@ from inktally.batch.place import Place
 from inktally.batch.plan import Plan, Planner
 from inktally.batch.progress import Progress
 from inktally.batch.rounds import Round, Share, Tally
+from inktally.batch.summary import write_report
 from inktally.document import CountedWord, Options, Problem, Token, WordCounts
-from inktally.errors import StoreDown
+from inktally.errors import NotFound, StoreDown
 from tests.entries import READ_BY, a_delivery, a_picture, a_receipt, an_entry
 from tests.memory_store import MemoryStore
 
@@ -104,7 +105,10 @@ def test_counts_are_read_document_by_document_and_totals_in_order(tmp_path: Path
     words = (CountedWord(word="b", count=2, confidence=90.0), CountedWord(word="a", count=1, confidence=95.12))
     assert counted[0] == (f"{1:064x}", "f" * 16, WordCounts(words=words))
     assert [content for content, _, _ in counted] == [f"{1:064x}", f"{2:064x}"]
-    assert [(each.word, each.count, each.documents) for each in parts.totals(store, "c/totals/", tmp_path)] == [
+    assert [
+        (each.word, each.count, each.documents)
+        for each in parts.totals(store, parts.sorted_keys(store, "c/totals/"), tmp_path)
+    ] == [
         ("b", 5, 2),
         ("a", 1, 1),
     ]
