@@ -38,7 +38,8 @@ def main(flow: Flow, argv: Sequence[str] | None = None) -> int:
             with prefect_for_commands():
                 return _show_plan(stdout, place, options, asked)
         with prefect_for_commands(), shown_batch(Console(stderr=True)):
-            _warm_up(place, options)
+            if asked.shards == 1:
+                _warm_up(place, options)
             state = flow(asked.pictures, asked.store or "", options, asked.shards, asked.rate, return_state=True)
         return _show_end(stdout, state, asked)
 

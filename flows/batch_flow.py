@@ -142,6 +142,8 @@ def _recognised(place: Place, options: Options, shards: int, rate: float) -> Sha
     def tell(tally: Tally) -> None:
         progress.tell("recognising", tally.looked_at, tally.answered_before)
         bar.show(tally.looked_at, progress.total or 0)
+        if tally.recognised or tally.known:  # there will be something to count
+            wiring.counter_of_parts().warm_up()
 
     if shards > 1:
         whole = Shard(pictures=place.address, store=place.store, options=options, attempt=attempt)

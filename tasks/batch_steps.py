@@ -91,16 +91,9 @@ def recognise(place: Place, delivery: Delivery, engine: Engine, part: Part, *, r
         engine,
         wiring.settings(),
         refresh=refresh,
-        when_new=lambda: _get_ready(part),
+        when_new=wiring.pace(part.pause).wait,
     )
     return receipt.model_dump(mode="json")
-
-
-def _get_ready(part: Part) -> None:
-    """Wait for our turn to read. Who has all the pictures will count them: Spark may begin to start."""
-    if part.is_all:
-        wiring.counter_of_parts().warm_up()
-    wiring.pace(part.pause).wait()
 
 
 @task(name="hand over", **TOGETHER)

@@ -20,10 +20,6 @@ class Part(Value):
         return int(sha256_of(picture.etag, str(picture.size))[:8], 16) % self.shares == self.number
 
     @property
-    def is_all(self) -> bool:
-        return self.shares == 1
-
-    @property
     def pause(self) -> float:
         """Seconds between the beginnings of two pictures; 0: none is needed."""
         return self.shares / self.rate if self.rate else 0.0
