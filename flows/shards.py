@@ -164,6 +164,7 @@ class Watched:
         if not self._is_handed_in():
             self.tally = self._read("progress", Tally) or self.tally
             if self._has_ended() and not self._is_handed_in():  # which it may have done just before its end
+                logger.warning("shard %d is begun again", self._shard.part.number)
                 self._start()
         return self.share is not None
 
@@ -207,11 +208,11 @@ class Watched:
         if state is None or state.is_scheduled():
             return False
         if state.is_final():
-            logger.warning("the run of shard %d ended: %s; another begins", self._shard.part.number, state.message)
+            logger.info("the run of shard %d ended: %s", self._shard.part.number, state.message)
             return True
         if not self._is_silent():
             return False
-        logger.warning("the run of shard %d has fallen silent; another begins", self._shard.part.number)
+        logger.warning("the run of shard %d has fallen silent", self._shard.part.number)
         self._client.set_flow_run_state(self._run, Crashed(message="It has fallen silent."), force=True)
         return True
 
