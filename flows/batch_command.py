@@ -15,6 +15,7 @@ from rich.console import Console
 from flows.command_line import add_reading_options, in_order, options_of, prefect_for_commands
 from flows.share import WINDOW
 from inktally import plugins, steps
+from inktally.batch import rounds
 from inktally.batch.place import Place
 from inktally.batch.plan import Plan, Planner
 from inktally.batch.summary import Summary
@@ -37,7 +38,8 @@ def main(flow: Flow, argv: Sequence[str] | None = None) -> int:
             with prefect_for_commands():
                 return _show_plan(stdout, place, options, asked)
         with prefect_for_commands(), shown_batch(Console(stderr=True)):
-            _warm_up(place, options)
+            if asked.shards == 1:
+                _warm_up(place, options)
             state = flow(asked.pictures, asked.store or "", options, asked.shards, asked.rate, return_state=True)
         return _show_end(stdout, state, asked)
 
@@ -105,18 +107,22 @@ def _plan(place: Place, options: Options) -> Plan:
     """What a run would do. A picture that cannot be looked at now is an error."""
     settings = wiring.settings()
     planner = Planner(settings.recognition_workers, _dollars_a_page(options.engine or settings.engine))
-    pictures = place.pictures(batch_steps.opened(place))
+    store = batch_steps.opened(place)
+    place.refuse_names_of_others(store)
+    counted, pictures = rounds.counted_round(store, place), place.pictures(store)
     while window := list(islice(pictures, WINDOW)):
         for looked in batch_steps.look_at.fn(place, window, options, "dry run" if options.refresh else ""):
             if isinstance(looked, Exception):
                 raise looked
             planner.add(looked)
-    return planner.plan()
+    return planner.plan().model_copy(update={"counted_before": counted.share.tally.handed_over if counted else 0})
 
 
 def _dollars_a_page(engine: str) -> float:
-    is_paid = engine != plugins.AUTO and plugins.engine(engine, wiring.settings()).remote
-    return wiring.settings().textract_price if is_paid else 0.0
+    """At most: of auto, as if all pages were read by each of its engines."""
+    settings = wiring.settings()
+    is_paid = any(plugins.engine(each, settings).remote for each in plugins.chain(engine, settings))
+    return settings.textract_price if is_paid else 0.0
 
 
 def _show_end(stdout: TextIO, state: State[Any], asked: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from time import monotonic
 from typing import Any
 
@@ -18,21 +18,25 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.shards import Shard, at_work, hand_in, recognised_by_workers
-from flows.share import READERS, Part, Work
+from flows.share import READERS, Work
 from inktally import keys, sandbox
 from inktally.batch import rounds
+from inktally.batch.part import Part
+from inktally.batch.parts import sorted_keys
 from inktally.batch.place import Place
 from inktally.batch.progress import Progress
 from inktally.batch.rounds import Round, Share, Tally
 from inktally.batch.summary import Summary
 from inktally.choices import counting_for
 from inktally.document import Counting, Options
-from inktally.errors import InktallyError
-from inktally.lease import leased
+from inktally.errors import Busy, InktallyError, Stopped
+from inktally.lease import Lease, leased
 from inktally.outputs import chosen
 from tasks import batch_steps, ui, wiring
 
 AS_THE_SETTINGS_SAY = Options()
+PATIENCE_SECONDS = 5.0
+"""Beyond the lease of a run that was killed, so that it is not waited for in vain."""
 
 
 class BatchFailed(Exception):
@@ -63,14 +67,15 @@ def batch_flow(
     """
     try:
         place = wiring.place(pictures, store)
-        with _alone(place), _sandbox_closed_on_interrupt():
-            return _final_state(_batch(place, options, shards, rate))
+        with _alone(place) as lease, _sandbox_closed_on_interrupt():
+            return _final_state(_batch(place, lease, options, shards, rate))
     except InktallyError as error:
         return Failed(message=f"{error} The next run goes on where this one stopped.", data=error)
 
 
-def _batch(place: Place, options: Options, shards: int, rate: float) -> Summary:
+def _batch(place: Place, lease: Lease, options: Options, shards: int, rate: float) -> Summary:
     store, seconds = batch_steps.opened(place), dict[str, float]()
+    place.refuse_names_of_others(store)
     counted = left = rounds.counted_round(store, place)
     if counted is None:
         rounds.clear(store, place)
@@ -79,12 +84,13 @@ def _batch(place: Place, options: Options, shards: int, rate: float) -> Summary:
         counted = Round(attempt=str(flow_run.id), options=options, share=share)
         if share.handed.pictures:
             with _timed(seconds, "count"):
-                _count(place, counted)
+                counted = _count(place, lease, counted)
     summary = Summary(tally=counted.share.tally, failures=counted.share.failures)
     if counted.share.handed.pictures:
         with _timed(seconds, "answer"):
             summary = _answer(place, counted)
-    rounds.clear(store, place)
+    if lease.is_kept():  # else the next run has cleared it away, and goes by the same names
+        rounds.clear(store, place)
     return summary.model_copy(update={"seconds": seconds, "resumed": left is not None})
 
 
@@ -96,19 +102,20 @@ def _batch(place: Place, options: Options, shards: int, rate: float) -> Summary:
 )
 def batch_shard(shard: Shard) -> State[Any]:
     """Recognise one share of a batch's pictures, for the batch that asks for it."""
-    with at_work(shard) as tell, _sandbox_closed_on_interrupt():
-        folder = f"{shard.part.number:04}-{flow_run.id}/"
-        share = Work(shard.place, shard.options, shard.attempt, folder, shard.part, tell=tell).run()
-        hand_in(shard, share)
+    try:
+        with at_work(shard) as tell, _sandbox_closed_on_interrupt():
+            folder = f"{shard.part.number:04}-{flow_run.id}/"
+            share = Work(shard.place, shard.options, shard.attempt, folder, shard.part, tell=tell).run()
+            hand_in(shard, share)
+    except Stopped as error:
+        return Completed(name="Left", message=str(error))
     return Completed(message=f"{share.tally.looked_at:,} pictures", data=share.tally)
 
 
-@contextmanager
-def _alone(place: Place) -> Iterator[None]:
+def _alone(place: Place) -> AbstractContextManager[Lease]:
     """Raises `Busy` when another run is at work on the same place."""
-    store, settings = batch_steps.opened(place), wiring.settings()
-    with leased(store, keys.batch_lease(place.name), ttl=settings.lease_seconds, timeout=settings.lease_seconds):
-        yield
+    store, ttl = batch_steps.opened(place), wiring.settings().lease_seconds
+    return leased(store, keys.batch_lease(place.name), ttl=ttl, timeout=ttl + PATIENCE_SECONDS)
 
 
 @contextmanager
@@ -135,6 +142,8 @@ def _recognised(place: Place, options: Options, shards: int, rate: float) -> Sha
     def tell(tally: Tally) -> None:
         progress.tell("recognising", tally.looked_at, tally.answered_before)
         bar.show(tally.looked_at, progress.total or 0)
+        if tally.recognised or tally.known:  # there will be something to count
+            wiring.counter_of_parts().warm_up()
 
     if shards > 1:
         whole = Shard(pictures=place.address, store=place.store, options=options, attempt=attempt)
@@ -142,23 +151,27 @@ def _recognised(place: Place, options: Options, shards: int, rate: float) -> Sha
     return Work(place, options, attempt, "", Part(rate=rate), tell=tell).run()
 
 
-def _count(place: Place, counted: Round) -> None:
-    """Written down when it is done, so that no later run repeats it."""
-    into = counted.counted(place)
+def _count(place: Place, lease: Lease, counted: Round) -> Round:
+    """Written down when it is done, so that no later run repeats it. Raises `Busy` when another has begun meanwhile."""
+    store, into = batch_steps.opened(place), counted.counted(place)
     batch_steps.count(place, counted.share.handed, into)
     batch_steps.keep_counts(place, into, _counting(counted.options))
-    rounds.keep(batch_steps.opened(place), place, counted)
+    if not lease.is_kept():
+        raise Busy("The store was away for so long that another run has taken over, or may; nothing was answered.")
+    counted = counted.model_copy(update={"totals": tuple(sorted_keys(store, f"{into}totals/"))})
+    rounds.keep(store, place, counted)
+    return counted
 
 
 def _answer(place: Place, counted: Round) -> Summary:
     """A few files of pictures at a time, whatever their number."""
     outputs = chosen(counted.options.outputs or wiring.settings().outputs)
-    share = counted.share
+    share, done = counted.share, Share()
     progress = Progress(range(share.tally.handed_over))
     for pictures in share.handed.pictures:
-        share += batch_steps.answer(place, pictures, _counting(counted.options), outputs)
-        progress.tell("answering", share.tally.answered + share.tally.unanswered)
-    summary = batch_steps.report(place, counted.counted(place), share)
+        done += batch_steps.answer(place, pictures, _counting(counted.options), outputs)
+        progress.tell("answering", done.tally.answered + done.tally.unanswered)
+    summary = batch_steps.report(place, counted.totals, share + done)
     ui.show_batch(summary, return_state=True)
     return summary
 

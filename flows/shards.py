@@ -8,32 +8,36 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from httpx import HTTPError
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Cancelling, Crashed
 
-from flows.share import Part
 from inktally import keys, steps
+from inktally.batch.part import Part
 from inktally.batch.place import Place
 from inktally.batch.rounds import Share, Tally, attempt_prefix
 from inktally.document import Options, Value
-from inktally.errors import BadSettings, EngineFailed, NotFound
+from inktally.errors import BadSettings, EngineFailed, NotFound, Stopped, TransientError
 from inktally.lease import leased
+from inktally.ports import Store
 from tasks import batch_steps, wiring
 
 logger = logging.getLogger(__name__)
 
 DEPLOYMENT = "batch-shard/on-demand"
 NEXT_LOOK = 1.0  # seconds
-PATIENCE = 60.0  # seconds, for a run that a worker has taken to begin
+PATIENCE = 60.0  # seconds, for a run that a worker has taken to begin, and for what is away to come back
 V = TypeVar("V", bound=Value)
 STARTS = 5  # of one shard, before the batch gives up
+FIRST_PAUSE = 2.0  # seconds before the second start; 6, 14 and 30 before those after it
 
 
 class Shard(Value):
@@ -53,27 +57,47 @@ class Shard(Value):
     def place(self) -> Place:
         return wiring.place(self.pictures, self.store)
 
+    @property
+    def begun(self) -> str:
+        """What stands there as long as the batch wants its shards."""
+        return f"{attempt_prefix(self.place, self.attempt)}begun"
+
     def key(self, kind: str) -> str:
         return f"{attempt_prefix(self.place, self.attempt)}{kind}/{self.part.number:04}.json"
 
     @property
     def lock(self) -> str:
-        return keys.lock(f"{self.attempt} {self.part.number}")
+        return keys.batch_lease(f"{self.attempt} {self.part.number}")
 
 
 @contextmanager
 def at_work(shard: Shard) -> Iterator[Callable[[Tally], None]]:
-    """Within the block a shard's run is seen to live; it gives what tells how far it has come."""
+    """Within the block a shard's run is seen to live; it gives what tells how far it has come.
+
+    Raises `Stopped`, then or within the block, when nobody waits for the shard any more.
+    """
     store, told = batch_steps.opened(shard.place), 0.0
 
     def tell(tally: Tally) -> None:
         nonlocal told
         if time.monotonic() - told >= NEXT_LOOK:
             told = time.monotonic()
-            store.put(shard.key("progress"), tally.model_dump_json().encode())
+            _tell(store, shard, tally)
 
     with leased(store, shard.lock, ttl=wiring.settings().lease_seconds):
+        if steps.stat_or_none(store, shard.key("shares")):
+            raise Stopped("Another run has done this shard.")
+        _tell(store, shard, Tally())
         yield tell
+
+
+def _tell(store: Store, shard: Shard, tally: Tally) -> None:
+    try:
+        if steps.stat_or_none(store, shard.begun) is None:
+            raise Stopped("The batch that wanted this shard has ended.")
+        store.put(shard.key("progress"), tally.model_dump_json().encode())
+    except TransientError as error:
+        logger.warning("how far the shard is could not be told: %s", error)
 
 
 def hand_in(shard: Shard, share: Share) -> None:
@@ -81,13 +105,14 @@ def hand_in(shard: Shard, share: Share) -> None:
     batch_steps.opened(shard.place).put(shard.key("shares"), share.model_dump_json().encode())
 
 
-def recognised_by_workers(shards: Iterable[Shard], tell: Callable[[Tally], None]) -> Share:
+def recognised_by_workers(shards: Sequence[Shard], tell: Callable[[Tally], None]) -> Share:
     """Have all shards worked on by runs. Raises `BadSettings` where none can be started, `EngineFailed` when one fails
-    again and again."""
-    with get_client(sync_client=True) as client:
-        watched = [Watched(shard, client) for shard in shards]
+    again and again, and whatever keeps us from watching for longer than a minute."""
+    watched: list[Watched] = []
+    with _wanted(shards[0]), get_client(sync_client=True) as client:
         try:
-            while any([not each.look() for each in watched]):  # noqa: C419 - all of them are looked at
+            watched.extend(Watched(shard, client) for shard in shards)
+            while any([not each.is_done() for each in watched]):  # noqa: C419 - all of them are looked at
                 tell(sum((each.tally for each in watched), Tally()))
                 time.sleep(NEXT_LOOK)
         except BaseException:
@@ -95,6 +120,18 @@ def recognised_by_workers(shards: Iterable[Shard], tell: Callable[[Tally], None]
                 each.stop()
             raise
     return sum((each.share for each in watched if each.share), Share())
+
+
+@contextmanager
+def _wanted(shard: Shard) -> Iterator[None]:
+    """Within the block runs of all shards of a batch go on; after it those end that could not be stopped."""
+    store = batch_steps.opened(shard.place)
+    store.put(shard.begun, b"")
+    try:
+        yield
+    finally:
+        with suppress(TransientError):
+            store.remove(shard.begun)
 
 
 class Watched:
@@ -108,37 +145,62 @@ class Watched:
         self._client = client
         self._starts = 0
         self._silent_since: float | None = None
+        self._seen = time.monotonic()
         self._start()
+
+    def is_done(self) -> bool:
+        """As `look`; while the store or Prefect is away, for a minute, it is not."""
+        try:
+            done, self._seen = self.look(), time.monotonic()
+        except (TransientError, HTTPError) as error:
+            if isinstance(error, EngineFailed) or time.monotonic() - self._seen > PATIENCE:
+                raise
+            logger.warning("shard %d cannot be looked at now: %s", self._shard.part.number, error)
+            return False
+        return done
 
     def look(self) -> bool:
         """Whether the shard is done; a run that will not do it any more is replaced."""
+        if not self._is_handed_in():
+            self.tally = self._read("progress", Tally) or self.tally
+            if self._has_ended() and not self._is_handed_in():  # which it may have done just before its end
+                logger.warning("shard %d is begun again", self._shard.part.number)
+                self._start()
+        return self.share is not None
+
+    def _is_handed_in(self) -> bool:
         self.share = self.share or self._read("shares", Share)
-        self.tally = self.share.tally if self.share else self._read("progress", Tally) or self.tally
-        if self.share is None and self._has_ended():
-            self._start()
+        if self.share:
+            self.tally = self.share.tally
         return self.share is not None
 
     def stop(self) -> None:
-        """Ask the run to end, if it has not."""
+        """Ask the run to end, if it has not. One that cannot be asked ends when it sees that the batch has."""
         if self.share is None:
-            self._client.set_flow_run_state(self._run, Cancelling(), force=True)
+            try:
+                state = self._client.read_flow_run(self._run).state
+                if state is None or not state.is_final():
+                    self._client.set_flow_run_state(self._run, Cancelling())
+            except (HTTPError, PrefectException) as error:
+                logger.warning("the run of shard %d could not be stopped: %s", self._shard.part.number, error)
 
     def _start(self) -> None:
         if self._starts >= STARTS:
             raise EngineFailed(
                 f"Shard {self._shard.part.number} was started {STARTS} times, and none of its runs ended well."
             )
-        self._starts += 1
-        self._silent_since = None
         parameters = {"shard": self._shard.model_dump(mode="json")}
+        when = datetime.now(UTC) + timedelta(seconds=FIRST_PAUSE * (2**self._starts - 1))
         try:
-            started: Any = run_deployment(DEPLOYMENT, parameters=parameters, timeout=0)
+            started: Any = run_deployment(DEPLOYMENT, parameters=parameters, scheduled_time=when, timeout=0)
         except ObjectNotFound as error:
             raise BadSettings(
                 f"There is no deployment {DEPLOYMENT}: --shards needs a Prefect server (PREFECT_API_URL) with the "
                 "deployments of `make deploy`, and workers."
             ) from error
         self._run = started.id
+        self._starts += 1
+        self._silent_since = None
 
     def _has_ended(self) -> bool:
         """Also one that has fallen silent: it is marked as crashed, so that it takes nobody's place."""
@@ -146,11 +208,11 @@ class Watched:
         if state is None or state.is_scheduled():
             return False
         if state.is_final():
-            logger.warning("the run of shard %d ended: %s; another begins", self._shard.part.number, state.message)
+            logger.info("the run of shard %d ended: %s", self._shard.part.number, state.message)
             return True
         if not self._is_silent():
             return False
-        logger.warning("the run of shard %d has fallen silent; another begins", self._shard.part.number)
+        logger.warning("the run of shard %d has fallen silent", self._shard.part.number)
         self._client.set_flow_run_state(self._run, Crashed(message="It has fallen silent."), force=True)
         return True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,11 +12,12 @@ from prefect.futures import PrefectFuture
 from prefect.utilities.annotations import quote
 
 from inktally.batch.looking import Looked
+from inktally.batch.part import Part
 from inktally.batch.parts import Entry, PartsWriter
 from inktally.batch.place import Place
 from inktally.batch.rounds import Failure, Share, Tally, attempt_prefix, few
 from inktally.choices import counting_for
-from inktally.document import Options, Problem, Receipt, StoredObject, Value, sha256_of
+from inktally.document import Options, Problem, Receipt, StoredObject
 from inktally.errors import BadResult, PictureError
 from tasks import batch_steps, caching, wiring
 
@@ -36,23 +36,6 @@ class Window:
     recognising: list[tuple[PrefectFuture[Any], list[Looked]]] = field(default_factory=list)
 
 
-class Part(Value):
-    """Which part of a batch's pictures: one of so many. `rate` is that of the whole batch, in pictures a second."""
-
-    number: int = 0
-    shares: int = 1
-    rate: float = 0.0
-
-    def holds(self, picture: StoredObject) -> bool:
-        """Pictures of one content are in one part."""
-        return int(sha256_of(picture.etag, str(picture.size))[:8], 16) % self.shares == self.number
-
-    @property
-    def pause(self) -> float:
-        """Seconds between the beginnings of two pictures; 0: none is needed."""
-        return self.shares / self.rate if self.rate else 0.0
-
-
 class Work:
     """What one process does of a batch.
 
@@ -65,8 +48,8 @@ class Work:
         self._place = place
         self._options = options
         self._attempt = attempt
-        self._pause = part.pause
-        self._next = 0.0
+        self._part = part
+        self._refreshed: set[int] = set()
         self._tell = tell
         self._counting = counting_for(options, wiring.settings())
         self._tally = Tally()
@@ -101,23 +84,24 @@ class Work:
             else:
                 self._enter(window, found, found.receipt or found.problem)
         for alike in unknown.values():
-            self._keep_pace()
             window.recognising.append((self._submit(alike[0]), alike))
         return window
 
     def _submit(self, first: Looked) -> PrefectFuture[Any]:
         assert first.delivery is not None
         assert first.engine is not None
-        refresh = self._options.refresh
+        refresh = self._is_to_be_refreshed(first)
         task = batch_steps.recognise.with_options(
             refresh_cache=refresh or first.is_cache_bad, **caching.recognition_cache(self._place.store)
         )
-        return task.submit(self._place, first.delivery, first.engine, refresh=refresh)
+        return task.submit(self._place, first.delivery, first.engine, self._part, refresh=refresh)
 
-    def _keep_pace(self) -> None:
-        now = time.monotonic()
-        time.sleep(max(0.0, self._next - now))
-        self._next = max(now, self._next) + self._pause
+    def _is_to_be_refreshed(self, looked: Looked) -> bool:
+        """Once for each content; of each, a number is remembered."""
+        if not self._options.refresh or (content := hash(looked.content)) in self._refreshed:
+            return False
+        self._refreshed.add(content)
+        return True
 
     def _end(self, window: Window) -> None:
         for future, alike in window.recognising:

@@ -144,12 +144,15 @@ def print_plan(console: Console, plan: Plan) -> None:
         if count or meaning in ("pictures", reading):
             table.add_row(f"{count:,}", meaning)
     console.print(table)
+    if plan.counted_before:
+        note = f"A run that was stopped had counted {plan.counted_before:,} pictures; the next one only finishes those."
+        console.print(note, soft_wrap=True)
 
 
 def _estimate(plan: Plan) -> str:
     """What reading would take and cost, as far as it is known."""
     time = "" if plan.seconds is None or not plan.new else f", about {plan.seconds / 60:,.1f} min on this machine"
-    money = f", {plan.dollars:,.2f} US dollars if each has one page" if plan.dollars else ""
+    money = f", {plan.dollars:,.2f} US dollars at most if each has one page" if plan.dollars else ""
     return time + money
 
 
@@ -171,7 +174,7 @@ def print_summary(console: Console, summary: Summary) -> None:
         "new": tally.recognised,
         "known or duplicates": tally.known,
         "answered before": tally.answered_before,
-        "left to other runs": tally.left_to_others,
+        "left to other runs": tally.left_to_others + tally.taken_by_others,
         "cannot be read": tally.rejected,
         "not answered": tally.failed + tally.unanswered,
     }

@@ -14,6 +14,7 @@ ADDRESSES, QUOTAS, DUE, UNSENT = "addresses/", "quotas/", "due/", "unsent/"
 REASON = ".reason.json"
 RECOGNITIONS = "recognitions/"
 LOCKS = "locks/"
+BATCH_LOCKS = LOCKS + "batch-"
 STATE = "state/"
 RECEIPT = "recognise-"
 BATCHES = "batches/"
@@ -133,8 +134,8 @@ def batch(name: str) -> str:
 
 
 def batch_lease(name: str) -> str:
-    """What is held while a run is at work on a batch."""
-    return lock(f"batch {name}")
+    """What is held while a run is at work on a batch, or on a shard of one."""
+    return BATCH_LOCKS + sha256_of(name)
 
 
 def batch_report(name: str, file: str) -> str:

@@ -46,6 +46,13 @@ class Lease:
         """Whether nobody else can have taken it yet."""
         return self._written is not None and time.monotonic() - self._renewed < self._ttl
 
+    def is_kept(self) -> bool:
+        """As `held`, but waits for a renewal that is late, for a time to live; not when another holds it."""
+        end = time.monotonic() + self._ttl
+        while self._written is not None and not self.held and time.monotonic() < end:
+            time.sleep(SHORTEST_WAIT)
+        return self.held
+
     def acquire(self, timeout: float | None = None) -> bool:
         """Take it, waiting at most `timeout` seconds (None: for ever); whether it was taken."""
         give_up = None if timeout is None else time.monotonic() + timeout

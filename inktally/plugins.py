@@ -30,8 +30,12 @@ def recogniser(name: str, settings: Settings) -> Recogniser:
     """One engine, or with `auto` those that the settings name for it."""
     from inktally.reading import Reader
 
-    chain = [one.strip() for one in settings.auto_engines.split(",") if one.strip()] if name == AUTO else [name]
-    return Reader(name, {one: engine(one, settings) for one in chain}, settings)
+    return Reader(name, {one: engine(one, settings) for one in chain(name, settings)}, settings)
+
+
+def chain(name: str, settings: Settings) -> list[str]:
+    """The engines that reading with this one may ask."""
+    return [one.strip() for one in settings.auto_engines.split(",") if one.strip()] if name == AUTO else [name]
 
 
 def engine(name: str, settings: Settings) -> PageEngine:

@@ -5,6 +5,7 @@ Callers put long lists into `quote`, so that Prefect does not search them for fu
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -17,17 +18,20 @@ from inktally import steps
 from inktally.batch import parts
 from inktally.batch.answering import Answering, tallied
 from inktally.batch.looking import Looked, look
+from inktally.batch.part import Part
 from inktally.batch.parts import Entry, Handed, PartsWriter
 from inktally.batch.place import Place
 from inktally.batch.rounds import Share
 from inktally.batch.summary import Summary, write_report
 from inktally.document import Counting, Delivery, Engine, Options, OutputName, Receipt, StoredObject, Token, WordCounts
-from inktally.errors import BadResult
+from inktally.errors import BadResult, NotFound
 from inktally.ports import Store
 from inktally.tokens import counted_tokens
 from tasks import caching, wiring
 from tasks.retrying import RETRIES, for_many
 from tasks.upload_steps import RECOGNITION_TAG
+
+logger = logging.getLogger(__name__)
 
 THREADS = 16
 """That wait for the store at once."""
@@ -54,13 +58,17 @@ def look_at(place: Place, pictures: Sequence[StoredObject], options: Options, at
 
 
 def _recalled(looked: Sequence[Looked | Exception]) -> list[Looked | Exception]:
-    """With what is known of their contents."""
+    """With what is known of their contents, or the error that kept us from finding out."""
     contents = {each.content: each for each in looked if isinstance(each, Looked) and each.engine}
     known = dict(zip(contents, for_many(_known, list(contents.values()), THREADS), strict=True))
-    return [
-        each.model_copy(update=known[each.content]) if isinstance(each, Looked) and each.engine else each
-        for each in looked
-    ]
+
+    def recalled(each: Looked | Exception) -> Looked | Exception:
+        if isinstance(each, Exception) or not each.engine:
+            return each
+        found = known[each.content]
+        return found if isinstance(found, Exception) else each.model_copy(update=found)
+
+    return [recalled(each) for each in looked]
 
 
 def _known(looked: Looked) -> dict[str, Any]:
@@ -73,8 +81,8 @@ def _known(looked: Looked) -> dict[str, Any]:
 
 
 @task(name="recognise", task_run_name="recognise {delivery.upload.short_name}", tags=[RECOGNITION_TAG], **RETRIES)
-def recognise(place: Place, delivery: Delivery, engine: Engine, *, refresh: bool) -> dict[str, Any]:
-    """Read a picture's words; the receipt, as plain JSON."""
+def recognise(place: Place, delivery: Delivery, engine: Engine, part: Part, *, refresh: bool) -> dict[str, Any]:
+    """Read a picture's words, at the pace of a part of the batch; the receipt, as plain JSON."""
     store, recogniser = opened(place), wiring.recogniser(engine.name)
     receipt = steps.recognise(
         store,
@@ -83,7 +91,7 @@ def recognise(place: Place, delivery: Delivery, engine: Engine, *, refresh: bool
         engine,
         wiring.settings(),
         refresh=refresh,
-        when_new=wiring.counter_of_parts().warm_up,
+        when_new=wiring.pace(part.pause).wait,
     )
     return receipt.model_dump(mode="json")
 
@@ -92,13 +100,18 @@ def recognise(place: Place, delivery: Delivery, engine: Engine, *, refresh: bool
 def hand_over(place: Place, writer: PartsWriter, entries: Sequence[Entry], counting: Counting) -> None:
     """Write pictures, and the tokens of each of their recognitions, where the count will find them.
 
-    Of those without a token no count will tell: they have their counts at once.
+    Of those without a token no count will tell: they have their counts at once. One that has gone, or is damaged, has
+    none; whoever answers its pictures will find the same, and say so of each.
     """
     store = opened(place)
 
     def documents() -> Iterator[tuple[Receipt, Sequence[Token]]]:
         for receipt in {entry.receipt.artefact: entry.receipt for entry in entries if entry.receipt}.values():
-            tokens = counted_tokens(steps.recognition_of(store, receipt), counting)
+            try:
+                tokens = counted_tokens(steps.recognition_of(store, receipt), counting)
+            except (NotFound, BadResult) as error:
+                logger.warning("the words of a recognition are not counted: %s", error)
+                continue
             if not tokens:
                 steps.keep_counts(store, receipt.content, receipt.fingerprint, counting, WordCounts(words=()))
             yield receipt, tokens
@@ -144,6 +157,6 @@ def answer(place: Place, pictures: str, counting: Counting, outputs: tuple[Outpu
 
 
 @task(name="report", **TOGETHER)
-def report(place: Place, counted: str, share: Share) -> Summary:
+def report(place: Place, totals: Sequence[str], share: Share) -> Summary:
     """Write the words of the whole batch and its failures where people find them."""
-    return write_report(opened(place), place, counted, share, wiring.settings().scratch)
+    return write_report(opened(place), place, totals, share, wiring.settings().scratch)

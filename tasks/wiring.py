@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from inktally import plugins
+from inktally.batch.part import Pace
 from inktally.batch.place import Place, place_of
 from inktally.outputs import pdf
 from inktally.ports import Counter, Notifier, PdfWriter, Recogniser, Store
@@ -48,6 +49,12 @@ def counter() -> Counter:
 def counter_of_parts() -> Counter:
     """For batches."""
     return plugins.counter(settings(), for_parts=True)
+
+
+@lru_cache
+def pace(pause: float) -> Pace:
+    """One for all that this process reads with pauses of so many seconds."""
+    return Pace(pause)
 
 
 @lru_cache

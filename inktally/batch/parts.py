@@ -142,9 +142,9 @@ def counted_documents(store: Store, prefix: str, scratch: Path) -> Iterator[tupl
         yield content, fingerprint, WordCounts(words=tuple(words))
 
 
-def totals(store: Store, prefix: str, scratch: Path) -> Iterator[Total]:
-    """The words of the whole batch that a counter has written below `prefix`, by falling count."""
-    for found in sorted_keys(store, prefix):
+def totals(store: Store, files: Iterable[str], scratch: Path) -> Iterator[Total]:
+    """The words of the whole batch that a counter has written into `files`, by falling count."""
+    for found in files:
         for row in _rows(store, found, scratch):
             yield Total(**row)
 

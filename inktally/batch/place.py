@@ -12,7 +12,7 @@ from inktally import keys, plugins
 from inktally.arguments import is_picture
 from inktally.batch.mounted import Mounted
 from inktally.document import StoredObject, Value, sha256_of
-from inktally.errors import NotFound
+from inktally.errors import BadSettings, NotFound
 from inktally.ports import Store
 from inktally.settings import Settings
 
@@ -34,7 +34,7 @@ class Place(Value):
     @property
     def mount(self) -> str:
         """What comes before the keys of another store's pictures; empty: they stand in the results' own store."""
-        return "" if self.source == self.store else f"{keys.INPUT}{_unique(self.source)}/"
+        return "" if self.source == self.store else f"{keys.INPUT}{_marked(self.source)}/"
 
     @property
     def address(self) -> str:
@@ -44,7 +44,8 @@ class Place(Value):
     @property
     def name(self) -> str:
         """For people, and unlike any other place's."""
-        return _unique(self.source, self.prefix)
+        is_bucket = self.source.startswith("s3://") and not self.prefix
+        return PurePosixPath(self.source).name if is_bucket else _marked(self.source, self.prefix)
 
     def opened(self, settings: Settings) -> Store:
         """The store of the results, with the pictures in it."""
@@ -59,6 +60,21 @@ class Place(Value):
             is_hidden = any(part.startswith(HIDDEN) for part in parts)
             if is_picture(found.key) and not is_hidden and not found.key.startswith(ours):
                 yield found
+
+    def refuse_names_of_others(self, store: Store) -> None:
+        """Raises `BadSettings` where uploads would have outputs of the same names as pictures of this place.
+
+        Keys of uploads lose their input/, so those of pictures that stand elsewhere in the store could be theirs.
+        """
+        if self.mount or self.prefix.startswith(keys.INPUT):
+            return
+        for uploads in (keys.INPUT, keys.ARCHIVE):
+            other = next(store.list(uploads + self.prefix), None)
+            if other is not None:
+                raise BadSettings(
+                    f"Outputs of pictures in {self.address} might have the same names as that of "
+                    f"{store.address(other.key)}; have the batch's results go to another store (--store)."
+                )
 
     @property
     def _ours(self) -> tuple[str, ...]:
@@ -88,11 +104,11 @@ def place_of(named: str, store: str, settings: Settings) -> Place:
     return Place(store=results, source=source, prefix=prefix)
 
 
-def _unique(source: str, prefix: str = "") -> str:
-    """The last part of a place's name; of folders there may be many of one name."""
+def _marked(source: str, prefix: str = "") -> str:
+    """The last part of a place's name, with a mark: there may be many of one name, and uploads below one of that."""
     last = PurePosixPath(prefix).name or PurePosixPath(source).name
-    is_bucket = source.startswith("s3://") and not prefix
-    return last if is_bucket else f"{last[:LONGEST_LABEL]}-{sha256_of(source, prefix)[:8]}"
+    readable = "".join(letter if letter.isprintable() else "_" for letter in last[:LONGEST_LABEL])
+    return f"{readable}-{sha256_of(source, prefix)[:8]}"
 
 
 def _folder(named: str) -> str:

@@ -25,7 +25,8 @@ class Plan(Value):
     new: int = 0
     bytes: int = Field(default=0, description="of the new ones")
     seconds: float | None = Field(default=None, description="to read them, as known ones took; null: none is known")
-    dollars: float = Field(default=0.0, description="of a paid engine, for a page of each new picture")
+    dollars: float = Field(default=0.0, description="of a paid engine, at most, for a page of each new picture")
+    counted_before: int = Field(default=0, description="by a run that was stopped; the next one finishes only those")
 
 
 class Planner:

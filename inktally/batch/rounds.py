@@ -50,6 +50,11 @@ class Tally(Value):
         return self.recognised + self.known + self.rejected
 
     @property
+    def taken_by_others(self) -> int:
+        """Of an answered round: those that other runs were answering when their turn came."""
+        return self.handed_over - self.answered - self.unanswered
+
+    @property
     def looked_at(self) -> int:
         return self.handed_over + self.answered_before + self.left_to_others + self.failed
 
@@ -70,11 +75,12 @@ class Share(Value):
 
 
 class Round(Value):
-    """Everything that a run needs to answer what another has counted."""
+    """Everything that a run needs to answer what another has counted. `totals`: the files with the words of all."""
 
     attempt: str
     options: Options
     share: Share
+    totals: tuple[str, ...] = ()
 
     def counted(self, place: Place) -> str:
         """What the keys of its counts begin with."""

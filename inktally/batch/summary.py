@@ -32,9 +32,12 @@ class Summary(Value):
     reports: dict[str, str] = Field(default={}, description="name -> path or URI")
 
 
-def write_report(store: Store, place: Place, counted: str, share: Share, scratch: Path) -> Summary:
-    """Write all words of the batch, and its failures if there are any, as CSV; what there is to tell."""
-    words = Words(totals(store, f"{counted}totals/", scratch))
+def write_report(store: Store, place: Place, counted: Sequence[str], share: Share, scratch: Path) -> Summary:
+    """Write all words of the batch, and its failures if there are any, as CSV; what there is to tell.
+
+    `counted` are the files with the words. Raises `NotFound` when one has gone.
+    """
+    words = Words(totals(store, counted, scratch))
     failures = ((failure.picture, failure.problem.kind, failure.problem.message) for failure in share.failures)
     with scratch_folder(scratch) as folder:
         table = Table(store, place, folder)

@@ -152,6 +152,4 @@ def _claims(store: Store) -> Iterator[StoredObject]:
 
 def _batch_is_at_work(store: Store, lease_seconds: float) -> bool:
     """A batch claims its pictures only to answer them."""
-    names = {found.key.split("/")[1] for found in store.list(keys.BATCHES)}
-    leases = (stat_or_none(store, keys.batch_lease(name)) for name in names)
-    return any(lease is not None and lease.age <= lease_seconds for lease in leases)
+    return any(lease.age <= lease_seconds for lease in store.list(keys.BATCH_LOCKS))

@@ -161,9 +161,9 @@ def new_machine(folder: Path, **environment: str | Path) -> Iterator[Machine]:
             popen.communicate()
 
 
-def ended(process: subprocess.Popen[str]) -> Run:
+def ended(process: subprocess.Popen[str], seconds: float = LONGEST_RUN) -> Run:
     """Wait for a command to end."""
-    stdout, stderr = process.communicate(timeout=LONGEST_RUN)
+    stdout, stderr = process.communicate(timeout=seconds)
     return Run(process.returncode, stdout, stderr)
 
 

@@ -221,7 +221,7 @@ def test_a_second_batch_on_one_place_waits_and_then_says_that_another_is_at_work
     batch: Machine, pictures: Path
 ) -> None:
     place = place_of(str(pictures), str(batch.store), Settings(_env_file=None))
-    with leased(batch.opened_store, keys.lock(f"batch {place.name}"), ttl=3):
+    with leased(batch.opened_store, keys.batch_lease(place.name), ttl=3):
         run = batch.run(pictures, "--json")
     assert (run.status, run.stdout, "Another run is at work" in run.stderr) == (1, "", True)
     assert batch.recognitions() == 0

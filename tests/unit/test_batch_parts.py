@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -13,17 +14,18 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from flows.share import Part
 from inktally import keys
 from inktally.batch import parts, rounds
 from inktally.batch.looking import Looked
+from inktally.batch.part import Pace, Part
 from inktally.batch.parts import Handed, PartsWriter
 from inktally.batch.place import Place
 from inktally.batch.plan import Plan, Planner
 from inktally.batch.progress import Progress
 from inktally.batch.rounds import Round, Share, Tally
+from inktally.batch.summary import write_report
 from inktally.document import CountedWord, Options, Problem, Token, WordCounts
-from inktally.errors import StoreDown
+from inktally.errors import NotFound, StoreDown
 from tests.entries import READ_BY, a_delivery, a_picture, a_receipt, an_entry
 from tests.memory_store import MemoryStore
 
@@ -103,7 +105,10 @@ def test_counts_are_read_document_by_document_and_totals_in_order(tmp_path: Path
     words = (CountedWord(word="b", count=2, confidence=90.0), CountedWord(word="a", count=1, confidence=95.12))
     assert counted[0] == (f"{1:064x}", "f" * 16, WordCounts(words=words))
     assert [content for content, _, _ in counted] == [f"{1:064x}", f"{2:064x}"]
-    assert [(each.word, each.count, each.documents) for each in parts.totals(store, "c/totals/", tmp_path)] == [
+    assert [
+        (each.word, each.count, each.documents)
+        for each in parts.totals(store, parts.sorted_keys(store, "c/totals/"), tmp_path)
+    ] == [
         ("b", 5, 2),
         ("a", 1, 1),
     ]
@@ -122,6 +127,35 @@ def test_the_rate_is_that_of_all_parts_together() -> None:
     assert Part(rate=4.0).pause == 0.25
     assert Part(shares=3, rate=4.0).pause == 0.75
     assert Part(shares=3).pause == 0
+
+
+def test_turns_are_apart_whoever_takes_them_and_none_is_saved_up() -> None:
+    pace, begun = Pace(0.1), list[float]()
+
+    def take(_: int) -> None:
+        pace.wait()
+        begun.append(time.monotonic())
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(take, range(4)))
+        time.sleep(0.5)
+        list(pool.map(take, range(4, 8)))
+    begun.sort()
+    assert begun[3] - begun[0] >= 0.25
+    assert begun[7] - begun[4] >= 0.25
+
+
+def test_without_a_rate_nobody_waits_for_a_turn() -> None:
+    pace, begun = Pace(0), time.monotonic()
+    for _ in range(1000):
+        pace.wait()
+    assert time.monotonic() - begun < 1
+
+
+def test_a_report_whose_words_have_gone_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    store, share = MemoryStore(), Share(tally=Tally(answered=1, words=5))
+    with pytest.raises(NotFound, match=r"c/totals/1\.parquet"):
+        write_report(store, PLACE, ["c/totals/1.parquet"], share, tmp_path)
 
 
 def test_the_plan_tells_new_pictures_from_duplicates_and_says_what_they_cost() -> None:

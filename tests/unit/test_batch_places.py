@@ -14,7 +14,7 @@ from inktally import keys, plugins
 from inktally.batch.mounted import Mounted
 from inktally.batch.place import Place, place_of
 from inktally.document import StoredObject
-from inktally.errors import AccessDenied, NotFound
+from inktally.errors import AccessDenied, BadSettings, NotFound
 from inktally.settings import Settings
 from tests.memory_store import MemoryStore
 
@@ -167,6 +167,35 @@ def test_places_of_one_name_are_told_apart_and_long_names_still_make_keys() -> N
     names = [place.name for place in places]
     assert len(set(names)) == len(names)
     assert max(len(name.encode()) for name in names) < 255
+
+
+def test_no_two_places_give_their_pictures_outputs_of_the_same_names(tmp_path: Path) -> None:
+    bucket = Place(store=str(tmp_path), source="s3://scans")
+    (tmp_path / "scans").mkdir()
+    folder = Place(store=str(tmp_path), source=str(tmp_path / "scans"))
+    mounts = [bucket.mount, folder.mount, "input/scans/"]
+    assert len(set(mounts)) == len(mounts)
+    assert all(mount.startswith("input/scans") for mount in mounts)
+
+
+@pytest.mark.parametrize("upload", ["input/scans/1.png", "archive/scans/1.png"])
+def test_pictures_whose_outputs_would_have_the_names_of_uploads_are_refused(upload: str) -> None:
+    store = MemoryStore()
+    for key in (upload, "input/other.png", "scans/2.png", "elsewhere/1.png"):
+        store.put(key, b"")
+    scans, elsewhere, uploads = (
+        Place(store=store.uri, source=store.uri, prefix=prefix) for prefix in ("scans/", "elsewhere/", "input/scans/")
+    )
+    with pytest.raises(BadSettings, match=f"{upload}.*--store"):
+        scans.refuse_names_of_others(store)
+    for place in (elsewhere, uploads, Place(store=store.uri, source="s3://scans")):
+        place.refuse_names_of_others(store)
+
+
+def test_a_name_that_cannot_be_printed_still_makes_keys() -> None:
+    place = Place(store=BUCKET, source="/pictures/two\nlines\x00")
+    assert place.name.isprintable()
+    assert place.mount.startswith("input/two_lines_-")
 
 
 class ManyKeys(MemoryStore):

@@ -198,7 +198,6 @@ def test_while_a_run_of_an_unknown_picture_is_at_work_all_is_left_alone(world: W
 
 
 def test_while_a_batch_is_at_work_all_is_left_alone(world: World) -> None:
-    world.store.put(keys.batch("letters") + "plan.json", b"{}")
     world.store.put(keys.batch_lease("letters"), b"holder")
     assert (world.clear().in_use, len(world.chosen())) == (2, 2)
     world.store.now += 31

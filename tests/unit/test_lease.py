@@ -132,3 +132,19 @@ def test_one_that_another_holds_is_not_removed_by_a_holder_who_slept() -> None:
     store.put(KEY, b"of another, who took it while we were suspended")
     lease.release()
     assert store.read(KEY) == b"of another, who took it while we were suspended"
+
+
+def test_a_renewal_that_is_late_is_waited_for_and_one_that_another_forestalled_is_not() -> None:
+    store = MemoryStore()
+    late = Lease(store, KEY, ttl=0.6)
+    assert late.acquire(timeout=0)
+    store.down = True
+    time.sleep(0.7)
+    store.down = False
+    assert (late.held, late.is_kept()) == (False, True)
+    store.put(KEY, b"of another")
+    time.sleep(0.4)
+    begun = time.monotonic()
+    assert not late.is_kept()
+    assert time.monotonic() - begun < 0.2
+    late.release()

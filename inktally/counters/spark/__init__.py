@@ -89,7 +89,9 @@ class SparkCounter:
         except Exception as error:
             reason = _summary(error)  # asks the JVM, while there is one
             if time.monotonic() - begun >= seconds:
-                reason = f"it took more than {seconds:g} seconds"
+                reason = (
+                    f"it took more than {seconds:g} seconds; raise INKTALLY_COUNT_SECONDS if there is so much to count"
+                )
             self._session.end(running)
             raise CountFailed(f"Spark did not count the words: {reason}") from error
         finally:
