@@ -76,7 +76,7 @@ def _files(tokens: int, random: np.random.Generator) -> Iterator[np.ndarray]:
 def _name(file: int, number: int) -> str:
     """As long as those of a batch, and as different."""
     content = sha256(f"{file}/{number}".encode()).hexdigest()
-    return f"batches/measured/pictures/{file:06}.parquet/{content}/{content[:16]}"
+    return f"{content}/{content[:16]}/{file:016x}"
 
 
 def _write_pictures(folder: Path, documents: list[str]) -> None:

@@ -74,6 +74,7 @@ class Sandbox:
         self._owner = os.getpid()
         self._is_warm = self._is_closed = False
         self._lock = threading.Lock()
+        self._own_turns = threading.BoundedSemaphore(size)
         _open.add(self)
 
     def warm_up(self) -> None:
@@ -98,7 +99,10 @@ class Sandbox:
         """
         request = {"function": function, "arguments": dict(arguments)}
         try:
-            with turn(self._scratch, self._size):
+            with (
+                self._own_turns,
+                turn(self._scratch, self._size),
+            ):  # of this process no more look for one than can get it
                 answer = self._answer(request, seconds, is_wanted)
         except InktallyError as error:
             if self._is_closed:

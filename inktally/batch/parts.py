@@ -13,7 +13,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from inktally.document import CountedWord, Delivery, Problem, Receipt, Token, Value, WordCounts
+from inktally.document import CountedWord, Delivery, Problem, Receipt, Token, Value, WordCounts, sha256_of
 from inktally.ports import Store
 from inktally.scratch import scratch_folder
 
@@ -57,7 +57,7 @@ class Total(Value):
 
 
 class PartsWriter:
-    """Writes below `prefix`. A document is named by the file that its pictures stand in, and by its recognition."""
+    """Writes below `prefix`. A document is named by its recognition, and by the file that its pictures stand in."""
 
     def __init__(self, store: Store, prefix: str) -> None:
         self._store = store
@@ -137,7 +137,7 @@ def counted_documents(store: Store, prefix: str, scratch: Path) -> Iterator[tupl
     """What a counter has written below `prefix`: content and fingerprint of each recognition, and its counts."""
     rows = (row for found in sorted_keys(store, prefix) for row in _rows(store, found, scratch))
     for document, group in groupby(rows, key=itemgetter("document")):
-        _, content, fingerprint = document.rsplit("/", 2)
+        content, fingerprint, _ = document.split("/")
         words = (CountedWord.summed(row["word"], row["count"], row["confidence"]) for row in group)
         yield content, fingerprint, WordCounts(words=tuple(words))
 
@@ -154,7 +154,8 @@ def sorted_keys(store: Store, prefix: str) -> list[str]:
 
 
 def _document(pictures: str, receipt: Receipt | None) -> str:
-    return f"{pictures}/{receipt.content}/{receipt.fingerprint}" if receipt else ""
+    """What differs comes first: Spark sorts by the first eight bytes as far as these tell."""
+    return f"{receipt.content}/{receipt.fingerprint}/{sha256_of(pictures)[:16]}" if receipt else ""
 
 
 def _rows(store: Store, key: str, scratch: Path) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from inktally.document import Token
-from inktally.outputs.json_text import by_lines
+from inktally.outputs.json_text import Encoded, by_lines, encoded
 from inktally.outputs.layout import Reading
 
 COLUMNS = (
@@ -29,10 +29,7 @@ COLUMNS = (
 
 def as_json(reading: Reading) -> bytes:
     """Every recognised word with its box, and how each page was read; UTF-8 JSON, a page or a word a line."""
-    recognition, belongs_to = reading.recognition, _tokens_by_word(reading.tokens)
-    words = [
-        {**word.model_dump(mode="json"), "tokens": belongs_to[index]} for index, word in enumerate(recognition.words)
-    ]
+    recognition = reading.recognition
     return by_lines(
         {
             "schema": "inktally.coordinates/1",
@@ -40,9 +37,15 @@ def as_json(reading: Reading) -> bytes:
             "engine": recognition.engine.model_dump(mode="json"),
             "fingerprint": recognition.engine.fingerprint,
             "pages": [page.model_dump(mode="json") for page in recognition.pages],
-            "words": words,
+            "words": reading.once(_words),
         }
     )
+
+
+def _words(reading: Reading) -> Encoded:
+    belongs_to = _tokens_by_word(reading.tokens)
+    words = enumerate(reading.recognition.words)
+    return encoded([{**word.model_dump(mode="json"), "tokens": belongs_to[index]} for index, word in words])
 
 
 def as_tsv(reading: Reading) -> bytes:
@@ -52,6 +55,10 @@ def as_tsv(reading: Reading) -> bytes:
     character or Unicode line end as \u and four hex digits. There are no quotes. `tokens` are parted by blanks.
     This is for programs, and no spreadsheet is promised anything: a cell may start with = + - or @.
     """
+    return reading.once(_table)
+
+
+def _table(reading: Reading) -> bytes:
     belongs_to = _tokens_by_word(reading.tokens)
     lines = ["\t".join(COLUMNS)]
     for index, word in enumerate(reading.recognition.words):

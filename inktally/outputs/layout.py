@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 from inktally.document import Box, CountsDocument, Page, Recognition, SectionKind, Token, Word
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,15 @@ class Reading:
     recognition: Recognition
     tokens: Sequence[Token]
     counts: CountsDocument
+    _made: dict[Callable[[Reading], Any], Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, make: Callable[[Reading], T]) -> T:
+        """What `make` gives, which must not depend on `counts`: made once for all pictures with the same content,
+        whose readings are copies of each other with other counts."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        made: T = self._made[make]
+        return made
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from inktally.batch.plan import Plan, Planner
 from inktally.batch.progress import Progress
 from inktally.batch.rounds import Round, Share, Tally
 from inktally.batch.summary import write_report
-from inktally.document import CountedWord, Options, Problem, Token, WordCounts
+from inktally.document import CountedWord, Options, Problem, Token, WordCounts, sha256_of
 from inktally.errors import NotFound, StoreDown
 from tests.entries import READ_BY, a_delivery, a_picture, a_receipt, an_entry
 from tests.memory_store import MemoryStore
@@ -55,7 +55,7 @@ def test_pictures_come_back_by_document_and_those_that_cannot_be_read_first() ->
     (pictures,) = writer.handed.pictures
     assert list(parts.entries_by_document(store, pictures)) == [[bad], [entries[0], entries[3]], [entries[1]]]
     assert [entry.is_cached for entry in entries] == [False, False, False, True]
-    document = f"{pictures}/{1:064x}/{READ_BY.fingerprint}"
+    document = f"{1:064x}/{READ_BY.fingerprint}/{sha256_of(pictures)[:16]}"
     assert rows(store, writer.handed.tokens) == [
         {"document": document, "word": "One", "confidence": 9013},
         {"document": document, "word": "word", "confidence": 9013},
@@ -89,7 +89,7 @@ def test_many_tokens_go_into_several_files_and_a_document_into_one() -> None:
 
 def test_counts_are_read_document_by_document_and_totals_in_order(tmp_path: Path) -> None:
     store = MemoryStore()
-    first, second = (f"batches/x/pictures/000000.parquet/{n:064x}/{'f' * 16}" for n in (1, 2))
+    first, second = (f"{n:064x}/{'f' * 16}/{'0' * 16}" for n in (1, 2))
     put_table(
         store,
         "c/counts/1.parquet",

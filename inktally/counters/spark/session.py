@@ -25,8 +25,9 @@ FOR_SMALL_JOBS = {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.part
 FOR_BIG_JOBS = {
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.codegen.wholeStage": "true",
-    "spark.sql.shuffle.partitions": "200",
     "spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m",  # a partition is counted within a core's share of a GB
+    "spark.sql.files.maxPartitionBytes": "16m",  # tasks are small beside the whole, so that no executor is left waiting
+    "spark.sql.files.openCostInBytes": "1m",
     "spark.sql.icu.caseMappings.enabled": "true",
 }
 

@@ -23,7 +23,7 @@ from inktally.document import StoredObject
 from inktally.errors import AccessDenied, BadSettings, InktallyError, NotFound, Overwritten, StoreDown
 from inktally.settings import Settings
 from inktally.stores.files.notes import Note, Notes, state
-from inktally.stores.files.places import Places, name_of, sync
+from inktally.stores.files.places import Places, in_folder, name_of, sync
 
 CHUNK = 1 << 20
 LOOKS = 10
@@ -193,9 +193,8 @@ class FilesStore:
         """The content in a file of its own, safe on disk, and its ETag."""
         self._sweep()
         staged = self._places.staging / uuid4().hex
-        staged.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with staged.open("xb") as file:
+            with in_folder(staged, lambda: staged.open("xb")) as file:
                 etag = _copied(content, file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -226,8 +225,9 @@ class FilesStore:
     def _sweep(self) -> None:
         """Once a day, remove what killed writers left behind."""
         stamp, yesterday = self._places.own / "swept", time.time() - DAY_SECONDS
-        if stamp.exists() and stamp.stat().st_mtime > yesterday:
-            return
+        with suppress(FileNotFoundError):
+            if stamp.stat().st_mtime > yesterday:
+                return
         self._places.staging.mkdir(parents=True, exist_ok=True)
         stamp.touch()
         for path in self._places.staging.iterdir():

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from inktally.document import Value
-from inktally.stores.files.places import Places, name_of, sync
+from inktally.stores.files.places import Places, in_folder, name_of, sync
 
 
 class Note(Value):
@@ -34,8 +34,7 @@ class Notes:
 
     def write(self, note: Note, status: os.stat_result) -> Path:
         path = self._path(note.key, status)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(note.model_dump_json(), encoding="utf-8")
+        in_folder(path, lambda: path.write_text(note.model_dump_json(), encoding="utf-8"))
         return path
 
     def keep(self, path: Path) -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from stat import S_ISREG
+from typing import TypeVar
 
+T = TypeVar("T")
 OWN = ".inktally"
 LONGEST_NAME = 255
 ATTEMPTS = 1000
@@ -64,8 +66,8 @@ class Places:
 
     def likely(self, key: str) -> Path:
         """Where the object is, or would be written."""
-        found = self.find(key)
-        return found[0] if found else self.natural(key) or self.hashed(key)
+        hashed = self.hashed(key)
+        return hashed if os.path.lexists(hashed) else self.natural(key) or hashed
 
     def move(self, staged: Path, key: str) -> Path:
         """Rename a staged file to where the key's object lies, or shall lie."""
@@ -115,14 +117,22 @@ class Places:
     def locked(self, key: str) -> Iterator[None]:
         """Be the only writer of this key, among all threads and processes."""
         path = self.own / "locks" / name_of(key)[:2]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = in_folder(path, lambda: os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process forked meanwhile may still have it open
             os.close(descriptor)
+
+
+def in_folder(path: Path, do: Callable[[], T]) -> T:
+    """What `do` gives, which needs the folder that `path` lies in: it is made where it is missing, which is rare."""
+    try:
+        return do()
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return do()
 
 
 def name_of(key: str) -> str:
@@ -143,10 +153,9 @@ def _moved(staged: Path, path: Path) -> bool:
     """Whether it could be. Another writer may remove the empty folder at any time, so it is made until it stays."""
     for _ in range(ATTEMPTS):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             if _linked(path.parent):
                 return False
-            staged.replace(path)
+            in_folder(path, lambda: staged.replace(path))
         except FileNotFoundError:
             continue
         except OSError as error:
