@@ -44,7 +44,7 @@ def tab(browser: Browser, site: str, size: tuple[int, int] = DESKTOP, **options:
     )
     try:
         page, faults = context.new_page(), []
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda told: faults.append(told.text) if "Content Security Policy" in told.text else None)
         yield page

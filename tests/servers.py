@@ -36,7 +36,7 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": REGION,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-START_SECONDS = 60
+START_SECONDS = 150
 CEPH = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
 
 # One monitor and one storage daemon that keeps all in memory: 1 to 2 s to start. No manager is needed.

@@ -156,7 +156,7 @@ def test_a_store_that_vanishes_for_some_seconds_costs_only_time(bucket: tuple[Ma
         server.client.put_object(Bucket=name, Key=f"input/{number}.png", Body=content)
     machine.slow_down_tesseract(1.0)
     running = machine.start(f"s3://{name}", "--json")
-    eventually(machine.recognitions, 90)
+    eventually(machine.recognitions, 240)
     server.gateway.kill()
     time.sleep(4)
     server.gateway.start()
@@ -170,7 +170,7 @@ def test_a_run_that_is_killed_while_it_recognises_loses_nothing_that_was_finishe
     batch.slow_down_tesseract(1.0)
     killed = batch.start(pictures, "--json", INKTALLY_RECOGNITION_WORKERS="1")
     recognitions = batch.store / "recognitions"
-    eventually(lambda: len(list(recognitions.rglob("*.json"))) >= 2, 90)
+    eventually(lambda: len(list(recognitions.rglob("*.json"))) >= 2, 240)
     os.killpg(killed.pid, signal.SIGKILL)
     finished = len(list(recognitions.rglob("*.json")))
     begun = batch.recognitions()
@@ -184,7 +184,7 @@ def test_a_run_that_is_killed_while_it_answers_is_finished_by_the_next(batch: Ma
     for number in range(300):
         shutil.copy(pictures / "part 0" / "0.png", pictures / f"copy {number}.png")
     killed = batch.start(pictures, "--json")
-    eventually(lambda: len(batch.markers("answered")) > 20, 90, 0.01)
+    eventually(lambda: len(batch.markers("answered")) > 20, 240, 0.01)
     os.killpg(killed.pid, signal.SIGKILL)
     answered = len(batch.markers("answered"))
     assert answered < 300 + len(TEXTS), "it was too quick to be killed"
@@ -201,7 +201,7 @@ def test_a_run_that_is_killed_while_it_answers_is_finished_by_the_next(batch: Ma
 def test_an_interrupted_run_stops_soon_and_leaves_nothing_running(batch: Machine, pictures: Path) -> None:
     batch.slow_down_tesseract(3.0)
     running = batch.start(pictures, "--json")
-    eventually(batch.recognitions, 90)
+    eventually(batch.recognitions, 240)
     running.send_signal(signal.SIGINT)
     run = ended(running)
     assert (run.status, run.stdout) == (130, "")

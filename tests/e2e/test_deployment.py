@@ -43,7 +43,7 @@ class Api:
 
     def ended(self, run: str) -> dict[str, Any]:
         """The flow run, once it has ended."""
-        eventually(lambda: self.get(f"flow_runs/{run}")["state_type"] in FINAL, 90, every=0.2)
+        eventually(lambda: self.get(f"flow_runs/{run}")["state_type"] in FINAL, 240, every=0.2)
         flow_run: dict[str, Any] = self.get(f"flow_runs/{run}")
         return flow_run
 
@@ -164,7 +164,7 @@ def test_its_task_runs_are_named_after_the_pictures(deployed: Deployed, first: d
         told = [name for step in steps for name in names if name.startswith((f"{step} page.png", f"{step} 2 +.png"))]
         return names >= {"recognise page.png", "recognise 2 +.png"} and len(told) >= len(steps)
 
-    eventually(are_named, 20)
+    eventually(are_named, 60)
 
 
 def test_the_ui_shows_progress_the_top_words_and_a_link_to_each_output(

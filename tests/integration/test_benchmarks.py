@@ -12,7 +12,7 @@ from tests.e2e.machine import server_environment
 ALIKE = 0.002  # F1
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_batch_reads_the_same_words_as_the_command_tesseract(tmp_path: Path) -> None:
     with server_environment():
         figures = throughput.measured(tmp_path, throughput.SHORT)
@@ -22,7 +22,7 @@ def test_a_batch_reads_the_same_words_as_the_command_tesseract(tmp_path: Path) -
         assert figures[name] > 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_memory_of_a_batch_is_seen(tmp_path: Path) -> None:
     with server_environment():
         figures = memory.measured(tmp_path, 4)
@@ -31,7 +31,7 @@ def test_the_memory_of_a_batch_is_seen(tmp_path: Path) -> None:
     assert figures["peak_mb_of_others"] > 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_spark_counts_the_same_words_as_duckdb_pandas_and_python(tmp_path: Path) -> None:
     figures = counting.measured(tmp_path, counting.SHORT)  # raises where results differ
 

@@ -63,7 +63,7 @@ def uploads_of(prefect: PrefectServer, prefix: str) -> list[list[Upload]]:
     return [each["uploads"] for each in parameters if each["uploads"][0]["key"].startswith(prefix)]
 
 
-def soon(found: Callable[[], list[Any]], number: int, seconds: float = 30) -> list[Any]:
+def soon(found: Callable[[], list[Any]], number: int, seconds: float = 90) -> list[Any]:
     end = time.monotonic() + seconds
     while len(found()) < number and time.monotonic() < end:
         time.sleep(0.02)
