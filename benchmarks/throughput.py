@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks import pages as rendered
 from benchmarks.accuracy import f1
 from benchmarks.batches import benchmark_machine, folder_of, run_batch
-from benchmarks.workers import two_workers_over_one
+from benchmarks.workers import two_cores_over_one, two_workers_over_one
 from inktally import plugins
 from inktally.settings import read_settings
 from tests.e2e.machine import Machine, draw
@@ -56,7 +56,7 @@ class Sizes:
     small: tuple[int, ...]
 
 
-WHOLE = Sizes(pages=400, peers=24, workers=80, small=(10, 100, 1000))
+WHOLE = Sizes(pages=400, peers=24, workers=120, small=(10, 100, 1000))
 SHORT = Sizes(pages=10, peers=2, workers=0, small=(3, 6))
 
 
@@ -83,13 +83,14 @@ def measured(folder: Path, sizes: Sizes) -> dict[str, Any]:
         for name, seconds in _slow_peers(machine, made[: sizes.peers], folder).items():
             figures["pages_a_second"][name] = round(sizes.peers / seconds, 3)
             figures[f"ratio_to_{name}"] = round(speed / (sizes.peers / seconds), 3)
-        figures["duplicates_speedup"] = _duplicates_speedup(machine, made, folder, figures.pop("seconds"))
+        figures |= _duplicates(machine, made, folder, figures.pop("seconds"))
         figures["ms_besides_recognition"] = {
             str(number): _ms_besides_recognition(machine, number, folder) for number in sizes.small
         }
         if sizes.workers:
             shared = folder_of(made[: sizes.workers], folder / "shared")
             figures["two_workers_over_one"] = two_workers_over_one(machine, shared)
+            figures["two_cores_over_one"] = two_cores_over_one(made[: sizes.peers])
     return figures
 
 
@@ -119,13 +120,14 @@ def _slow_peers(machine: Machine, made: Sequence[Path], folder: Path) -> dict[st
     }
 
 
-def _duplicates_speedup(machine: Machine, made: Sequence[Path], folder: Path, seconds: float) -> float:
-    """Of as many pages as took `seconds` when all of them were new."""
+def _duplicates(machine: Machine, made: Sequence[Path], folder: Path, seconds: float) -> dict[str, Any]:
+    """How much faster as many pages are as took `seconds` when all of them were new, and where their time goes."""
     copies = folder_of(made[: len(made) // DUPLICATES], folder / "copies", DUPLICATES)
     batch = run_batch(machine, copies, "duplicates")
     assert batch.pictures == len(made) // DUPLICATES * DUPLICATES
     speedup = seconds / batch.seconds * batch.pictures / len(made)
-    return round(speedup, 3)
+    spent = {"all": round(batch.seconds, 3), **batch.summary["seconds"]}
+    return {"duplicates_speedup": round(speedup, 3), "duplicates_seconds": spent}
 
 
 def _ms_besides_recognition(machine: Machine, number: int, folder: Path) -> float:

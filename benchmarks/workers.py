@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.batches import POOL, Batch, run_batch
+from benchmarks.pages import seconds_of_xargs
 from tests.e2e.machine import Machine
 from tests.servers import process, wait_until
 
-SHARDS = "8"
+SHARDS = "16"
 """More than workers, so that none of them is idle for long in the end."""
 
 
@@ -22,6 +23,13 @@ def two_workers_over_one(machine: Machine, pages: Path) -> float:
         with _worker(machine, 1):
             two = run_batch(machine, pages, "two-workers", "--shards", SHARDS)
     return round(_seconds(one) / _seconds(two), 3)
+
+
+def two_cores_over_one(pages: Sequence[Path]) -> float:
+    """The same of the command `tesseract`: what the machine itself gives just now, without any of us."""
+    first = str(min(os.sched_getaffinity(0)))
+    one = seconds_of_xargs(pages, "taskset", "-c", first, "tesseract", "{}", "{}", "-l", "eng")
+    return round(one / seconds_of_xargs(pages), 3)
 
 
 def _seconds(batch: Batch) -> float:
