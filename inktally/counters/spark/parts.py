@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
     from inktally.ports import Store
 
-FEWEST_PARTITIONS, MOST_PARTITIONS = 8, 4000
-FILES_A_PARTITION = 2
-"""Of tokens, which have a quarter of a million each: so much is counted in memory, and a large batch costs no more a
-token than a small one."""
+FILES_A_PARTITION, MOST_PARTITIONS = 2, 4000
+"""Files have a quarter of a million tokens at most: what two have is counted in memory, and a large batch costs no more
+a token than a small one."""
 
 
 def count_parts(
@@ -26,7 +25,7 @@ def count_parts(
     """As `ports.Counter.count_parts` says."""
     from spark_jobs.batch_count import ArrowS3, Paths, count_batch
 
-    partitions = min(max(FEWEST_PARTITIONS, len(tokens) // FILES_A_PARTITION), MOST_PARTITIONS)
+    partitions = min(1 + len(tokens) // FILES_A_PARTITION, MOST_PARTITIONS)
     session.conf.set("spark.sql.shuffle.partitions", partitions)
     if store.uri.startswith("s3://"):
         bucket = ArrowS3(settings.s3_endpoint, settings.s3_region)
