@@ -43,8 +43,8 @@ READ = """
             except Exception as error:
                 return type(error).__name__
         from flows import cache_flow
-        told = [cached()]
-        with api_server():
+        with api_server():  # within which whoever asks for cached results always is
+            told = [cached()]
             read(delivery, engine, False)
             told.append(cached())
             cache_flow.main(["clear", uri, "--document", "page.png", "--yes", "--json"])
