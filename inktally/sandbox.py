@@ -74,7 +74,7 @@ class Sandbox:
         self._owner = os.getpid()
         self._is_warm = self._is_closed = False
         self._lock = threading.Lock()
-        self._own_turns = threading.BoundedSemaphore(size)
+        self._own_turns = threading.BoundedSemaphore(size)  # no more of us look for a turn than can get one
         _open.add(self)
 
     def warm_up(self) -> None:
@@ -99,10 +99,7 @@ class Sandbox:
         """
         request = {"function": function, "arguments": dict(arguments)}
         try:
-            with (
-                self._own_turns,
-                turn(self._scratch, self._size),
-            ):  # of this process no more look for one than can get it
+            with self._own_turns, turn(self._scratch, self._size):
                 answer = self._answer(request, seconds, is_wanted)
         except InktallyError as error:
             if self._is_closed:
