@@ -13,6 +13,7 @@ from prefect import State
 from rich.console import Console
 
 from flows.command_line import add_reading_options, in_order, options_of, prefect_for_commands
+from flows.ending import result
 from flows.share import WINDOW
 from inktally import plugins, steps
 from inktally.batch import rounds
@@ -126,10 +127,10 @@ def _dollars_a_page(engine: str) -> float:
 
 
 def _show_end(stdout: TextIO, state: State[Any], asked: argparse.Namespace) -> int:
-    ended = state.result(raise_on_failure=False)
-    summary = ended if isinstance(ended, Summary) else getattr(ended, "summary", None)
+    given = result(state)
+    summary = given if isinstance(given, Summary) else getattr(given, "summary", None)
     if summary is None:
-        sys.stderr.write(f"The batch was stopped: {ended}\nThe same command goes on where it stopped.\n")
+        sys.stderr.write(f"The batch was stopped: {given}\nThe same command goes on where it stopped.\n")
         return 1
     if asked.json:
         stdout.write(summary.model_dump_json() + "\n")

@@ -17,6 +17,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.ending import ended
 from flows.shards import Shard, at_work, hand_in, recognised_by_workers
 from flows.share import READERS, Work
 from inktally import keys, sandbox
@@ -68,9 +69,9 @@ def batch_flow(
     try:
         place = wiring.place(pictures, store)
         with _alone(place) as lease, _sandbox_closed_on_interrupt():
-            return _final_state(_batch(place, lease, options, shards, rate))
+            return ended(_final_state(_batch(place, lease, options, shards, rate)))
     except InktallyError as error:
-        return Failed(message=f"{error} The next run goes on where this one stopped.", data=error)
+        return ended(Failed(message=f"{error} The next run goes on where this one stopped.", data=error))
 
 
 def _batch(place: Place, lease: Lease, options: Options, shards: int, rate: float) -> Summary:

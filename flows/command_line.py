@@ -19,6 +19,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, te
 from rich.console import Console
 
 from flows.api_server import api_server
+from flows.ending import result
 from flows.picture import Picture
 from inktally import arguments, outputs, plugins, receiving, steps
 from inktally.arguments import Named
@@ -270,8 +271,8 @@ def _outcomes_or_error(flow: Flow, uploads: list[Upload], options: Options) -> l
     except Exception as error:  # noqa: BLE001 - Prefect's API may be down in many ways
         look = f"Look at the server of PREFECT_API_URL, or, where none is set, at the folder {PREFECT_HOME.value()}."
         return RuntimeError(f"Prefect cannot run this: {error} {look}")
-    ended: list[Outcome] | BaseException = state.result(raise_on_failure=False)
-    return getattr(ended, "outcomes", ended)  # of a failed run, whose result must be an exception
+    given: list[Outcome] | BaseException = result(state)
+    return getattr(given, "outcomes", given)  # of a failed run, whose result must be an exception
 
 
 def _print_table(stdout: TextIO, items: list[Item], outcomes: list[Outcome]) -> None:

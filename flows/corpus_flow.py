@@ -14,10 +14,11 @@ from prefect import State, flow, get_run_logger
 from prefect.states import Completed, Failed
 
 from flows.command_line import in_order, prefect_for_commands
+from flows.ending import ended, result
 from inktally.console import console_of
 from inktally.corpus import reconciling
 from inktally.corpus.figures import By
-from inktally.corpus.report import CorpusReport, print_report
+from inktally.corpus.report import print_report
 from inktally.errors import BadSettings, InktallyError
 from inktally.keys import INPUT
 from tasks import corpus_steps, wiring
@@ -43,13 +44,13 @@ def corpus_flow(
         changes = corpus_steps.compare(opened, recount=recount)
         told = corpus_steps.report(opened, top=top, by=by, document=document.removeprefix(INPUT))
     except InktallyError as error:
-        return Failed(message=str(error), data=error)
+        return ended(Failed(message=str(error), data=error))
     told = told.model_copy(update={"changes": changes})
     corpus_steps.show(told, return_state=True)
     message = f"{told.documents:,} documents, {told.tokens:,} words, {told.distinct:,} distinct"
     if told.unreadable:
         get_run_logger().warning("%d documents cannot be read: %s", told.unreadable, changes.unreadable)
-    return Completed(message=message, data=told)
+    return ended(Completed(message=message, data=told))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,7 +65,9 @@ def _told(asked: argparse.Namespace, stdout: TextIO) -> int:
         with prefect_for_commands():
             arguments = (asked.store, asked.by, asked.top, asked.document)
             state = corpus_flow(*arguments, recount=asked.recount, return_state=True)
-            told: CorpusReport = state.result()  # type: ignore[assignment]  # not awaited: this is no coroutine
+        told = result(state)
+        if isinstance(told, Exception):
+            raise told
     except BadSettings:
         raise
     except InktallyError as error:

@@ -15,6 +15,7 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import group
+from flows.ending import ended
 from flows.picture import Picture
 from flows.pipeline import CORES, Pipeline
 from inktally.document import Options, Outcome, Upload
@@ -64,7 +65,7 @@ def ocr_flow(uploads: list[Upload], options: Options = AS_THE_SETTINGS_SAY) -> S
         for picture in pictures:
             picture.let_go()
     group.show(pictures)
-    return _final_state(pictures)
+    return ended(_final_state(pictures))
 
 
 def _watch_the_deadline(pictures: list[Picture]) -> Timer:

@@ -1,4 +1,4 @@
-"""A proxy between a client and an S3 server, which sees each request, meddles with it, or keeps its answer back."""
+"""A proxy between a client and a server, which sees each request, meddles with it, or keeps its answer back."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
-
-from tests.servers import S3Server
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 HOP_BY_HOP = {"connection", "transfer-encoding", "content-length"}
@@ -39,9 +37,9 @@ Witness = Callable[[BaseHTTPRequestHandler, int], None]
 
 
 @contextmanager
-def proxied(server: S3Server, meddle: Meddle = lambda _: None, witness: Witness = lambda *_: None) -> Iterator[str]:
-    """The endpoint of a proxy. The host that was signed goes on, so that Ceph knows the signature."""
-    address = urlsplit(server.endpoint).netloc
+def proxied(server: str, meddle: Meddle = lambda _: None, witness: Witness = lambda *_: None) -> Iterator[str]:
+    """The address of a proxy of the server at an address. The host that was signed goes on, for the sake of S3."""
+    address = urlsplit(server).netloc
 
     class Proxy(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -87,7 +85,7 @@ def proxied(server: S3Server, meddle: Meddle = lambda _: None, witness: Witness 
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             os.close(self.connection.detach())
 
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward  # noqa: N815 - the names that http.server calls
+        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = forward  # noqa: N815 - the names that http.server calls
 
     proxy = _Server(("127.0.0.1", 0), Proxy)
     thread = threading.Thread(target=proxy.serve_forever, daemon=True)

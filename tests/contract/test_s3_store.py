@@ -212,7 +212,7 @@ def test_a_turn_that_was_taken_although_the_answer_was_lost_is_ones_own(ceph: S3
         lost.append(request.path)
         return Fate.LOST
 
-    with proxied(ceph, lose_the_first) as endpoint:
+    with proxied(ceph.endpoint, lose_the_first) as endpoint:
         store = build(f"s3://{bucket}", Settings(s3_endpoint=endpoint, s3_region=REGION, _env_file=None))
         begun = time.monotonic()
         store.put("claim", b"2", if_match=store.put("claim", b"1").etag)
@@ -232,7 +232,7 @@ def test_a_turn_that_could_not_be_given_up_holds_up_nobody_here(ceph: S3Server) 
         refused.append(request.path)
         return HTTPStatus.SERVICE_UNAVAILABLE
 
-    with proxied(ceph, refuse_to_delete) as endpoint:
+    with proxied(ceph.endpoint, refuse_to_delete) as endpoint:
         store = build(f"s3://{bucket}", Settings(s3_endpoint=endpoint, s3_region=REGION, _env_file=None))
         first = store.put("claim", b"1")
         begun = time.monotonic()
@@ -248,7 +248,7 @@ def store_at(server: S3Server, bucket: str) -> Store:
 
 
 def test_a_store_that_ignores_conditional_writes_is_refused(moto: S3Server) -> None:
-    with proxied(moto, forget_conditions) as endpoint:
+    with proxied(moto.endpoint, forget_conditions) as endpoint:
         store = build(f"s3://{moto.new_bucket()}", Settings(s3_endpoint=endpoint, s3_region=REGION, _env_file=None))
         target = store.put("a", b"1")
         for _ in range(2):
@@ -263,7 +263,7 @@ def test_a_store_that_ignores_conditional_writes_is_refused(moto: S3Server) -> N
 
 
 def test_turns_are_taken_where_versions_are_kept_and_conditions_ignored(moto: S3Server) -> None:
-    with proxied(moto, forget_conditions) as endpoint:
+    with proxied(moto.endpoint, forget_conditions) as endpoint:
         bucket = moto.new_bucket(versioned=True)
         store = build(f"s3://{bucket}", Settings(s3_endpoint=endpoint, s3_region=REGION, _env_file=None))
         first = store.put("a", b"1", if_absent=True)
@@ -282,7 +282,7 @@ def test_a_source_that_is_overwritten_while_it_is_copied_leaves_no_copy(moto: S3
         if request.headers.get("x-amz-copy-source"):
             moto.client.put_object(Bucket=bucket, Key="input/a", Body=b"newer")
 
-    with proxied(moto, overwrite_first) as endpoint:
+    with proxied(moto.endpoint, overwrite_first) as endpoint:
         store = build(f"s3://{bucket}", Settings(s3_endpoint=endpoint, s3_region=REGION, _env_file=None))
         source = store.put("input/a", b"picture")
         with pytest.raises(Overwritten):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tasks.caching import PLAIN_JSON
 from tests.e2e.machine import PROJECT, Machine, draw, eventually, words_of
+from tests.proxy import Fate, proxied
 from tests.servers import free_port
 
 ANNA = "anna@example.org"
@@ -77,6 +79,21 @@ Picture.of(Upload(key="input/page.png"), Options()).tell_it_takes_longer()
 """
     subprocess.run([sys.executable, "-c", told], cwd=PROJECT, env=machine.environment, check=True)
     assert [mail["Subject"] for mail in machine.mails()] == ["Still reading page.png"]
+
+
+def test_an_answer_of_prefect_that_is_lost_costs_no_result(connected: Machine, prefect_server: str) -> None:
+    lost: list[str] = []
+
+    def lose_the_first(request: BaseHTTPRequestHandler) -> Fate | None:
+        is_next = request.path.endswith("/set_state") and len(lost) % 2 == 0
+        lost.extend([request.path] * request.path.endswith("/set_state"))
+        return Fate.LOST if is_next else None
+
+    page = draw(connected.folder / "page.png", "kept words")
+    with proxied(prefect_server, lose_the_first) as address:
+        run = connected.run(page, "--json", PREFECT_API_URL=f"{address}/api")
+    assert len(lost) >= 4, "begun and ended, and each is said twice"
+    assert (run.status, run.only["words"]) == (0, 2), run.stderr
 
 
 class TestCacheRecordsOfOthers:

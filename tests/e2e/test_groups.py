@@ -92,7 +92,7 @@ def group(s3: S3Server, request: pytest.FixtureRequest) -> Iterator[Group]:
         content = draw(machine.folder / "drawn.png", f"word {name}").read_bytes()
         made.contents[name], to = hashlib.sha256(content).hexdigest(), {"email": f"{name}@example.org"}
         s3.client.put_object(Bucket=made.bucket, Key=f"input/{name}.png", Body=content, Metadata=to)
-    with proxied(s3, made.meddle, made.witness) as endpoint:
+    with proxied(s3.endpoint, made.meddle, made.witness) as endpoint:
         machine.environment |= {
             "INKTALLY_STORE": f"s3://{made.bucket}",
             "INKTALLY_S3_ENDPOINT": endpoint,

@@ -152,7 +152,7 @@ def new_suite(folder: Path, s3: S3Server, spark: str, uploads: int, seed: int) -
     """A suite on a stack of its own, whose way to the store is watched; `spark` is a Spark Connect server's address."""
     watch, trouble = Watch(), StoreTrouble(seed)
     with (
-        proxied(s3, trouble.meddle, watch.see_request) as endpoint,
+        proxied(s3.endpoint, trouble.meddle, watch.see_request) as endpoint,
         new_stack(folder, s3, spark, **SETTINGS, s3_endpoint=endpoint) as stack,
     ):
         yield Suite(stack, watch, trouble, uploads, seed)
