@@ -122,6 +122,10 @@ class Machine:
         """All living processes with this machine's home, whoever their parent is by now."""
         return [process for process in psutil.process_iter() if self._runs(process)]
 
+    def programs(self) -> set[str]:
+        """The names of those that have not ended while we look."""
+        return {process.info["name"] for process in psutil.process_iter(["name"]) if self._runs(process)}
+
     def _runs(self, process: psutil.Process) -> bool:
         with suppress(psutil.Error):
             return process.environ().get("HOME") == self.environment["HOME"] and process.status() != "zombie"

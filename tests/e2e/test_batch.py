@@ -172,8 +172,8 @@ def test_a_run_that_is_killed_while_it_recognises_loses_nothing_that_was_finishe
     recognitions = batch.store / "recognitions"
     eventually(lambda: len(list(recognitions.rglob("*.json"))) >= 2, 240)
     os.killpg(killed.pid, signal.SIGKILL)
-    finished = len(list(recognitions.rglob("*.json")))
-    begun = batch.recognitions()
+    eventually(lambda: not batch.processes(), 10)  # the next recognition was just beginning
+    finished, begun = len(list(recognitions.rglob("*.json"))), batch.recognitions()
     run = batch.run(pictures, "--json")
     assert (run.status, run.only["tally"]["answered"]) == (0, len(TEXTS))
     assert batch.recognitions() - begun <= len(TEXTS) - finished

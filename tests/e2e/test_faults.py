@@ -35,7 +35,7 @@ class TestKilled:
         connected.slow_down_tesseract(60)
         page = draw(connected.folder / "page.png", "killed once")
         killed = connected.start(page, "--to", ANNA, INKTALLY_LEASE_SECONDS="2", INKTALLY_SPARK_REMOTE="")
-        eventually(lambda: {"tesseract", "java"} <= {process.name() for process in connected.processes()})
+        eventually(lambda: {"tesseract", "java"} <= connected.programs())
         killed.kill()
         eventually(lambda: not connected.processes(), 10)
         connected.slow_down_tesseract(0)
