@@ -65,19 +65,21 @@ def main() -> int:
     parser.add_argument("--pictures", type=int, help="pictures of the batch (500)")
     asked = parser.parse_args()
     pictures = asked.pictures or (8 if asked.short else 500)
-    with tempfile.TemporaryDirectory(prefix="inktally-memory-", ignore_cleanup_errors=True) as folder:
-        figures = measured(Path(folder), pictures)
+    with (
+        tempfile.TemporaryDirectory(prefix="inktally-memory-", ignore_cleanup_errors=True) as folder,
+        benchmark_machine(Path(folder)) as machine,
+    ):
+        figures = measured(machine, Path(folder), pictures)
     rows = "".join(f"{name:24} {value}\n" for name, value in figures.items())
     sys.stdout.write(json.dumps(figures) + "\n" if asked.json else rows)
     return 0
 
 
-def measured(folder: Path, pictures: int) -> dict[str, float]:
+def measured(machine: Machine, folder: Path, pictures: int) -> dict[str, float]:
     made = [page(folder / "made" / f"{number:05}.png", number) for number in range(pictures)]
-    with benchmark_machine(folder) as machine:
-        some = _peaks(machine, folder_of(made[: pictures // 4], folder / "some"))
-        begun = time.monotonic()
-        all_of_them = _peaks(machine, folder_of(made, folder / "all"))
+    some = _peaks(machine, folder_of(made[: pictures // 4], folder / "some"))
+    begun = time.monotonic()
+    all_of_them = _peaks(machine, folder_of(made, folder / "all"))
     return {
         "pictures": pictures,
         "peak_mb": round(all_of_them.run, 1),

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
+from uuid import UUID
 
 from httpx import HTTPError
-from prefect import get_client
+from prefect import State, get_client
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Cancelling, Crashed
@@ -33,9 +35,10 @@ from tasks import batch_steps, wiring
 logger = logging.getLogger(__name__)
 
 DEPLOYMENT = "batch-shard/on-demand"
-NEXT_LOOK = 1.0  # seconds
+NEXT_LOOK, NEXT_QUESTION = 1.0, 5.0  # seconds; the store is looked at, and Prefect is asked
 PATIENCE = 60.0  # seconds, for a run that a worker has taken to begin, and for what is away to come back
 V = TypeVar("V", bound=Value)
+RUNS_AT_ONCE = 200  # that Prefect's server tells of in one answer
 STARTS = 5  # of one shard, before the batch gives up
 FIRST_PAUSE = 2.0  # seconds before the second start; 6, 14 and 30 before those after it
 
@@ -108,18 +111,13 @@ def hand_in(shard: Shard, share: Share) -> None:
 def recognised_by_workers(shards: Sequence[Shard], tell: Callable[[Tally], None]) -> Share:
     """Have all shards worked on by runs. Raises `BadSettings` where none can be started, `EngineFailed` when one fails
     again and again, and whatever keeps us from watching for longer than a minute."""
-    watched: list[Watched] = []
-    with _wanted(shards[0]), get_client(sync_client=True) as client:
-        try:
-            watched.extend(Watched(shard, client) for shard in shards)
-            while any([not each.is_done() for each in watched]):  # noqa: C419 - all of them are looked at
-                tell(sum((each.tally for each in watched), Tally()))
-                time.sleep(NEXT_LOOK)
-        except BaseException:
-            for each in watched:
-                each.stop()
-            raise
-    return sum((each.share for each in watched if each.share), Share())
+    with _wanted(shards[0]), get_client(sync_client=True) as client, Watch(client) as watch:
+        for shard in shards:
+            watch.begin(shard)
+        while not watch.is_over():
+            tell(watch.tally)
+            time.sleep(NEXT_LOOK)
+    return watch.share
 
 
 @contextmanager
@@ -134,53 +132,98 @@ def _wanted(shard: Shard) -> Iterator[None]:
             store.remove(shard.begun)
 
 
+class Watch:
+    """All shards of a batch, looked at together. Their runs are asked to end when the block ends by an exception."""
+
+    def __init__(self, client: SyncPrefectClient) -> None:
+        self._client = client
+        self._watched: list[Watched] = []
+        self._seen = time.monotonic()
+        self._asked = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            for each in self._watched:
+                each.stop(self._client)
+
+    def begin(self, shard: Shard) -> None:
+        """Have a run work on a shard. Raises `BadSettings` where there is no deployment for it."""
+        self._watched.append(Watched(shard))
+
+    def is_over(self) -> bool:
+        """As `look`; while the store or Prefect is away, for a minute, it is not."""
+        try:
+            is_over, self._seen = self.look(), time.monotonic()
+        except (TransientError, HTTPError) as error:
+            if isinstance(error, EngineFailed) or time.monotonic() - self._seen > PATIENCE:
+                raise
+            logger.warning("the shards cannot be looked at now: %s", error)
+            return False
+        return is_over
+
+    def look(self) -> bool:
+        """Whether all are done; runs that will not do theirs any more are replaced."""
+        at_work = [each for each in self._watched if not each.is_handed_in()]
+        if at_work and time.monotonic() - self._asked >= NEXT_QUESTION:
+            states = self._states([each.run for each in at_work])
+            self._asked = time.monotonic()
+            for each in at_work:
+                each.go_on(self._client, states.get(each.run))
+        return all(each.share for each in self._watched)
+
+    def _states(self, runs: Sequence[UUID]) -> dict[UUID, State[Any] | None]:
+        """Prefect's states of runs, some hundred with one request; a run that somebody has deleted has none."""
+        states = {}
+        for first in range(0, len(runs), RUNS_AT_ONCE):
+            asked = FlowRunFilter(id=FlowRunFilterId(any_=list(runs[first : first + RUNS_AT_ONCE])))
+            found = self._client.read_flow_runs(flow_run_filter=asked, limit=RUNS_AT_ONCE)
+            states.update({run.id: run.state for run in found})
+        return states
+
+    @property
+    def tally(self) -> Tally:
+        return sum((each.tally for each in self._watched), Tally())
+
+    @property
+    def share(self) -> Share:
+        return sum((each.share for each in self._watched if each.share), Share())
+
+
 class Watched:
     """A shard, and the run that is at work on it."""
 
-    def __init__(self, shard: Shard, client: SyncPrefectClient) -> None:
+    def __init__(self, shard: Shard) -> None:
         self.tally = Tally()
         self.share: Share | None = None
         self._shard = shard
         self._store = batch_steps.opened(shard.place)
-        self._client = client
         self._starts = 0
         self._silent_since: float | None = None
-        self._seen = time.monotonic()
         self._start()
 
-    def is_done(self) -> bool:
-        """As `look`; while the store or Prefect is away, for a minute, it is not."""
-        try:
-            done, self._seen = self.look(), time.monotonic()
-        except (TransientError, HTTPError) as error:
-            if isinstance(error, EngineFailed) or time.monotonic() - self._seen > PATIENCE:
-                raise
-            logger.warning("shard %d cannot be looked at now: %s", self._shard.part.number, error)
-            return False
-        return done
-
-    def look(self) -> bool:
-        """Whether the shard is done; a run that will not do it any more is replaced."""
-        if not self._is_handed_in():
-            self.tally = self._read("progress", Tally) or self.tally
-            if self._has_ended() and not self._is_handed_in():  # which it may have done just before its end
-                logger.warning("shard %d is begun again", self._shard.part.number)
-                self._start()
+    def is_handed_in(self) -> bool:
+        if self.share is None:
+            self.share = self._read("shares", Share)
+            told = self.share.tally if self.share else self._read("progress", Tally)
+            self.tally = told or self.tally
         return self.share is not None
 
-    def _is_handed_in(self) -> bool:
-        self.share = self.share or self._read("shares", Share)
-        if self.share:
-            self.tally = self.share.tally
-        return self.share is not None
+    def go_on(self, client: SyncPrefectClient, state: State[Any] | None) -> None:
+        """Replace the run, which is in this state, if it has ended without having handed in."""
+        if self._has_ended(client, state) and not self.is_handed_in():  # which it may have done just before its end
+            logger.warning("shard %d is begun again", self._shard.part.number)
+            self._start()
 
-    def stop(self) -> None:
+    def stop(self, client: SyncPrefectClient) -> None:
         """Ask the run to end, if it has not. One that cannot be asked ends when it sees that the batch has."""
         if self.share is None:
             try:
-                state = self._client.read_flow_run(self._run).state
+                state = client.read_flow_run(self.run).state
                 if state is None or not state.is_final():
-                    self._client.set_flow_run_state(self._run, Cancelling())
+                    client.set_flow_run_state(self.run, Cancelling())
             except (HTTPError, PrefectException) as error:
                 logger.warning("the run of shard %d could not be stopped: %s", self._shard.part.number, error)
 
@@ -198,22 +241,20 @@ class Watched:
                 f"There is no deployment {DEPLOYMENT}: --shards needs a Prefect server (PREFECT_API_URL) with the "
                 "deployments of `make deploy`, and workers."
             ) from error
-        self._run = started.id
+        self.run: UUID = started.id
         self._starts += 1
         self._silent_since = None
 
-    def _has_ended(self) -> bool:
+    def _has_ended(self, client: SyncPrefectClient, state: State[Any] | None) -> bool:
         """Also one that has fallen silent: it is marked as crashed, so that it takes nobody's place."""
-        state = self._client.read_flow_run(self._run).state
-        if state is None or state.is_scheduled():
-            return False
-        if state.is_final():
-            logger.info("the run of shard %d ended: %s", self._shard.part.number, state.message)
+        if state is None or state.is_final():
+            reason = state.message if state else "it has been deleted"
+            logger.info("the run of shard %d ended: %s", self._shard.part.number, reason)
             return True
-        if not self._is_silent():
+        if state.is_scheduled() or not self._is_silent():
             return False
         logger.warning("the run of shard %d has fallen silent", self._shard.part.number)
-        self._client.set_flow_run_state(self._run, Crashed(message="It has fallen silent."), force=True)
+        client.set_flow_run_state(self.run, Crashed(message="It has fallen silent."), force=True)
         return True
 
     def _is_silent(self) -> bool:

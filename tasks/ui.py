@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 TOP_WORDS = 20  # of a single picture
 MOST_FAILURES = 100  # of a batch
 FEW_WORDS = 5  # of each among several
-NEXT_UPDATE = 1.0  # seconds
+NEXT_UPDATE = 5.0  # seconds
 
 
 class Progress:
@@ -38,7 +38,7 @@ class Progress:
 
     def __init__(self, pictures: int = 0) -> None:
         self._pictures = pictures
-        self._done = 0
+        self._done = self._shown = 0
         self._told = 0.0
         self._artifact: Any = None
         if pictures > 1:
@@ -53,8 +53,9 @@ class Progress:
         if self._artifact is None and self._pictures != pictures and pictures > 1:
             self._pictures = pictures
             self._begin(pictures)
-        if self._artifact is not None and (now - self._told >= NEXT_UPDATE or done == pictures):
-            self._told = now
+        is_due = now - self._told >= NEXT_UPDATE or done == pictures
+        if self._artifact is not None and is_due and done != self._shown:
+            self._shown, self._told = done, now
             with _harmless():
                 update_progress_artifact(self._artifact, progress=min(100.0, 100.0 * done / pictures))
 

@@ -21,7 +21,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
 
 from flows import batch_command, batch_flow, shards, share
-from flows.shards import Shard, Watched, at_work, hand_in
+from flows.shards import Shard, Watch, Watched, at_work, hand_in
 from inktally import keys, steps
 from inktally.batch import rounds
 from inktally.batch.part import Part
@@ -226,15 +226,17 @@ def test_a_shard_that_hands_in_while_it_is_looked_at_is_not_begun_again(
 ) -> None:
     ours = shard(place)
 
-    def read_flow_run(run: Any) -> Any:
+    def read_flow_runs(**asked: Any) -> Any:
         hand_in(ours, Share(tally=Tally(known=3)))
-        client.set_flow_run_state(run, Completed(), force=True)
-        return client.read_flow_run(run)
+        (run,) = client.read_flow_runs(**asked)
+        client.set_flow_run_state(run.id, Completed(), force=True)
+        return client.read_flow_runs(**asked)
 
     before = len(prefect.runs())
-    watched = Watched(ours, SimpleNamespace(read_flow_run=read_flow_run))  # type: ignore[arg-type]
-    assert watched.look()
-    assert (watched.tally, len(prefect.runs()) - before) == (Tally(known=3), 1)
+    watch = Watch(SimpleNamespace(read_flow_runs=read_flow_runs))  # type: ignore[arg-type]
+    watch.begin(ours)
+    assert watch.look()
+    assert (watch.tally, len(prefect.runs()) - before) == (Tally(known=3), 1)
 
 
 def test_a_shard_that_was_done_before_is_left_at_once(place: Place) -> None:
@@ -259,11 +261,11 @@ def test_a_shard_whose_batch_has_ended_stops(place: Place, store: Store, monkeyp
 
 def test_a_shard_that_is_stopped_keeps_the_state_it_has_ended_in(place: Place, client: SyncPrefectClient) -> None:
     def stopped(*states: Any) -> str:
-        watched = Watched(shard(place), client)
+        watched = Watched(shard(place))
         for state in states:
-            client.set_flow_run_state(watched._run, state, force=True)  # noqa: SLF001
-        watched.stop()
-        state = client.read_flow_run(watched._run).state  # noqa: SLF001
+            client.set_flow_run_state(watched.run, state, force=True)
+        watched.stop(client)
+        state = client.read_flow_run(watched.run).state
         assert state
         return state.type.value
 
@@ -272,12 +274,10 @@ def test_a_shard_that_is_stopped_keeps_the_state_it_has_ended_in(place: Place, c
 
 
 def test_a_shard_is_begun_again_after_a_pause_that_grows(place: Place, client: SyncPrefectClient) -> None:
-    watched, pauses = Watched(shard(place), client), []
-    for _ in range(3):
-        state = client.set_flow_run_state(watched._run, Failed(), force=True)  # noqa: SLF001
-        assert state
-        assert not watched.is_done()
-        run = client.read_flow_run(watched._run)  # noqa: SLF001
+    watched, pauses = Watched(shard(place)), []
+    for ended in (Failed(), Completed(), None):
+        watched.go_on(client, ended)
+        run = client.read_flow_run(watched.run)
         assert run.expected_start_time
         assert run.created
         pauses.append((run.expected_start_time - run.created).total_seconds())
@@ -287,17 +287,41 @@ def test_a_shard_is_begun_again_after_a_pause_that_grows(place: Place, client: S
 def test_while_prefect_is_away_a_shard_is_waited_for_and_not_for_ever(
     place: Place, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watched = Watched(shard(place), client)
+    monkeypatch.setattr(shards, "NEXT_QUESTION", 0.0)
+    watch = Watch(client)
+    watch.begin(shard(place))
     with connected(NOBODY) as away:
-        watched._client = away  # noqa: SLF001
-        assert not watched.is_done()
-        watched.stop()  # it cannot be told, which is no error
+        watch._client = away  # noqa: SLF001
+        assert not watch.is_over()
+        watch.__exit__(KeyboardInterrupt)  # it cannot be told, which is no error
         monkeypatch.setattr(shards, "PATIENCE", 0.0)
         with pytest.raises(ConnectError):
-            watched.is_done()
+            watch.is_over()
     monkeypatch.undo()
-    watched._client = client  # noqa: SLF001
-    assert not watched.is_done()
+    watch._client = client  # noqa: SLF001
+    assert not watch.is_over()
+
+
+def test_many_shards_are_looked_at_with_few_requests(
+    place: Place, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "RUNS_AT_ONCE", 2)
+    asked: list[int] = []
+
+    def read_flow_runs(**what: Any) -> Any:
+        asked.append(len(what["flow_run_filter"].id.any_))
+        return client.read_flow_runs(**what)
+
+    watch = Watch(SimpleNamespace(read_flow_runs=read_flow_runs))  # type: ignore[arg-type]
+    parts = shard(place).divided(5, 0)
+    for part in parts:
+        watch.begin(part)
+    assert not watch.look()
+    assert asked == [2, 2, 1]
+    for part in parts:
+        hand_in(part, Share(tally=Tally(known=1)))
+    assert watch.look()
+    assert (watch.tally, watch.share.tally) == (Tally(known=5), Tally(known=5))
 
 
 # recognising

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks import counting, memory, throughput
-from tests.e2e.machine import server_environment
+from benchmarks.batches import benchmark_machine
+from tests.e2e.machine import Machine, server_environment
 
 ALIKE = 0.002  # F1
 
 
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with server_environment(), benchmark_machine(tmp_path_factory.mktemp("machine")) as made:
+        yield made
+
+
 @pytest.mark.timeout(900)
-def test_a_batch_reads_the_same_words_as_the_command_tesseract(tmp_path: Path) -> None:
-    with server_environment():
-        figures = throughput.measured(tmp_path, throughput.SHORT)
+def test_a_batch_reads_the_same_words_as_the_command_tesseract(machine: Machine, tmp_path: Path) -> None:
+    figures = throughput.measured(machine, tmp_path, throughput.SHORT)
 
     assert figures["f1"] >= figures["f1_of_tesseract"] - ALIKE
     for name in ("ratio_to_tesseract", "ratio_to_ocrmypdf", "ratio_to_naive_prefect", "duplicates_speedup"):
@@ -23,9 +30,8 @@ def test_a_batch_reads_the_same_words_as_the_command_tesseract(tmp_path: Path) -
 
 
 @pytest.mark.timeout(900)
-def test_the_memory_of_a_batch_is_seen(tmp_path: Path) -> None:
-    with server_environment():
-        figures = memory.measured(tmp_path, 4)
+def test_the_memory_of_a_batch_is_seen(machine: Machine, tmp_path: Path) -> None:
+    figures = memory.measured(machine, tmp_path, 4)
 
     assert 50 < figures["peak_mb"] < 400
     assert figures["peak_mb_of_others"] > 0
