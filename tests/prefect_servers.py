@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import asyncpg
 import httpx
 
 from deployments.up import redis
@@ -80,6 +82,21 @@ class PrefectServer:
         answer = httpx.post(f"{self.api}/flow_runs/filter", json={"limit": 200}, timeout=30)
         found: list[dict[str, Any]] = answer.raise_for_status().json()
         return found
+
+    def holders_of(self, text: str) -> list[str]:
+        """The files of its home and the tables of its PostgreSQL in which a text stands."""
+        files = [str(file) for file in self.home.iterdir() if file.is_file() and text.encode() in file.read_bytes()]
+        return [*files, *(asyncio.run(_tables_with(text, self.database)) if self.database else [])]
+
+
+async def _tables_with(text: str, database: str) -> list[str]:
+    connection = await asyncpg.connect(database.replace("+asyncpg", ""))
+    try:
+        names = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        rows = 'SELECT count(*) FROM "{}" AS each WHERE strpos(each::text, $1) > 0'
+        return [table for (table,) in names if await connection.fetchval(rows.format(table), text)]
+    finally:
+        await connection.close()
 
 
 def new_server(home: Path, database: str = "", messaging: Mapping[str, str] | None = None) -> PrefectServer:

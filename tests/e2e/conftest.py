@@ -9,7 +9,8 @@ import pytest
 
 from deployments import samples
 from tests.e2e.machine import Machine, new_machine, server_environment
-from tests.servers import answers, free_port, process, running_spark, wait_until
+from tests.prefect_servers import PrefectServer, new_server, running_postgres
+from tests.servers import running_spark
 
 
 @pytest.fixture(scope="session")
@@ -21,20 +22,18 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of the session's server, with its database and its log."""
-    return tmp_path_factory.mktemp("prefect")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A real server; with PostgreSQL where that is installed, since a busy SQLite may be locked for a minute."""
+    with running_postgres() as database:
+        server = new_server(tmp_path_factory.mktemp("prefect"), database)
+        with server.running():
+            yield server
 
 
 @pytest.fixture(scope="session")
-def prefect_server(prefect_home: Path) -> Iterator[str]:
-    """The address of the API of a real server."""
-    port = free_port()
-    command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with server_environment(PREFECT_HOME=prefect_home), process(command, prefect_home / "server.log") as server:
-        address = f"http://127.0.0.1:{port}/api"
-        wait_until(lambda: answers(f"{address}/health"), server)
-        yield address
+def prefect_server(prefect: PrefectServer) -> str:
+    """The address of its API."""
+    return prefect.api
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tasks.caching import PLAIN_JSON
 from tests.e2e.machine import PROJECT, Machine, draw, eventually, words_of
+from tests.prefect_servers import PrefectServer
 from tests.proxy import Fate, proxied
 from tests.servers import free_port
 
@@ -140,7 +141,7 @@ class TestCacheRecordsOfOthers:
 class TestRecipients:
     """Addresses come from strangers."""
 
-    def test_one_that_is_refused_costs_nobody_the_results(self, connected: Machine, prefect_home: Path) -> None:
+    def test_one_that_is_refused_costs_nobody_the_results(self, connected: Machine, prefect: PrefectServer) -> None:
         store, unlikely = connected.opened_store, "no-such-address-4711"
         fine, broken = draw(connected.folder / "fine.png", "good words").read_bytes(), b"no picture"
         for name, content in {"fine.png": fine, "broken.png": broken}.items():
@@ -152,9 +153,7 @@ class TestRecipients:
         assert (rejected["error"]["kind"], rejected["notified"]) == ("NotAPicture", None)
         assert (connected.store / "failed" / "broken.png").read_bytes() == broken
         assert connected.mails() == []
-        assert [
-            file for file in prefect_home.iterdir() if file.is_file() and unlikely.encode() in file.read_bytes()
-        ] == []
+        assert prefect.holders_of(unlikely) == []
 
     def test_a_mail_server_that_says_later_is_asked_again(self, connected: Machine) -> None:
         page = draw(connected.folder / "page.png", "by post")

@@ -368,4 +368,4 @@ def test_under_a_rate_each_picture_is_told_of_when_it_has_been_read(
     worked(place, Options(), Part(shares=1, rate=1.0), tell)
     assert time.monotonic() - begun >= 7
     assert (len(kept), kept[0][0]) == (8, 1)
-    assert kept[0][1] <= 4
+    assert kept[0][1] < 8
