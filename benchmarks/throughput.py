@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -67,10 +67,12 @@ def main() -> int:
     parser.add_argument("--pages", type=int, help=f"pages of the batch ({WHOLE.pages})")
     asked = parser.parse_args()
     sizes = SHORT if asked.short else WHOLE
-    with tempfile.TemporaryDirectory(prefix="inktally-throughput-", ignore_cleanup_errors=True) as folder:
-        sizes = Sizes(asked.pages or sizes.pages, sizes.peers, sizes.workers, sizes.small)
-        with benchmark_machine(Path(folder)) as machine:
-            figures = measured(machine, Path(folder), sizes)
+    sizes = replace(sizes, pages=asked.pages or sizes.pages)
+    with (
+        tempfile.TemporaryDirectory(prefix="inktally-throughput-", ignore_cleanup_errors=True) as folder,
+        benchmark_machine(Path(folder)) as machine,
+    ):
+        figures = measured(machine, Path(folder), sizes)
     sys.stdout.write(json.dumps(figures) + "\n" if asked.json else shown(figures))
     return 0
 

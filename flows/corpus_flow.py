@@ -66,7 +66,7 @@ def _told(asked: argparse.Namespace, stdout: TextIO) -> int:
             arguments = (asked.store, asked.by, asked.top, asked.document)
             state = corpus_flow(*arguments, recount=asked.recount, return_state=True)
         told = result(state)
-        if isinstance(told, Exception):
+        if isinstance(told, BaseException):
             raise told
     except BadSettings:
         raise

@@ -12,16 +12,18 @@ from uuid import UUID
 from prefect import State
 from prefect.runtime import flow_run
 
-_ended: dict[UUID, State[Any]] = {}
+_ended: dict[UUID | None, State[Any]] = {}
+"""Of the latest run alone, since a process may have many, and nobody ask."""
 
 
 def ended(state: State[Any]) -> State[Any]:
     """The last state of the run that calls this, which is to return it."""
+    _ended.clear()
     _ended[UUID(flow_run.id)] = state
     return state
 
 
 def result(state: State[Any]) -> Any:
     """What the run that ended in `state` gave: the exception when it failed."""
-    kept = _ended.pop(state.state_details.flow_run_id, state) if state.state_details.flow_run_id else state
+    kept = _ended.pop(state.state_details.flow_run_id, state)
     return (kept if state.data is None else state).result(raise_on_failure=False)
