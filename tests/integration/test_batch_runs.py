@@ -273,10 +273,20 @@ def test_a_shard_that_is_stopped_keeps_the_state_it_has_ended_in(place: Place, c
     assert ended == ["CANCELLED", "CANCELLING", "FAILED", "COMPLETED"]
 
 
-def test_a_shard_is_begun_again_after_a_pause_that_grows(place: Place, client: SyncPrefectClient) -> None:
-    watched, pauses = Watched(shard(place)), []
-    for ended in (Failed(), Completed(), None):
-        watched.go_on(client, ended)
+def test_a_shard_is_begun_again_after_a_pause_that_grows(
+    place: Place, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "NEXT_QUESTION", 0.0)
+    watch, pauses = Watch(client), []
+    watch.begin(shard(place))
+    (watched,) = watch._watched  # noqa: SLF001
+    for is_deleted in (False, True, False):
+        if is_deleted:
+            client.delete_flow_run(watched.run)
+        else:
+            state = client.set_flow_run_state(watched.run, Failed(), force=True)
+            assert state
+        assert not watch.is_over()
         run = client.read_flow_run(watched.run)
         assert run.expected_start_time
         assert run.created
