@@ -26,7 +26,7 @@ from typing import Self
 
 from benchmarks.readers import Reader, Unread, ours, peers
 from inktally import plugins
-from inktally.watch import PAGE, resident_bytes
+from inktally.sandbox.watchdog import PAGE, resident_bytes
 
 HYPHEN_AT_LINE_END = re.compile(r"(?<=\w)[-\u00ad\u00ac\u2010\u2e17]\s*\n\s*(?=\w)")
 WORD = re.compile(r"[^\W_]+")

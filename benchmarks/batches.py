@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.machine import PROJECT, Machine, draw, new_machine
-from tests.prefect_servers import new_server, running_postgres
-from tests.servers import running_spark
+from tests.support.machine import PROJECT, Machine, draw, new_machine
+from tests.support.prefect_servers import new_server, running_postgres
+from tests.support.servers import running_spark
 
 POOL = "inktally"
 COMMAND = [sys.executable, "-m", "flows.batch_flow"]

@@ -25,7 +25,7 @@ import psutil
 from benchmarks.count_systems import SYSTEMS
 from benchmarks.counting_plot import seconds_svg
 from benchmarks.tokens import make_tokens
-from tests.clusters import running_cluster
+from tests.support.clusters import running_cluster
 
 MEGABYTE = 1024 * 1024
 EVERY = 0.1  # seconds

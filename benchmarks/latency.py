@@ -18,8 +18,8 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from benchmarks.pages import page, seconds_of_tesseract, seconds_of_xargs
-from tests.e2e.machine import server_environment
-from tests.stack import Put, Stack, new_stack, own_servers
+from tests.support.machine import server_environment
+from tests.support.stack import Put, Stack, new_stack, own_servers
 
 PATIENCE = 60.0
 """Seconds after which a single picture counts as lost; a burst has as many again for each 20 pictures."""

@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.servers import answers, free_port, process, wait_until
+from tests.support.servers import answers, free_port, process, wait_until
 
 PROJECT = Path(__file__).parents[1]
 USERS = Path(__file__).with_name("load_users.py")

@@ -10,7 +10,7 @@ from uuid import uuid4
 from locust import HttpUser, between, task
 from PIL import Image
 
-from tests.messages import s3_record
+from tests.support.messages import s3_record
 
 SITE, RECEIVER = os.environ["LOAD_SITE"], os.environ["LOAD_RECEIVER"]
 KEY, SECRET = os.environ["LOAD_KEY"], os.environ["LOAD_SECRET"]

@@ -20,7 +20,7 @@ import psutil
 
 from benchmarks.batches import COMMAND, benchmark_machine, folder_of, run_batch
 from benchmarks.pages import page
-from tests.e2e.machine import Machine
+from tests.support.machine import Machine
 
 MEGABYTE = 1024 * 1024
 EVERY = 0.1  # seconds

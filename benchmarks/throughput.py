@@ -27,7 +27,7 @@ from benchmarks.batches import benchmark_machine, folder_of, run_batch
 from benchmarks.workers import two_cores_over_one, two_workers_over_one
 from inktally import plugins
 from inktally.settings import read_settings
-from tests.e2e.machine import Machine, draw
+from tests.support.machine import Machine, draw
 
 DUPLICATES = 10
 """Copies of each page in the batch of duplicates: nine in ten are."""

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from inktally.batch.parts import MOST_TOKENS
+from inktally.batch.handover import MOST_TOKENS
 
 SYLLABLES = ["".join(pair) for pair in product("bcçdfghklmnprstvz", "aeiouéü")]
 MOST_WORDS = 1_000_000

@@ -17,23 +17,24 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.ending import ended
-from flows.shards import Shard, at_work, hand_in, recognised_by_workers
-from flows.share import READERS, Work
-from inktally import keys, sandbox
+from flows.batches.shards import Shard, at_work, hand_in, recognised_by_workers
+from flows.batches.work import READERS, Work
+from inktally import keys
 from inktally.batch import rounds
+from inktally.batch.handover import sorted_keys
 from inktally.batch.part import Part
-from inktally.batch.parts import sorted_keys
 from inktally.batch.place import Place
 from inktally.batch.progress import Progress
 from inktally.batch.rounds import Round, Share, Tally
 from inktally.batch.summary import Summary
-from inktally.choices import counting_for
-from inktally.document import Counting, Options
+from inktally.delivery import Counting, Options
 from inktally.errors import Busy, InktallyError, Stopped
 from inktally.lease import Lease, leased
 from inktally.outputs import chosen
+from inktally.sandbox.parent import close_all
+from inktally.steps.asked import counting_for
 from tasks import batch_steps, ui, wiring
+from tasks.ending import ended
 
 AS_THE_SETTINGS_SAY = Options()
 PATIENCE_SECONDS = 5.0
@@ -126,7 +127,7 @@ def _sandbox_closed_on_interrupt() -> Iterator[None]:
         yield
     except BaseException as error:
         if not isinstance(error, Exception):
-            sandbox.close_all()
+            close_all()
         raise
 
 
@@ -196,6 +197,6 @@ def _final_state(summary: Summary) -> State[Any]:
 
 
 if __name__ == "__main__":
-    from flows.batch_command import main
+    from flows.commands.batch import main
 
     sys.exit(main(batch_flow))

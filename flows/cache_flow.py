@@ -15,10 +15,10 @@ from prefect import State, flow
 from prefect.states import Completed
 from rich.console import Console
 
+from flows.commands.cache_tables import print_cached, print_cleared
+from flows.commands.console import console_of
 from inktally.cache.clearing import DAY_SECONDS, Cleared, Clearing
 from inktally.cache.recognitions import Cached, Choice, Recognitions
-from inktally.cache.tables import print_cached, print_cleared
-from inktally.console import console_of
 from inktally.errors import BadSettings, InktallyError
 from inktally.keys import INPUT
 from tasks import wiring

@@ -13,15 +13,15 @@ from typing import Any, TextIO, get_args
 from prefect import State, flow, get_run_logger
 from prefect.states import Completed, Failed
 
-from flows.command_line import in_order, prefect_for_commands
-from flows.ending import ended, result
-from inktally.console import console_of
+from flows.commands.console import console_of
+from flows.commands.corpus_tables import print_report
+from flows.commands.uploads import in_order, prefect_for_commands
 from inktally.corpus import reconciling
 from inktally.corpus.figures import By
-from inktally.corpus.report import print_report
 from inktally.errors import BadSettings, InktallyError
 from inktally.keys import INPUT
 from tasks import corpus_steps, wiring
+from tasks.ending import ended, result
 
 TOP = 20
 

@@ -14,12 +14,12 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import group
-from flows.ending import ended
-from flows.picture import Picture
-from flows.pipeline import CORES, Pipeline
-from inktally.document import Options, Outcome, Upload
+from flows.uploads import group
+from flows.uploads.picture import Picture
+from flows.uploads.pipeline import CORES, Pipeline
+from inktally.delivery import Options, Outcome, Upload
 from tasks import wiring
+from tasks.ending import ended
 
 AS_THE_SETTINGS_SAY = Options()
 
@@ -98,6 +98,6 @@ def _final_state(pictures: list[Picture]) -> State[Any]:
 
 
 if __name__ == "__main__":
-    from flows.command_line import main
+    from flows.commands.uploads import main
 
     sys.exit(main(ocr_flow))

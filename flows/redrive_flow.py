@@ -12,15 +12,14 @@ from typing import Any
 
 from prefect import State, flow, task
 
-from flows import command_line
-from flows.command_line import Item
+from flows.commands.uploads import Item, add_common_options, conduct
 from flows.ocr_flow import AS_THE_SETTINGS_SAY, ocr_flow
-from inktally.console import printable
-from inktally.document import Options, Upload
+from inktally.delivery import Options, Upload
 from inktally.errors import NotFound
-from inktally.failures import failures, redrive
+from inktally.intake.redriving import failures, redrive
 from inktally.keys import FAILED
 from inktally.ports import Store
+from inktally.text import printable
 from tasks import wiring
 
 
@@ -77,12 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "keys", nargs="*", metavar="failed/KEY", help="a failed picture, or the beginning of several keys"
     )
-    command_line.add_common_options(parser)
+    add_common_options(parser)
     parser.set_defaults(to="", refresh=False)
     asked = parser.parse_args(argv)
     if not asked.keys:
         return _list_failures(_store(asked.store))
-    return command_line.conduct(ocr_flow, parser, asked, _items)
+    return conduct(ocr_flow, parser, asked, _items)
 
 
 if __name__ == "__main__":

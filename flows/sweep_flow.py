@@ -15,9 +15,9 @@ from prefect.artifacts import create_table_artifact
 from prefect.deployments import run_deployment
 from prefect.states import Completed
 
-from inktally import sweeping
 from inktally.document import Value
-from inktally.sweeping import Unanswered
+from inktally.intake import sweeping
+from inktally.intake.sweeping import Unanswered
 from tasks import wiring
 
 DEPLOYMENT = "ocr-flow/on-upload"

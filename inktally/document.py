@@ -3,100 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import PurePosixPath
-from typing import Literal, Self, get_args
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
-
-After = Literal["keep", "delete", "archive"]
-OutputName = Literal[
-    "plain_text", "coordinates_text", "coordinates_json", "word_counts", "word_counts_csv", "hocr", "alto", "pdf"
-]
 
 
 class Value(BaseModel):
     """A frozen value that refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StoredObject(Value):
-    """One version of one object, as its store reports it.
-
-    `etag` bears no quotes. `modified` is an ISO 8601 time in UTC by the store's clock, `age` the seconds since
-    then by that same clock when the object was looked at. `version` is empty where the store keeps no versions.
-    """
-
-    key: str
-    etag: str
-    size: int
-    version: str = ""
-    modified: str
-    age: float = 0.0
-    metadata: dict[str, str] = {}
-
-    def same_version(self, other: StoredObject) -> bool:
-        """Two with a version id are told by that; else all that the store says of them must be alike."""
-        mine, others = (
-            (self.key, self.version, self.etag, self.size),
-            (other.key, other.version, other.etag, other.size),
-        )
-        return mine == others and (bool(self.version) or self.modified == other.modified)
-
-
-class PostForm(Value):
-    """What a browser posts a picture with, as multipart/form-data: the fields, and last the file."""
-
-    url: str
-    fields: dict[str, str]
-
-
-class Upload(Value):
-    """A picture that stands in a store and wants its words counted."""
-
-    key: str = Field(
-        title="Key",
-        description="The picture's key in the store, for example input/letters/page 1.png",
-        min_length=1,
-        max_length=1024,
-        examples=["input/page.png"],
-    )
-    store: str = Field(
-        default="",
-        title="Store",
-        description="s3://bucket, or a folder of the worker; empty: the store of the worker's settings",
-    )
-    version: str = Field(default="", title="Version", description="Version id; empty: the current version")
-    etag: str = Field(default="", title="ETag", description="The ETag it is expected to have; empty: any")
-    attempt: str = Field(
-        default="", title="Attempt", description="Names a deliberate re-run; empty for the first answer"
-    )
-
-    @property
-    def name(self) -> str:
-        """The key below input/, folders and suffix kept."""
-        return self.key.removeprefix("input/")
-
-    @property
-    def short_name(self) -> str:
-        return PurePosixPath(self.key).name or self.key
-
-
-class Delivery(Value):
-    """One version of a picture that is to be answered once: the upload, and the object that was found for it."""
-
-    upload: Upload
-    picture: StoredObject
-
-    @property
-    def id(self) -> str:
-        """SHA-256 (hex) over key and version id (else ETag and time of the last change), and attempt.
-
-        The store is left out: markers live in it, and it may be spelled or mounted in several ways.
-        """
-        picture = self.picture
-        version = picture.version or f"{picture.etag} {picture.modified}"
-        return sha256_of(picture.key, version, self.upload.attempt)
 
 
 class Box(Value):
@@ -193,18 +108,6 @@ class Recognition(Value):
         return tuple(found) or self.engine.languages
 
 
-class Receipt(Value):
-    """The small value that stands for a recognition: which one it is and where it lies."""
-
-    content: str = Field(description="SHA-256 of the picture's bytes, in hex", pattern=r"^[0-9a-f]{64}$")
-    fingerprint: str = Field(description="of the engine", pattern=r"^[0-9a-f]{16}$")
-    artefact: str = Field(description="the recognition's key in the store")
-    words: int = Field(ge=0)
-    pages: int = Field(ge=0)
-    seconds: float = Field(default=0.0, description="that recognition took", ge=0)
-    made_for: str = Field(default="", description="id of the delivery it was made for; empty: it was found")
-
-
 class Token(Value):
     """A word as it will be counted, before lower-casing; `words` are indices into the recognition's words."""
 
@@ -246,83 +149,6 @@ class WordCounts(Value):
         if not total:
             return None
         return round(sum(entry.confidence * entry.count for entry in self.words) / total, 2)
-
-
-class Counting(Value):
-    """How words are counted: what distinguishes two counts of one recognition.
-
-    `body_only`: headers, footers and page numbers are left out.
-    """
-
-    min_confidence: float = 0.0
-    body_only: bool = False
-
-
-class Options(Value):
-    """What may be asked for beside the pictures. What is left empty is as the worker's settings say."""
-
-    language: str = Field(
-        default="",
-        title="Languages",
-        description="As Tesseract names them, joined by +, as in eng+deu, or auto; empty: the picture's metadata, "
-        "else the settings",
-    )
-    engine: str = Field(default="", title="Engine", description="Recognition engine; empty: the settings")
-    after: Literal["", "keep", "delete", "archive"] = Field(
-        default="", title="Afterwards", description="What becomes of the picture in the store; empty: the settings"
-    )
-    min_confidence: float | None = Field(
-        default=None,
-        ge=0,
-        le=100,
-        title="Least confidence",
-        description="Words recognised less surely are not counted (0 to 100); empty: the settings",
-    )
-    body_only: bool = Field(
-        default=False,
-        title="Body only",
-        description="Headers, footers and page numbers are not counted; the settings may ask for it as well",
-    )
-    outputs: str = Field(
-        default="",
-        title="Outputs",
-        description=f"What is written, separated by commas, of {', '.join(get_args(OutputName))}; empty: the settings",
-    )
-    refresh: bool = Field(
-        default=False, title="Refresh", description="Recognise again, and answer again, what is known already"
-    )
-    wait: float = Field(
-        default=0.0,
-        ge=0,
-        title="Wait",
-        description="Seconds to wait for another run that is at work on the same picture",
-    )
-
-
-class Problem(Value):
-    """An error as it is told to people and programs."""
-
-    kind: str
-    message: str
-
-    @classmethod
-    def of(cls, error: BaseException) -> Self:
-        return cls(kind=type(error).__name__, message=str(error))
-
-
-class Outcome(Value):
-    """How one delivery ended: the line of the command line's --json, and the body of the `answered` marker."""
-
-    upload: str = Field(description="the picture as s3://bucket/key or as a path")
-    etag: str = ""
-    cached: bool = False
-    words: int = 0
-    distinct: int = 0
-    mean_confidence: float | None = None
-    outputs: dict[str, str] = Field(default={}, description="name of the output -> path or URI")
-    seconds: dict[str, float] = Field(default={}, description="step -> seconds")
-    notified: str | None = Field(default=None, description="who was told; null: nobody")
-    error: Problem | None = None
 
 
 class CountsDocument(Value):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from inktally.document import Counting, Delivery, Engine, sha256_of
+from inktally.delivery import Counting, Delivery
+from inktally.document import Engine, sha256_of
 from inktally.tokens import RULES
 
 INPUT = "input/"

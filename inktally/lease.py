@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from uuid import uuid4
 
-from inktally.document import StoredObject
+from inktally.delivery import StoredObject
 from inktally.errors import Busy, InktallyError, NotFound, Overwritten
 from inktally.ports import Store
 

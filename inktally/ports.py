@@ -7,7 +7,14 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from inktally.document import Engine, PostForm, Recognition, StoredObject, Token, WordCounts
+from inktally.delivery import (
+    PostForm,
+    StoredObject,
+)
+from inktally.document import Engine, Recognition, Token, WordCounts
+from inktally.errors import (
+    NotFound,
+)
 
 if TYPE_CHECKING:
     from inktally.imaging.page import PageImage, PageText
@@ -183,3 +190,11 @@ class Counter(Protocol):
         cannot reach this store.
         """
         ...
+
+
+def stat_or_none(store: Store, key: str) -> StoredObject | None:
+    """What stands under the key, if anything does."""
+    try:
+        return store.stat(key)
+    except NotFound:
+        return None

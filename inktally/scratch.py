@@ -7,7 +7,6 @@ import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +15,6 @@ from stat import S_ISDIR
 from inktally.errors import AccessDenied, BadSettings, ScratchFull
 
 PREFIX = "scratch-"
-NEXT_LOOK = 0.005  # seconds
 LOCK = ".owner"
 
 
@@ -79,20 +77,3 @@ def _remove_abandoned(ours: Path) -> None:
         with suppress(OSError), (folder / LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def turn(parent: Path, turns: int) -> Iterator[None]:
-    """One of so many turns that all processes of this user on this machine share; waits until one is free."""
-    with _told_when_full(parent):
-        ours = _ours(parent)
-    while True:
-        for number in range(turns):
-            with _told_when_full(parent), (ours / f"turn-{number}").open("a") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
-                yield
-                return
-        time.sleep(NEXT_LOOK)

@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from inktally.document import After
+from inktally.delivery import After
 from inktally.errors import BadSettings
 from inktally.languages import by_prefix, split_names
 from inktally.outputs import chosen

@@ -24,7 +24,8 @@ from unicodedata import category, normalize, unidata_version
 
 import regex
 
-from inktally.document import Counting, Recognition, Token, Word
+from inktally.delivery import Counting
+from inktally.document import Recognition, Token, Word
 
 RULES = f"inktally.tokens/1 unicode/{unidata_version}"
 

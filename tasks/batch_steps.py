@@ -14,18 +14,20 @@ from typing import Any
 
 from prefect import task
 
-from inktally import steps
-from inktally.batch import parts
-from inktally.batch.answering import Answering, tallied
-from inktally.batch.looking import Looked, look
+from inktally.batch import handover
+from inktally.batch.handover import Entry, Handed, PartsWriter
 from inktally.batch.part import Part
-from inktally.batch.parts import Entry, Handed, PartsWriter
 from inktally.batch.place import Place
 from inktally.batch.rounds import Share
 from inktally.batch.summary import Summary, write_report
-from inktally.document import Counting, Delivery, Engine, Options, OutputName, Receipt, StoredObject, Token, WordCounts
+from inktally.delivery import Counting, Delivery, Options, OutputName, Receipt, StoredObject
+from inktally.document import Engine, Token, WordCounts
 from inktally.errors import BadResult, NotFound
 from inktally.ports import Store
+from inktally.steps import counting as counted_by
+from inktally.steps import recognising
+from inktally.steps.answering import Answering, tallied
+from inktally.steps.looking import Looked, look
 from inktally.tokens import counted_tokens
 from tasks import caching, wiring
 from tasks.retrying import RETRIES, for_many
@@ -84,7 +86,7 @@ def _known(looked: Looked) -> dict[str, Any]:
 def recognise(place: Place, delivery: Delivery, engine: Engine, part: Part, *, refresh: bool) -> dict[str, Any]:
     """Read a picture's words, at the pace of a part of the batch; the receipt, as plain JSON."""
     store, recogniser = opened(place), wiring.recogniser(engine.name)
-    receipt = steps.recognise(
+    receipt = recognising.recognise(
         store,
         recogniser,
         delivery,
@@ -108,12 +110,12 @@ def hand_over(place: Place, writer: PartsWriter, entries: Sequence[Entry], count
     def documents() -> Iterator[tuple[Receipt, Sequence[Token]]]:
         for receipt in {entry.receipt.artefact: entry.receipt for entry in entries if entry.receipt}.values():
             try:
-                tokens = counted_tokens(steps.recognition_of(store, receipt), counting)
+                tokens = counted_tokens(recognising.recognition_of(store, receipt), counting)
             except (NotFound, BadResult) as error:
                 logger.warning("the words of a recognition are not counted: %s", error)
                 continue
             if not tokens:
-                steps.keep_counts(store, receipt.content, receipt.fingerprint, counting, WordCounts(words=()))
+                counted_by.keep_counts(store, receipt.content, receipt.fingerprint, counting, WordCounts(words=()))
             yield receipt, tokens
 
     writer.write(entries, documents())
@@ -132,10 +134,10 @@ def keep_counts(place: Place, counted: str, counting: Counting) -> None:
 
     def keep(document: tuple[str, str, WordCounts]) -> None:
         content, fingerprint, counts = document
-        steps.keep_counts(store, content, fingerprint, counting, counts)
+        counted_by.keep_counts(store, content, fingerprint, counting, counts)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        documents = parts.counted_documents(store, f"{counted}counts/", wiring.settings().scratch)
+        documents = handover.counted_documents(store, f"{counted}counts/", wiring.settings().scratch)
         while some := list(islice(documents, 10 * THREADS)):
             list(pool.map(keep, some))
 
@@ -152,7 +154,7 @@ def answer(place: Place, pictures: str, counting: Counting, outputs: tuple[Outpu
         settings=wiring.settings(),
         has_uploaders=not place.mount,
     )
-    documents = list(parts.entries_by_document(answering.store, pictures))
+    documents = list(handover.entries_by_document(answering.store, pictures))
     return tallied(answering.store, documents, for_many(answering.answer_document, documents, THREADS))
 
 

@@ -13,9 +13,11 @@ from prefect.filesystems import WritableFileSystem
 from prefect.results import resolve_result_storage
 from prefect.serializers import JSONSerializer
 
-from inktally import keys, steps
-from inktally.document import Delivery, Engine, Receipt
+from inktally import keys
+from inktally.delivery import Delivery, Receipt
+from inktally.document import Engine
 from inktally.errors import BadResult, BadSettings, NotFound
+from inktally.steps import recognising
 from tasks import wiring
 from tasks.locking import StoreLockManager
 
@@ -63,7 +65,7 @@ def cached_receipt(delivery: Delivery, engine: Engine) -> Receipt | None:
         return None
     try:
         receipt = checked_receipt(json.loads(result), engine)
-        read_by = steps.recognition_of(wiring.store(delivery.upload.store), receipt).engine
+        read_by = recognising.recognition_of(wiring.store(delivery.upload.store), receipt).engine
     except (ValueError, NotFound) as error:
         raise BadResult(f"A cached result cannot be used: {error}") from error
     if read_by.fingerprint != engine.fingerprint:

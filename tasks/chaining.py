@@ -6,7 +6,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from prefect.events import emit_event
 
-from inktally.document import Delivery, Outcome
+from inktally.delivery import Delivery, Outcome
 
 EVENT = "inktally.document.counted"
 IDS = uuid5(NAMESPACE_URL, f"inktally:{EVENT}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect.filesystems import LocalFileSystem
 
-from inktally.document import Receipt
+from inktally.delivery import Receipt
 from inktally.errors import BadSettings
 from inktally.keys import RECEIPT
 from tasks import caching, wiring

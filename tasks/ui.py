@@ -20,7 +20,8 @@ from prefect.artifacts import (
 )
 
 from inktally.batch.summary import Summary
-from inktally.document import CountedWord, Outcome, WordCounts, sha256_of
+from inktally.delivery import Outcome
+from inktally.document import CountedWord, WordCounts, sha256_of
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The steps of uploads as Prefect tasks; what they do stands in inktally/steps.py."""
+"""The steps of uploads as Prefect tasks; what they do stands in inktally/steps/deliveries.py."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 from prefect import task
 from prefect.runtime import task_run
 
-from inktally import steps
-from inktally.document import After, Counting, Delivery, Engine, Outcome, OutputName, Problem, Receipt
+from inktally.delivery import After, Counting, Delivery, Outcome, OutputName, Problem, Receipt
+from inktally.document import Engine
+from inktally.steps import announcing, disposing, markers, publishing, recognising
+from inktally.steps import counting as counted
 from tasks import wiring
 from tasks.retrying import RETRIES, for_each
 
@@ -58,7 +60,7 @@ def _named() -> str:
 def recognise(delivery: Delivery, engine: Engine, *, refresh: bool) -> dict[str, Any]:
     """Read a picture's words; the receipt, as plain JSON."""
     store, recogniser = wiring.store(delivery.upload.store), wiring.recogniser(engine.name)
-    receipt = steps.recognise(
+    receipt = recognising.recognise(
         store, recogniser, delivery, engine, wiring.settings(), refresh=refresh, when_new=wiring.counter().warm_up
     )
     return receipt.model_dump(mode="json")
@@ -67,7 +69,7 @@ def recognise(delivery: Delivery, engine: Engine, *, refresh: bool) -> dict[str,
 @task(name="count", persist_result=False, **RETRIES)
 def count(store: str, receipts: list[Receipt], counting: Counting) -> None:
     """Count the words of several pictures in one Spark job."""
-    steps.count(wiring.store(store), wiring.counter(), receipts, counting)
+    counted.count(wiring.store(store), wiring.counter(), receipts, counting)
 
 
 FOR_EACH: dict[str, Any] = {"task_run_name": _named, "persist_result": False, **RETRIES}
@@ -82,8 +84,8 @@ def publish(pictures: list[Answer]) -> list[dict[str, str] | Exception]:
 def _publish(picture: Answer) -> dict[str, str]:
     delivery, _, receipt, counting, outputs = picture
     store = wiring.store(delivery.upload.store)
-    reading = steps.reading_of(store, delivery, receipt, counting)
-    return steps.publish(store, delivery, reading, outputs, wiring.pdf_writer(), wiring.settings())
+    reading = counted.reading_of(store, delivery, receipt, counting)
+    return publishing.publish(store, delivery, reading, outputs, wiring.pdf_writer(), wiring.settings())
 
 
 @task(name="announce", **FOR_EACH)
@@ -94,8 +96,8 @@ def announce(pictures: list[Answer]) -> list[str | Exception | None]:
 
 def _announce(picture: Answer) -> str | None:
     store = wiring.store(picture.delivery.upload.store)
-    document = steps.counts_document(store, picture.delivery, picture.engine, picture.receipt, picture.counting)
-    return steps.announce_counts(store, wiring.notifier(), picture.delivery, document, wiring.settings())
+    document = counted.counts_document(store, picture.delivery, picture.engine, picture.receipt, picture.counting)
+    return announcing.announce_counts(store, wiring.notifier(), picture.delivery, document, wiring.settings())
 
 
 @task(name="dispose", **FOR_EACH)
@@ -106,7 +108,7 @@ def dispose(pictures: list[Disposal]) -> list[Exception | None]:
 
 def _dispose(picture: Disposal) -> None:
     store = wiring.store(picture.delivery.upload.store)
-    steps.dispose(store, picture.delivery, picture.outputs, picture.after, wiring.settings())
+    disposing.dispose(store, picture.delivery, picture.outputs, picture.after, wiring.settings())
 
 
 @task(name="reject", **FOR_EACH)
@@ -117,8 +119,8 @@ def reject(pictures: list[Rejection]) -> list[str | Exception | None]:
 
 def _reject(picture: Rejection) -> str | None:
     store = wiring.store(picture.delivery.upload.store)
-    recipient = steps.announce_failure(store, wiring.notifier(), *picture, wiring.settings())
-    steps.reject(store, *picture)
+    recipient = announcing.announce_failure(store, wiring.notifier(), *picture, wiring.settings())
+    disposing.reject(store, *picture)
     return recipient
 
 
@@ -129,4 +131,4 @@ def answer(pictures: list[Closing]) -> list[Exception | None]:
 
 
 def _answer(picture: Closing) -> None:
-    steps.answer(wiring.store(picture.delivery.upload.store), *picture)
+    markers.answer(wiring.store(picture.delivery.upload.store), *picture)

@@ -1,11 +1,11 @@
-"""What all tests share: the S3 servers of tests/servers.py, and the processes of tests/side_by_side.py."""
+"""What all tests share: the S3 servers, and the processes that run the tests side by side (tests/support/)."""
 
 from __future__ import annotations
 
 import signal
 
-from tests.servers import ceph, moto, s3, s3_environment
-from tests.side_by_side import (
+from tests.support.servers import ceph, moto, s3, s3_environment
+from tests.support.side_by_side import (
     pytest_collection_modifyitems,
     pytest_runtest_protocol,
     pytest_xdist_auto_num_workers,

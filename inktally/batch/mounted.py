@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from inktally.document import StoredObject
+from inktally.delivery import StoredObject
 from inktally.errors import AccessDenied
 from inktally.ports import Store
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from threading import Lock
 
-from inktally.document import StoredObject, Value, sha256_of
+from inktally.delivery import StoredObject
+from inktally.document import Value, sha256_of
 
 
 class Part(Value):

@@ -9,10 +9,11 @@ from pathlib import Path, PurePosixPath
 from pydantic import Field
 
 from inktally import keys, plugins
-from inktally.arguments import is_picture
 from inktally.batch.mounted import Mounted
-from inktally.document import StoredObject, Value, sha256_of
+from inktally.delivery import StoredObject
+from inktally.document import Value, sha256_of
 from inktally.errors import BadSettings, NotFound
+from inktally.imaging.decoding.formats import is_picture
 from inktally.ports import Store
 from inktally.settings import Settings
 

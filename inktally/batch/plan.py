@@ -6,8 +6,8 @@ from statistics import fmean
 
 from pydantic import Field
 
-from inktally.batch.looking import Looked
 from inktally.document import Value
+from inktally.steps.looking import Looked
 
 SAMPLE = 1000
 """Known recognitions from whose times the time of the others is estimated."""

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from inktally import keys
-from inktally.batch.parts import Handed
+from inktally.batch.handover import Handed
 from inktally.batch.place import Place
-from inktally.document import Options, Problem, Value
+from inktally.delivery import Options, Problem
+from inktally.document import Value
 from inktally.errors import NotFound
 from inktally.ports import Store
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field
 
 from inktally import keys
-from inktally.batch.parts import Total, totals
+from inktally.batch.handover import Total, totals
 from inktally.batch.place import Place
 from inktally.batch.rounds import Failure, Share, Tally
 from inktally.document import Value

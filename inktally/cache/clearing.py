@@ -12,12 +12,12 @@ from contextlib import contextmanager
 
 from inktally import keys
 from inktally.cache.recognitions import Cached, Reading, Receipts, Recognitions
-from inktally.document import Delivery, StoredObject, Upload, Value
+from inktally.delivery import Delivery, StoredObject, Upload
+from inktally.document import Value
 from inktally.lease import Lease
-from inktally.ports import Store
+from inktally.ports import Store, stat_or_none
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
-from inktally.steps import stat_or_none
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from typing import NamedTuple, Protocol
 from pydantic import BaseModel, ValidationError
 
 from inktally import keys
-from inktally.document import Engine, Receipt, StoredObject, Value
+from inktally.delivery import Receipt, StoredObject
+from inktally.document import Engine, Value
 from inktally.errors import NotFound, Overwritten
 from inktally.ports import Store
 from inktally.scratch import scratch_folder

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from inktally.corpus.bucket import DOCUMENTS, merged, prefix_of, word_rows
 from inktally.corpus.manifest import Corpus
+from inktally.corpus.partition import DOCUMENTS, merged, prefix_of, word_rows
 from inktally.document import Value
 
 By = Literal["day", "prefix"]

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pydantic import Field, ValidationError
 
 from inktally import keys
-from inktally.corpus.bucket import DOCUMENTS, WORDS, bucket_of, from_parquet
+from inktally.corpus.partition import DOCUMENTS, WORDS, bucket_of, from_parquet
 from inktally.document import Value
 from inktally.errors import BadResult, Busy, NotFound, Overwritten
 from inktally.ports import Store

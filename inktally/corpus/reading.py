@@ -12,8 +12,9 @@ from pydantic import BaseModel, Field, ValidationError
 from typing_extensions import TypedDict
 
 from inktally import keys
-from inktally.corpus.bucket import Counted, Identity, rows
-from inktally.document import StoredObject, sha256_of
+from inktally.corpus.partition import Counted, Identity, rows
+from inktally.delivery import StoredObject
+from inktally.document import sha256_of
 from inktally.errors import NotFound, Overwritten
 from inktally.ports import Store
 

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from inktally import keys
-from inktally.corpus.bucket import (
+from inktally.corpus.manifest import Bucket, Manifest, Standing, publish, read_part, standing
+from inktally.corpus.partition import (
     BUCKETS,
     DOCUMENTS,
     WORDS,
@@ -31,15 +32,14 @@ from inktally.corpus.bucket import (
     summed,
     table_of,
 )
-from inktally.corpus.manifest import Bucket, Manifest, Standing, publish, read_part, standing
 from inktally.corpus.reading import identity_of, read_all
-from inktally.document import StoredObject, Value
+from inktally.delivery import StoredObject
+from inktally.document import Value
 from inktally.errors import BadResult, NotFound
 from inktally.lease import leased
-from inktally.ports import Store
+from inktally.ports import Store, stat_or_none
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
-from inktally.steps import stat_or_none
 
 logger = logging.getLogger(__name__)
 

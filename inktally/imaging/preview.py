@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from inktally.errors import NotFound
-from inktally.imaging.decode import Limits, open_document
+from inktally.imaging.decoding.document import Limits, open_document
 
 LONGEST_SIDE = 1800  # pixels
 QUALITY = 78

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from inktally.document import OutputName
+from inktally.delivery import OutputName
 from inktally.errors import BadSettings
 
 NAMES: tuple[OutputName, ...] = get_args(OutputName)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from inktally.document import Recognition
 from inktally.errors import EngineFailed, OutputFailed, PictureError
-from inktally.shared_sandbox import sandbox
+from inktally.sandbox.shared import sandbox
 
 if TYPE_CHECKING:
     from inktally.settings import Settings

@@ -17,8 +17,8 @@ from pikepdf import Page as PdfPage
 from PIL import ExifTags, Image
 
 from inktally.document import Page, Recognition
-from inktally.imaging.decode import Limits, open_document
-from inktally.imaging.decode_formats import Kind, kind_of
+from inktally.imaging.decoding.document import Limits, open_document
+from inktally.imaging.decoding.formats import Kind, kind_of
 from inktally.outputs.inkless_font import InklessFont
 from inktally.outputs.layout import pages
 from inktally.outputs.markup import languages

@@ -11,7 +11,7 @@ import numpy as np
 
 from inktally.document import Page, Section, Word
 from inktally.errors import EngineFailed, MissingTool, UnreadablePicture
-from inktally.imaging.decode import DecodedPage, Limits, open_document
+from inktally.imaging.decoding.document import DecodedPage, Limits, open_document
 from inktally.imaging.glyphs import Boxes, brought_near, glyphs, grey, ink
 from inktally.imaging.mapping import Mapping as WayBack
 from inktally.imaging.page import PageImage

@@ -14,9 +14,9 @@ from inktally.errors import BadSettings, CostCapReached, MissingTool, Recognitio
 from inktally.ports import PageEngine
 from inktally.reading.languages import present
 from inktally.reading.pages import PageRead, PageRequest
+from inktally.sandbox.shared import sandbox
+from inktally.sandbox.watchdog import too_late
 from inktally.scratch import scratch_folder
-from inktally.shared_sandbox import sandbox
-from inktally.watch import too_late
 
 if TYPE_CHECKING:
     from inktally.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 from inktally import plugins
 from inktally.ports import Store
 from inktally.settings import Settings
-from tests.servers import S3Server, ceph_is_installed
+from tests.support.servers import S3Server, ceph_is_installed
 
 KINDS = ["files", "ceph", "ceph-versioned", "moto", "moto-versioned"]
 

@@ -15,8 +15,8 @@ from inktally.errors import BadSettings, MissingTool
 from inktally.imaging.page import PageImage, PageText
 from inktally.ports import PageEngine
 from inktally.settings import Settings, read_settings
-from tests.servers import ENVIRONMENT
-from tests.textract_server import textract_server
+from tests.support.servers import ENVIRONMENT
+from tests.support.textract_server import textract_server
 
 SIZE = (1000, 260)  # pixels
 FONT = ImageFont.load_default(48)

@@ -11,14 +11,14 @@ import pytest
 import requests
 
 from inktally import keys
-from inktally.document import StoredObject
+from inktally.delivery import StoredObject
 from inktally.errors import AccessDenied, BadSettings, NotFound, Overwritten, StoreDown, UnsafeDelete
 from inktally.ports import Store
 from inktally.settings import Settings
 from inktally.stores.s3 import build
 from inktally.stores.s3.bucket import ATTEMPTS
-from tests.proxy import Fate, proxied
-from tests.servers import REGION, S3Server, free_port
+from tests.support.proxy import Fate, proxied
+from tests.support.servers import REGION, S3Server, free_port
 
 
 def opened(server: S3Server, *, versioned: bool = False) -> tuple[Store, str]:

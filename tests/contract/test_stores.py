@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from inktally import plugins
-from inktally.document import StoredObject
+from inktally.delivery import StoredObject
 from inktally.errors import BadSettings, NotFound, Overwritten, UnsafeDelete
 from inktally.ports import Store
 from inktally.settings import Settings

@@ -5,11 +5,14 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from inktally import intake, keys, status, steps
-from inktally.document import Outcome, Upload
+from inktally import keys
+from inktally.delivery import Outcome, Upload
+from inktally.intake import status
+from inktally.intake.web import new_id, receive
 from inktally.ports import Store, TakesPosts
 from inktally.settings import Settings
-from inktally.wishes import Wishes
+from inktally.steps import deliveries, markers
+from inktally.steps.wishes import Wishes
 
 SETTINGS = Settings(_env_file=None)
 PNG = b"\x89PNG and so on"
@@ -17,24 +20,24 @@ NAME = 'Größe 字 "1"+%20&= 🦉.png'
 
 
 def test_whoever_waits_for_an_upload_looks_at_the_marker_that_a_run_writes(store: Store) -> None:
-    received = intake.receive(store, PNG, SETTINGS, name=NAME)
-    found = steps.look(store, Upload(key=received.upload.key, store=store.uri))
+    received = receive(store, PNG, SETTINGS, name=NAME)
+    found = deliveries.look(store, Upload(key=received.upload.key, store=store.uri))
     assert found.id == received.delivery.id == status.delivery_of(store, received.id).id
-    assert not steps.is_answered(store, received.delivery)
-    steps.answer(store, found, Outcome(upload="", words=3))
-    assert steps.is_answered(store, received.delivery)
+    assert not markers.is_answered(store, received.delivery)
+    markers.answer(store, found, Outcome(upload="", words=3))
+    assert markers.is_answered(store, received.delivery)
 
 
 def test_names_wishes_and_stages_come_through_and_outlive_the_picture(store: Store) -> None:
     wishes = Wishes(outputs="pdf", min_confidence=50, body_only=True)
-    received = intake.receive(store, PNG, SETTINGS, name=NAME, email="anna@example.org", language="deu", wishes=wishes)
-    found = steps.look(store, received.upload)
+    received = receive(store, PNG, SETTINGS, name=NAME, email="anna@example.org", language="deu", wishes=wishes)
+    found = deliveries.look(store, received.upload)
     assert Wishes.of(found.picture.metadata) == wishes
     assert found.picture.metadata.items() >= {"email": "anna@example.org", "language": "deu"}.items()
     status.take_up(store, found, SETTINGS)
     status.note(store, found, "recognising")
     store.remove(found.picture.key)
-    steps.answer(store, found, Outcome(upload="", words=3))
+    markers.answer(store, found, Outcome(upload="", words=3))
     told = status.status_of(store, received.id, SETTINGS)
     assert (told.name, told.state, told.words, told.picture) == (NAME, "answered", 3, "deleted")
 
@@ -42,18 +45,18 @@ def test_names_wishes_and_stages_come_through_and_outlive_the_picture(store: Sto
 def test_a_form_of_the_store_that_is_sent_again_is_still_one_delivery(store: Store) -> None:
     if not isinstance(store, TakesPosts):
         pytest.skip("a folder takes no forms")
-    upload_id = intake.new_id()
+    upload_id = new_id()
     key = keys.from_web(upload_id, "a.png")
     form = store.post_form(key, metadata={}, content_type="image/png", max_bytes=1000, seconds=60)
-    deliveries = []
+    found = []
     for content in (PNG, PNG + b"!"):
         sent = httpx.post(form.url, data=dict(form.fields), files={"file": ("picture", content)})
         assert sent.is_success
-        deliveries.append(steps.look(store, Upload(key=key, store=store.uri)))
-        status.take_up(store, deliveries[-1], SETTINGS)
-        if len(deliveries) == 1:
-            steps.answer(store, deliveries[0], Outcome(upload="", words=3))
-    refused = steps.answer_of(store, deliveries[1])
+        found.append(deliveries.look(store, Upload(key=key, store=store.uri)))
+        status.take_up(store, found[-1], SETTINGS)
+        if len(found) == 1:
+            markers.answer(store, found[0], Outcome(upload="", words=3))
+    refused = markers.answer_of(store, found[1])
     assert refused is not None
     assert refused.error is not None
     assert status.status_of(store, upload_id, SETTINGS).words == 3

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from deployments import samples
-from tests.e2e.machine import Machine, new_machine, server_environment
-from tests.prefect_servers import PrefectServer, new_server, running_postgres
-from tests.servers import running_spark
+from tests.support.machine import Machine, new_machine, server_environment
+from tests.support.prefect_servers import PrefectServer, new_server, running_postgres
+from tests.support.servers import running_spark
 
 
 @pytest.fixture(scope="session")

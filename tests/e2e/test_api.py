@@ -12,9 +12,9 @@ import pytest
 
 from inktally import plugins
 from inktally.settings import Settings
-from tests.e2e.machine import draw, eventually
-from tests.servers import S3Server
-from tests.stack import new_stack
+from tests.support.machine import draw, eventually
+from tests.support.servers import S3Server
+from tests.support.stack import new_stack
 
 KEY = "a key of this stack"
 LONGEST_ANSWER = 90  # seconds, on a busy machine

@@ -16,7 +16,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed, Failed
 
-from tests.e2e.machine import eventually
+from tests.support.machine import eventually
 
 
 class Inbox(ThreadingHTTPServer):

@@ -18,8 +18,8 @@ from inktally import keys
 from inktally.batch.place import place_of
 from inktally.lease import leased
 from inktally.settings import Settings
-from tests.e2e.machine import Machine, Run, draw, ended, eventually, words_of
-from tests.servers import S3Server
+from tests.support.machine import Machine, Run, draw, ended, eventually, words_of
+from tests.support.servers import S3Server
 
 BATCH = (sys.executable, "-m", "flows.batch_flow")
 ANNA = "anna@example.org"

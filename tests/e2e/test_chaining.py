@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.machine import Machine, draw, eventually
+from tests.support.machine import Machine, draw, eventually
 
 
 def counted(api: str, resource: str) -> list[dict[str, Any]]:

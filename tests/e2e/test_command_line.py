@@ -17,9 +17,10 @@ import jsonschema
 import pytest
 
 from deployments import samples
-from flows import command_line, ocr_flow
+from flows import ocr_flow
+from flows.commands.uploads import main
 from inktally import keys
-from tests.e2e.machine import PROJECT, Machine, Run, draw, ended, eventually, new_machine, words_of
+from tests.support.machine import PROJECT, Machine, Run, draw, ended, eventually, new_machine, words_of
 
 ANNA = "anna@example.org"
 SCHEMA = json.loads((PROJECT / "inktally" / "schemas" / "word_counts.schema.json").read_text())
@@ -201,7 +202,7 @@ class TestWrongUsage:
         self, arguments: list[str], capfd: pytest.CaptureFixture[str]
     ) -> None:
         with pytest.raises(SystemExit, match="2"):
-            command_line.main(ocr_flow.ocr_flow, arguments)
+            main(ocr_flow.ocr_flow, arguments)
         assert (arguments or ["PICTURE"])[-1] in capfd.readouterr().err
 
     def test_values_that_cannot_work_are_refused_before_anything_is_written(self, machine: Machine) -> None:
@@ -224,7 +225,7 @@ class TestWrongUsage:
 
     def test_help_names_every_option(self, capfd: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit, match="0"):
-            command_line.main(ocr_flow.ocr_flow, ["--help"])
+            main(ocr_flow.ocr_flow, ["--help"])
         told = re.findall(r"--[a-z-]+", capfd.readouterr().out)
         promised = [
             "language",

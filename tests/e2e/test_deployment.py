@@ -16,8 +16,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.e2e.machine import PROJECT, Machine, draw, eventually, new_machine, words_of
-from tests.prefect_servers import PrefectServer
+from tests.support.machine import PROJECT, Machine, draw, eventually, new_machine, words_of
+from tests.support.prefect_servers import PrefectServer
 
 ANNA = "anna.lind-4711@example.org"
 NAME = "ocr-flow/on-upload"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.suite import Suite, new_suite
-from tests.proxy import Fate
-from tests.servers import S3Server
+from tests.support.proxy import Fate
+from tests.support.servers import S3Server
 
 
 @pytest.fixture

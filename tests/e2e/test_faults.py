@@ -19,10 +19,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tasks.caching import PLAIN_JSON
-from tests.e2e.machine import PROJECT, Machine, draw, eventually, words_of
-from tests.prefect_servers import PrefectServer
-from tests.proxy import Fate, proxied
-from tests.servers import free_port
+from tests.support.machine import PROJECT, Machine, draw, eventually, words_of
+from tests.support.prefect_servers import PrefectServer
+from tests.support.proxy import Fate, proxied
+from tests.support.servers import free_port
 
 ANNA = "anna@example.org"
 
@@ -74,7 +74,7 @@ def test_so_does_one_whose_turn_has_not_come(machine: Machine) -> None:
     page = draw(machine.folder / "page.png", "many before it")
     machine.opened_store.put("input/page.png", page, metadata={"email": ANNA})
     told = """
-from flows.picture import Picture
+from flows.uploads.picture import Picture
 from inktally.document import Options, Upload
 Picture.of(Upload(key="input/page.png"), Options()).tell_it_takes_longer()
 """

@@ -16,9 +16,9 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from tests.e2e.machine import LONGEST_RUN, PROJECT, Machine, draw
-from tests.proxy import Fate, owner_of, proxied
-from tests.servers import S3Server
+from tests.support.machine import LONGEST_RUN, PROJECT, Machine, draw
+from tests.support.proxy import Fate, owner_of, proxied
+from tests.support.servers import S3Server
 
 LEASE_SECONDS = 2
 RUN = """

@@ -13,8 +13,8 @@ import pytest
 from itsdangerous import TimestampSigner
 from playwright.sync_api import Browser, Page, expect
 
-from inktally.signing import Signer
-from tests.browsers import (
+from inktally.mail.links import Signer
+from tests.support.browsers import (
     CHROMIUM,
     PHONE,
     drop,
@@ -24,9 +24,9 @@ from tests.browsers import (
     running_browser,
     tab,
 )
-from tests.paper import picture
-from tests.servers import S3Server
-from tests.stack import Stack, new_stack
+from tests.support.paper import picture
+from tests.support.servers import S3Server
+from tests.support.stack import Stack, new_stack
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
 

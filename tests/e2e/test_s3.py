@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from tests.e2e.machine import Machine, draw, ended
-from tests.servers import S3Server
+from tests.support.machine import Machine, draw, ended
+from tests.support.servers import S3Server
 
 ANNA = "anna@example.org"
 NAME = "caf\N{LATIN SMALL LETTER E WITH ACUTE} 100% + 1.png"

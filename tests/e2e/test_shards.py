@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.machine import PROJECT, Machine, draw, ended, eventually, new_machine
 from tests.e2e.test_batch import BATCH, recounted, totals
-from tests.stack import kill_run
+from tests.support.machine import PROJECT, Machine, draw, ended, eventually, new_machine
+from tests.support.stack import kill_run
 
 PICTURES = 12
 SHARDS = "4"

@@ -23,8 +23,8 @@ from redis import Redis
 
 from deployments.up import redis
 from deployments.up.checks import posted
-from tests.e2e.machine import PROJECT, draw, eventually
-from tests.servers import ceph_is_installed
+from tests.support.machine import PROJECT, draw, eventually
+from tests.support.servers import ceph_is_installed
 
 LONGEST_START, LONGEST_STOP = 150, 45  # seconds, on a busy machine; 25 and 5 on an idle one
 LONGEST_ANSWER = 150

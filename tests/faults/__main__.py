@@ -8,10 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.e2e.machine import server_environment
 from tests.faults.result import Result
 from tests.faults.suite import new_suite
-from tests.stack import own_servers
+from tests.support.machine import server_environment
+from tests.support.stack import own_servers
 
 
 def main() -> int:

@@ -11,10 +11,10 @@ from functools import partial
 from http import HTTPStatus
 
 from tests.faults.watch import STEPS, StoreTrouble, Watch
-from tests.mailbox import Trouble
-from tests.proxy import Fate
-from tests.servers import Service
-from tests.stack import WORKER, Stack
+from tests.support.mailbox import Trouble
+from tests.support.proxy import Fate
+from tests.support.servers import Service
+from tests.support.stack import WORKER, Stack
 
 REFUSED_MAILS = 3
 FAILED_REQUESTS = 40

@@ -22,9 +22,9 @@ import pillow_heif
 from PIL import Image
 
 from inktally.errors import InktallyError, PictureError
-from inktally.imaging.decode import Limits, open_document
-from inktally.sandbox import Sandbox
-from tests.paper import INVISIBLE, LINES, pdf, picture, typed
+from inktally.imaging.decoding.document import Limits, open_document
+from inktally.sandbox.parent import Sandbox
+from tests.support.paper import INVISIBLE, LINES, pdf, picture, typed
 
 LIMITS = {"max_pixels": 4_000_000, "max_pages": 10}
 SECONDS, MEGABYTES = 20, 600

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.stack import WORKER
+from tests.support.stack import WORKER
 
 
 @dataclass

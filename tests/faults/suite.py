@@ -15,10 +15,10 @@ from PIL import Image, ImageDraw, ImageFont
 from tests.faults.faults import Fault, Faults, Repair
 from tests.faults.result import Result
 from tests.faults.watch import StoreTrouble, Watch
-from tests.mailbox import Mail
-from tests.proxy import proxied
-from tests.servers import S3Server
-from tests.stack import Put, Stack, new_stack
+from tests.support.mailbox import Mail
+from tests.support.proxy import proxied
+from tests.support.servers import S3Server
+from tests.support.stack import Put, Stack, new_stack
 
 SETTINGS = {
     "after": "delete",

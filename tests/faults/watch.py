@@ -8,9 +8,9 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from threading import Lock
 
-from tests.mailbox import Mail
-from tests.proxy import Fate, owner_of
-from tests.stack import kill_run
+from tests.support.mailbox import Mail
+from tests.support.proxy import Fate, owner_of
+from tests.support.stack import kill_run
 
 STEPS = {
     "claimed": r"PUT /[^/]+/state/[^/]+/claim",

@@ -16,11 +16,12 @@ from typing import Any
 import httpx
 import pytest
 
-from inktally import intake, keys
+from inktally import keys
 from inktally.errors import BadSettings
-from inktally.optin import Ask
-from tests.apis import KEY, RunningApi, api_settings, running_api
-from tests.readers import BROKEN, picture_of
+from inktally.intake.web import new_id
+from inktally.mail.optin import Ask
+from tests.support.apis import KEY, RunningApi, api_settings, running_api
+from tests.support.readers import BROKEN, picture_of
 from web.api.access import Keys, Rates
 from web.api.mailing import of as mailing_of
 from web.api.problems import Refused
@@ -338,7 +339,7 @@ class TestAccess:
         ],
     )
     def test_without_a_known_key_nothing_is_told(self, api: RunningApi, headers: dict[str, Any]) -> None:
-        for method, path in (("POST", "/ocr"), ("GET", "/uploads/x"), ("GET", f"/uploads/{intake.new_id()}/counts")):
+        for method, path in (("POST", "/ocr"), ("GET", "/uploads/x"), ("GET", f"/uploads/{new_id()}/counts")):
             answer = httpx.request(method, f"{api.url}{path}", headers=headers)
             assert is_problem(answer, 401, "UnknownKey")
             assert answer.headers["www-authenticate"] == "Bearer"

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from inktally.fetching import Policy
-from tests.apis import KEY, api_settings, running_api
-from tests.links import PUBLIC, TLS, send, serving
-from tests.readers import picture_of
+from inktally.intake.links import Policy
+from tests.support.apis import KEY, api_settings, running_api
+from tests.support.links import PUBLIC, TLS, send, serving
+from tests.support.readers import picture_of
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLES = "2"  # of each operation, in each of the phases that make up their own
@@ -39,7 +39,7 @@ def _run(document: str, picture: str, folder: Path) -> subprocess.CompletedProce
     """Bounded by the number of examples; a seed makes it the same each time."""
     command = [Path(sys.executable).with_name("schemathesis"), "run", document, "--checks", "all", "--seed", "1"]
     options = ["--max-examples", EXAMPLES, "--header", f"Authorization: Bearer {KEY}", "--no-color"]
-    environment = {"SCHEMATHESIS_HOOKS": "tests.schemathesis_hooks", "PICTURE_LINK": picture}
+    environment = {"SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks", "PICTURE_LINK": picture}
     return subprocess.run(
         [*command, *options],
         cwd=folder,

@@ -13,9 +13,9 @@ from inktally import plugins
 from inktally.document import Page, Recognition
 from inktally.errors import BadSettings, CostCapReached, MissingTool
 from inktally.settings import read_settings
-from tests import paper
-from tests.servers import ENVIRONMENT
-from tests.textract_server import TextractServer, textract_server
+from tests.support import paper
+from tests.support.servers import ENVIRONMENT
+from tests.support.textract_server import TextractServer, textract_server
 
 Recognise = Callable[..., Recognition]
 TEXT = "Seven quiet fishes swim beneath the boats\nand nobody on the water has seen them yet"

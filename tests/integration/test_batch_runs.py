@@ -20,26 +20,30 @@ from prefect.states import Completed, Failed, Running
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
 
-from flows import batch_command, batch_flow, shards, share
-from flows.shards import Shard, Watch, Watched, at_work, hand_in
-from inktally import keys, steps
+from flows import batch_flow
+from flows.batches import shards, work
+from flows.batches.shards import Shard, Watch, Watched, at_work, hand_in
+from flows.commands import batch
+from flows.commands.console import print_plan, print_summary
+from inktally import keys
 from inktally.batch import rounds
+from inktally.batch.handover import Entry, PartsWriter
 from inktally.batch.part import Part
-from inktally.batch.parts import Entry, PartsWriter
 from inktally.batch.place import Place
 from inktally.batch.plan import Plan
 from inktally.batch.rounds import Round, Share, Tally
 from inktally.batch.summary import Summary
-from inktally.console import print_plan, print_summary
-from inktally.document import CountedWord, Counting, Options, Upload, WordCounts
+from inktally.delivery import Counting, Options, Upload
+from inktally.document import CountedWord, WordCounts
 from inktally.errors import BadSettings, Busy, Stopped
 from inktally.lease import Lease, leased
 from inktally.ports import Store
+from inktally.steps import deliveries
 from tasks import batch_steps, caching, wiring
-from tests.e2e.machine import draw
-from tests.entries import a_receipt, keep_recognition
-from tests.prefect_servers import PrefectServer, new_server
-from tests.readings import a_recognition, a_word
+from tests.support.entries import a_receipt, keep_recognition
+from tests.support.machine import draw
+from tests.support.prefect_servers import PrefectServer, new_server
+from tests.support.readings import a_recognition, a_word
 
 CACHED = [
     *(each for each in vars(wiring).values() if hasattr(each, "cache_clear")),
@@ -120,7 +124,7 @@ def test_what_is_known_of_a_picture_and_cannot_be_found_out_is_an_error_in_its_p
 def entry(store: Store, content: int) -> Entry:
     """A picture that was recognised, whose words were counted."""
     store.put(f"input/{content}.png", b"%d" % content)
-    delivery = steps.look(store, Upload(key=f"input/{content}.png"))
+    delivery = deliveries.look(store, Upload(key=f"input/{content}.png"))
     receipt = a_receipt(content, made_for=delivery.id)
     keep_recognition(store, receipt, a_recognition([a_word("hand")]), COUNTS)
     return Entry(delivery=delivery, receipt=receipt)
@@ -183,9 +187,9 @@ def test_a_run_begins_as_soon_as_the_hold_of_one_that_was_killed_has_ended(place
 
 def test_the_plan_tells_of_a_counted_round_that_waits_and_refuses_what_a_run_would(place: Place, store: Store) -> None:
     share = Share(tally=Tally(recognised=2, rejected=1))
-    assert batch_command._plan(place, Options()) == Plan()  # noqa: SLF001
+    assert batch._plan(place, Options()) == Plan()  # noqa: SLF001
     rounds.keep(store, place, Round(attempt="a", options=Options(), share=share))
-    plan = batch_command._plan(place, Options())  # noqa: SLF001
+    plan = batch._plan(place, Options())  # noqa: SLF001
     console = Console(file=StringIO(), width=100)
     print_plan(console, plan)
     assert plan == Plan(counted_before=3)
@@ -193,7 +197,7 @@ def test_the_plan_tells_of_a_counted_round_that_waits_and_refuses_what_a_run_wou
     inside = Place(store=place.store, source=place.store, prefix="scans/")
     store.put("input/scans/1.png", b"an upload")
     with pytest.raises(BadSettings, match="same names"):
-        batch_command._plan(inside, Options())  # noqa: SLF001
+        batch._plan(inside, Options())  # noqa: SLF001
 
 
 @pytest.mark.parametrize(("engines", "dollars"), [("tesseract,textract", 0.0015), ("tesseract,rapidocr", 0.0)])
@@ -203,7 +207,7 @@ def test_auto_may_cost_what_its_paid_engines_cost(
 ) -> None:
     monkeypatch.setenv("INKTALLY_AUTO_ENGINES", engines)
     forget()
-    assert batch_command._dollars_a_page("auto") == dollars  # noqa: SLF001
+    assert batch._dollars_a_page("auto") == dollars  # noqa: SLF001
 
 
 def test_pictures_that_other_runs_were_answering_are_told_of() -> None:
@@ -340,18 +344,18 @@ def test_many_shards_are_looked_at_with_few_requests(
 def worked(place: Place, options: Options, part: Part, tell: Any = lambda _tally: None) -> Share:
     """A whole share of a batch, as a flow does it."""
 
-    @flow(task_runner=ThreadPoolTaskRunner(max_workers=share.READERS), persist_result=False)  # type: ignore[arg-type]
-    def work() -> Share:
-        return share.Work(place, options, "attempt", "", part, tell=tell).run()
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=work.READERS), persist_result=False)  # type: ignore[arg-type]
+    def one_share() -> Share:
+        return work.Work(place, options, "attempt", "", part, tell=tell).run()
 
-    return work()
+    return one_share()
 
 
 @pytest.mark.usefixtures("client")
 def test_a_refresh_reads_equal_pictures_once_however_many_there_are(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(share, "WINDOW", 2)
+    monkeypatch.setattr(work, "WINDOW", 2)
     content = draw(Path(place.source) / "0.png", "equal words").read_bytes()
     for number in range(1, 9):
         (Path(place.source) / f"{number}.png").write_bytes(content)
@@ -366,7 +370,7 @@ def test_a_refresh_reads_equal_pictures_once_however_many_there_are(
 def test_under_a_rate_each_picture_is_told_of_when_it_has_been_read(
     place: Place, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(share, "WINDOW", 4)
+    monkeypatch.setattr(work, "WINDOW", 4)
     for number in range(8):
         draw(Path(place.source) / f"{number}.png", f"number {'abcdefgh'[number] * 3}")
     kept = []

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import counting, memory, throughput
 from benchmarks.batches import benchmark_machine
-from tests.e2e.machine import Machine, server_environment
+from tests.support.machine import Machine, server_environment
 
 ALIKE = 0.002  # F1
 

@@ -14,7 +14,7 @@ import pytest
 
 from deployments import samples
 from flows import cache_flow
-from inktally.spending import Ledger
+from inktally.reading.paid_pages import Ledger
 
 PROJECT = Path(__file__).parents[2]
 KILLS = 5
@@ -22,7 +22,7 @@ KILLS = 5
 READ = """
     import json, sys
     from prefect import flow
-    from flows.api_server import api_server
+    from flows.commands.api_server import api_server
     from inktally import steps
     from inktally.document import Upload
     from tasks import caching, upload_steps, wiring
@@ -61,7 +61,7 @@ READ = """
 SPEND = """
     import sys
     from pathlib import Path
-    from inktally.spending import Ledger
+    from inktally.reading.paid_pages import Ledger
     ledger = Ledger(Path(sys.argv[1]), 10**9, 0.0015)
     while True:
         with ledger.spend():

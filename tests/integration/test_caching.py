@@ -16,7 +16,7 @@ from prefect.locking.protocol import LockManager
 from inktally import plugins
 from inktally.settings import read_settings
 from tasks.locking import StoreLockManager
-from tests.prefect_servers import new_server
+from tests.support.prefect_servers import new_server
 
 HOLD = """
     import sys, time

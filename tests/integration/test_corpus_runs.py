@@ -17,15 +17,15 @@ import pyarrow as pa
 import pytest
 
 from inktally import keys, plugins
-from inktally.corpus.bucket import merged
 from inktally.corpus.manifest import consistently, standing
+from inktally.corpus.partition import merged
 from inktally.corpus.reconciling import Changes, exclude, reconcile
 from inktally.corpus.report import report
 from inktally.errors import Busy
 from inktally.ports import Store
 from inktally.settings import Settings
-from tests.counted import Sums, put_counts, recounted
-from tests.servers import S3Server
+from tests.support.counted import Sums, put_counts, recounted
+from tests.support.servers import S3Server
 
 PROJECT = Path(__file__).parents[2]
 SETTINGS = Settings(lease_seconds=0.5, _env_file=None)

@@ -31,7 +31,7 @@ from inktally.errors import CountFailed, MissingTool
 from inktally.settings import Settings, read_settings
 from inktally.tokens import tokenise
 from spark_jobs.word_count import read_tokens
-from tests.servers import free_port, process, wait_until
+from tests.support.servers import free_port, process, wait_until
 
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "spark_jobs" / "word_count.py"

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from inktally.addresses import is_public
 from inktally.errors import BadLink, InktallyError, LinkFailed, TooLarge
-from inktally.fetching import Policy, fetch
-from tests.links import PICTURE, PRIVATE, PUBLIC, TLS, Answer, Server, send, serving
+from inktally.intake.links import Policy, fetch
+from inktally.intake.public_hosts import is_public
+from tests.support.links import PICTURE, PRIVATE, PUBLIC, TLS, Answer, Server, send, serving
 
 
 def moved(where: str, status: int = 302) -> Answer:

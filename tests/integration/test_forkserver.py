@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.forkserver import Request
-from deployments.warm_start import LOST, Forkserver, NoForkserver, WarmStart
-from tests.e2e.machine import eventually
+from deployments.warm.forkserver import Request
+from deployments.warm.start import LOST, Forkserver, NoForkserver, WarmStart
+from tests.support.machine import eventually
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def asked(root: Path, module: str, alone: float = 60, **env: str) -> Request:
 
 def kill_forkserver() -> None:
     alive = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
-    (running,) = [each for each in alive if "deployments.forkserver" in each.cmdline()]
+    (running,) = [each for each in alive if "deployments.warm.forkserver" in each.cmdline()]
     running.kill()
 
 

@@ -10,7 +10,7 @@ import pytest
 from prefect_aws import AwsCredentials
 
 from deployments.glue import main, register, run
-from tests.servers import S3Server
+from tests.support.servers import S3Server
 
 SCRIPT = Path(__file__).parents[2] / "spark_jobs" / "batch_count.py"
 ROLE = "arn:aws:iam::123456789012:role/glue"

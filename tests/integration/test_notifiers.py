@@ -27,11 +27,11 @@ from moto.ses.models import ses_backends
 from pydantic import SecretStr
 
 from inktally import plugins
-from inktally.document import Problem, Upload
+from inktally.delivery import Problem, Upload
 from inktally.errors import AccessDenied, BadSettings, InktallyError, MailRefused, RecipientRefused
+from inktally.mail.letters import failure_mail
 from inktally.notifiers.smtp import SmtpNotifier
 from inktally.ports import Notifier, Verifier
-from inktally.report import failure_mail
 from inktally.settings import read_settings
 
 REGION = "eu-central-1"

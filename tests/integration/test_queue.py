@@ -20,16 +20,16 @@ import boto3
 import httpx
 import pytest
 
-from inktally.document import Upload
+from inktally.delivery import Upload
 from inktally.errors import BadSettings
 from inktally.settings import Settings
-from tests import messages
-from tests.messages import OwnSns
-from tests.receivers import Recorder
-from tests.servers import ENVIRONMENT, REGION, S3Server, answers, free_port, process, wait_until
-from web.batches import Announcer
+from tests.support import messages
+from tests.support.messages import OwnSns
+from tests.support.receivers import Recorder
+from tests.support.servers import ENVIRONMENT, REGION, S3Server, answers, free_port, process, wait_until
+from web.hooks.announcing import Announcer
+from web.hooks.queue import Pump, Queue, queue_at
 from web.meters import Meters
-from web.queue import Pump, Queue, queue_at
 
 
 @dataclass

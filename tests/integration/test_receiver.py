@@ -22,14 +22,14 @@ from hypothesis import settings as how_often
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from inktally.document import Upload
+from inktally.delivery import Upload
 from inktally.settings import Settings
-from tests import messages
-from tests.messages import CERTIFICATE_URL, TOPIC, Message, OwnSns
-from tests.receivers import Running, running_receiver
-from tests.servers import ACCESS_KEY, REGION, SECRET_KEY, S3Server
-from web.batches import MOST, ROOM
-from web.receiver import MOST_BYTES
+from tests.support import messages
+from tests.support.messages import CERTIFICATE_URL, TOPIC, Message, OwnSns
+from tests.support.receivers import Running, running_receiver
+from tests.support.servers import ACCESS_KEY, REGION, SECRET_KEY, S3Server
+from web.hooks.announcing import MOST, ROOM
+from web.hooks.receiver import MOST_BYTES
 
 SECRET = "a secret for one test: ü + 1"
 HOOK = "/hooks/s3"

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from inktally.errors import EngineFailed, RecognitionTimeout, ScratchFull, Stopped, TooLarge, UnreadablePicture
-from inktally.sandbox import Sandbox
+from inktally.sandbox.parent import Sandbox
 from inktally.scratch import scratch_folder
 
 Call = Callable[..., Any]
@@ -30,7 +30,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def call(sandbox: Sandbox) -> Call:
-    """Call a function of tests/hostile.py in the sandbox."""
+    """Call a function of tests/support/hostile.py in the sandbox."""
 
     def called(function: str, seconds: float = 60, **arguments: Any) -> Any:
         return sandbox.call(f"tests.hostile:{function}", arguments, seconds=seconds)
@@ -72,7 +72,7 @@ class TestTime:
     def test_even_after_the_parent_has_been_killed(self, tmp_path: Path) -> None:
         started = tmp_path / "started"
         program = (
-            "from pathlib import Path; from inktally.sandbox import Sandbox; "
+            "from pathlib import Path; from inktally.sandbox.parent import Sandbox; "
             f"Sandbox(1, Path({str(tmp_path)!r})).call('tests.hostile:never_return', "
             f"{{'started': {str(started)!r}}}, seconds=1)"
         )
@@ -158,7 +158,7 @@ class TestClosed:
 
     def test_the_end_of_the_process_closes_it_but_not_the_end_of_a_fork(self, tmp_path: Path) -> None:
         program = (
-            "import os; from pathlib import Path; from inktally.sandbox import Sandbox, close_all; "
+            "import os; from pathlib import Path; from inktally.sandbox.parent import Sandbox, close_all; "
             f"sandbox = Sandbox(1, Path({str(tmp_path)!r})); call = sandbox.call; "
             "print(call('tests.hostile:be_well', {}, seconds=60)); fork = os.fork(); "
             "fork or (close_all(), os._exit(0)); os.waitpid(fork, 0); "

@@ -18,7 +18,7 @@ from inktally.document import Recognition
 from inktally.errors import OutputFailed
 from inktally.outputs import pdf
 from inktally.settings import Settings, read_settings
-from tests.readings import a_page, a_recognition, a_word
+from tests.support.readings import a_page, a_recognition, a_word
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,7 @@ def test_a_pdf_with_fewer_pages_than_were_read_is_a_failure_of_the_output(settin
 
 
 def test_whoever_asks_for_a_pdf_loads_nothing_that_opens_pictures() -> None:
-    seen = "import sys, inktally.outputs.pdf, inktally.steps; print({'PIL', 'pikepdf', 'img2pdf'} & set(sys.modules))"
+    imports = "import sys, inktally.outputs.pdf, inktally.steps.answering; "
+    seen = imports + "print({'PIL', 'pikepdf', 'img2pdf'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout.strip() == "set()"

@@ -12,10 +12,10 @@ import psutil
 import pytest
 
 from inktally.errors import EngineFailed, RecognitionTimeout
-from inktally.sandbox import Sandbox
+from inktally.sandbox.parent import Sandbox
+from inktally.sandbox.shared import SharedSandbox, sandbox
 from inktally.settings import Settings
-from inktally.shared_sandbox import SharedSandbox, sandbox
-from tests.e2e.machine import PROJECT, eventually
+from tests.support.machine import PROJECT, eventually
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def server(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     started = subprocess.Popen(
-        [sys.executable, "-m", "inktally.shared_sandbox", settings.sandbox],
+        [sys.executable, "-m", "inktally.sandbox.shared", settings.sandbox],
         cwd=PROJECT,
         env={**os.environ, "INKTALLY_SCRATCH": str(settings.scratch)},
         stdin=subprocess.PIPE,
@@ -67,7 +67,7 @@ def test_what_nobody_waits_for_any_more_is_ended(settings: Settings, tmp_path: P
     started = tmp_path / "pid"
     program = (
         "from pathlib import Path; from inktally.settings import Settings; "
-        "from inktally.shared_sandbox import sandbox; "
+        "from inktally.sandbox.shared import sandbox; "
         f"settings = Settings(_env_file=None, scratch=Path({str(tmp_path)!r}), sandbox={settings.sandbox!r}); "
         f"sandbox(settings).call('tests.hostile:sleep', {{'started': {str(started)!r}}}, seconds=50)"
     )

@@ -12,13 +12,13 @@ import httpx
 import pytest
 
 from inktally import keys
+from inktally.intake.status import delivery_of
 from inktally.settings import Settings
-from inktally.status import delivery_of
 from inktally.stores.files import FilesStore
-from tests.apis import api_settings, serving
-from tests.readers import answer
-from web.site import bodies, places
+from tests.support.apis import api_settings, serving
+from tests.support.readers import answer
 from web.site.app import create_app
+from web.uploads import bodies, places
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 HEAD = "POST /uploads HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n"

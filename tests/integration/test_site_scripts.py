@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, expect
 
 from inktally import keys
 from inktally.settings import Settings
-from tests.apis import serving
-from tests.browsers import CHROMIUM, drop, running_browser, tab
-from tests.paper import picture
+from tests.support.apis import serving
+from tests.support.browsers import CHROMIUM, drop, running_browser, tab
+from tests.support.paper import picture
 from web.site.app import create_app
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")

@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from inktally import intake
+from inktally.intake.web import new_id
+from inktally.mail.links import Signer
 from inktally.settings import Settings
-from inktally.signing import Signer
-from tests.apis import serving
-from tests.servers import answers, free_port, process, wait_until
+from tests.support.apis import serving
+from tests.support.servers import answers, free_port, process, wait_until
 from web.site import following
 from web.site.app import create_app
 
@@ -26,7 +26,7 @@ PROJECT = Path(__file__).parents[2]
 
 def events() -> str:
     """The address of a stream about a picture that never comes."""
-    return f"/uploads/{Signer(SECRET).sign('upload', [intake.new_id()])}/events"
+    return f"/uploads/{Signer(SECRET).sign('upload', [new_id()])}/events"
 
 
 def look_on(port: int) -> socket.socket:

@@ -23,9 +23,9 @@ from inktally.errors import BadSettings, CountFailed
 from inktally.ports import Store
 from inktally.settings import Settings, read_settings
 from spark_jobs.batch_count import TOKENS, ArrowS3
-from tests.clusters import Cluster, running_cluster
-from tests.parts import Batch, skewed, varied, written
-from tests.servers import SECRET_KEY, S3Server, SparkServer, running_spark
+from tests.support.clusters import Cluster, running_cluster
+from tests.support.parts import Batch, skewed, varied, written
+from tests.support.servers import SECRET_KEY, S3Server, SparkServer, running_spark
 
 ROOT = Path(__file__).parents[2]
 SUBMIT = Path(sysconfig.get_path("scripts")) / "spark-submit"

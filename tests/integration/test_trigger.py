@@ -16,11 +16,11 @@ import httpx
 import pytest
 
 from deployments.up import redis
-from inktally import events
-from tests import messages
-from tests.prefect_servers import PrefectServer, new_server, running_redis
-from tests.servers import answers, free_port, process, wait_until
-from web.trigger import event_of
+from inktally.intake import events
+from tests.support import messages
+from tests.support.prefect_servers import PrefectServer, new_server, running_redis
+from tests.support.servers import answers, free_port, process, wait_until
+from web.hooks.trigger import event_of
 
 Upload = dict[str, str]
 

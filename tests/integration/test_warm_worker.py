@@ -25,11 +25,11 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling
 
-from deployments import supervised_run
-from deployments.warm_worker import WarmJobConfiguration
-from tests.e2e.machine import QUIET, eventually
-from tests.prefect_servers import new_server, running_postgres
-from tests.servers import wait_until
+from deployments.warm import supervised_run
+from deployments.warm.worker import WarmJobConfiguration
+from tests.support.machine import QUIET, eventually
+from tests.support.prefect_servers import new_server, running_postgres
+from tests.support.servers import wait_until
 
 FLOW = '''
 import json, os, time
@@ -133,7 +133,7 @@ class Worker:
         """Those that accept runs; not their children, whose command line is the same."""
         alive = [each for each in self.processes() if each.status() != psutil.STATUS_ZOMBIE]
         children = [each for each in alive if each.ppid() == self.popen.pid]
-        return [each.pid for each in children if "deployments.forkserver" in each.cmdline()]
+        return [each.pid for each in children if "deployments.warm.forkserver" in each.cmdline()]
 
 
 @pytest.fixture(scope="module")

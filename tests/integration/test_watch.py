@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from inktally import plugins, steps
-from inktally.document import Outcome, Upload
+from inktally import plugins
+from inktally.delivery import Outcome, Upload
 from inktally.settings import Settings
-from tests.messages import s3_record
-from tests.receivers import Recorder, Running, running_receiver
-from tests.servers import free_port, process, wait_until
+from inktally.steps import announcing, deliveries, markers
+from tests.support.messages import s3_record
+from tests.support.receivers import Recorder, Running, running_receiver
+from tests.support.servers import free_port, process, wait_until
 
 ANNA = "anna@example.org"
 SECRET = "a secret for one test"
@@ -108,7 +109,7 @@ def test_whoever_watches_is_told_unless_the_picture_names_somebody(
     store.put("input/bob.png", b"a picture", metadata={"email": "bob@example.org"})
     (inbox / "page.png").write_bytes(b"another one")
     uploads = receiver.runs.soon(2)
-    told = {upload.key: steps.recipient_of(store, steps.look(store, upload)) for upload in uploads}
+    told = {upload.key: announcing.recipient_of(store, deliveries.look(store, upload)) for upload in uploads}
     assert told == {"input/page.png": ANNA, "input/bob.png": "bob@example.org"}
 
 
@@ -116,8 +117,8 @@ def test_what_came_while_nobody_watched_is_announced_unless_it_was_answered(rece
     store = plugins.store(str(tmp_path / "store"), Settings(_env_file=None))
     for name in ("answered", "new"):
         store.put(f"input/{name}.png", name.encode())
-    answered = steps.look(store, Upload(key="input/answered.png", store=store.uri))
-    steps.answer(store, answered, Outcome(upload=store.address("input/answered.png")))
+    answered = deliveries.look(store, Upload(key="input/answered.png", store=store.uri))
+    markers.answer(store, answered, Outcome(upload=store.address("input/answered.png")))
     with watching(tmp_path, receiver.port):
         receiver.runs.soon(1)
         assert settled(receiver.runs) == ["input/new.png"]

@@ -13,7 +13,7 @@ from lxml import etree
 from inktally.document import Box, Section, Step
 from inktally.outputs import alto
 from inktally.outputs.layout import Reading
-from tests.readings import SOURCE, a_page, a_reading, a_word
+from tests.support.readings import SOURCE, a_page, a_reading, a_word
 
 NAMES = {"a": alto.NAMESPACE}
 SCHEMA = etree.XMLSchema(etree.parse(str(Path(__file__).with_name("alto.xsd"))))

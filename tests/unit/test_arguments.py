@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from inktally.arguments import input_keys, named_pictures
+from inktally.intake.named import input_keys, named_pictures
 
 
 def touched(folder: Path, *names: str) -> None:

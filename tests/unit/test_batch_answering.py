@@ -8,18 +8,20 @@ from email.message import EmailMessage
 
 import pytest
 
-from inktally import keys, steps
-from inktally.batch.answering import Answering, tallied
-from inktally.batch.parts import Entry
+from inktally import keys
+from inktally.batch.handover import Entry
 from inktally.batch.rounds import Tally
-from inktally.document import CountedWord, Counting, Outcome, Problem, Upload, WordCounts
+from inktally.delivery import Counting, Outcome, Problem, Upload
+from inktally.document import CountedWord, WordCounts
 from inktally.errors import MailRefused, RecipientRefused
 from inktally.lease import Lease
 from inktally.outputs import pdf
 from inktally.settings import Settings
-from tests.entries import a_receipt, keep_recognition
-from tests.memory_store import MemoryStore
-from tests.readings import a_recognition, a_word
+from inktally.steps import deliveries
+from inktally.steps.answering import Answering, tallied
+from tests.support.entries import a_receipt, keep_recognition
+from tests.support.memory_store import MemoryStore
+from tests.support.readings import a_recognition, a_word
 
 SETTINGS = Settings(_env_file=None)
 ANNA = "anna@example.org"
@@ -63,7 +65,7 @@ class Desk:
     def entry(self, name: str, email: str = "", problem: Problem | None = None) -> Entry:
         key = f"input/{name}"
         self.store.put(key, b"the same bytes", metadata={"email": email} if email else {})
-        delivery = steps.look(self.store, Upload(key=key))
+        delivery = deliveries.look(self.store, Upload(key=key))
         receipt = None if problem else a_receipt(1, made_for=delivery.id)
         return Entry(delivery=delivery, receipt=receipt, problem=problem)
 

@@ -15,19 +15,20 @@ import pytest
 from pyarrow import parquet
 
 from inktally import keys
-from inktally.batch import parts, rounds
-from inktally.batch.looking import Looked
+from inktally.batch import handover, rounds
+from inktally.batch.handover import Handed, PartsWriter
 from inktally.batch.part import Pace, Part
-from inktally.batch.parts import Handed, PartsWriter
 from inktally.batch.place import Place
 from inktally.batch.plan import Plan, Planner
 from inktally.batch.progress import Progress
 from inktally.batch.rounds import Round, Share, Tally
 from inktally.batch.summary import write_report
-from inktally.document import CountedWord, Options, Problem, Token, WordCounts, sha256_of
+from inktally.delivery import Options, Problem
+from inktally.document import CountedWord, Token, WordCounts, sha256_of
 from inktally.errors import NotFound, StoreDown
-from tests.entries import READ_BY, a_delivery, a_picture, a_receipt, an_entry
-from tests.memory_store import MemoryStore
+from inktally.steps.looking import Looked
+from tests.support.entries import READ_BY, a_delivery, a_picture, a_receipt, an_entry
+from tests.support.memory_store import MemoryStore
 
 PLACE = Place(store="s3://memory", source="s3://memory", prefix="input/")
 
@@ -53,7 +54,7 @@ def test_pictures_come_back_by_document_and_those_that_cannot_be_read_first() ->
     entries = [an_entry(1), an_entry(2), bad, an_entry(3, content=1)]
     writer.write(entries, [(a_receipt(1), tokens("One", "word")), (a_receipt(2), [])])
     (pictures,) = writer.handed.pictures
-    assert list(parts.entries_by_document(store, pictures)) == [[bad], [entries[0], entries[3]], [entries[1]]]
+    assert list(handover.entries_by_document(store, pictures)) == [[bad], [entries[0], entries[3]], [entries[1]]]
     assert [entry.is_cached for entry in entries] == [False, False, False, True]
     document = f"{1:064x}/{READ_BY.fingerprint}/{sha256_of(pictures)[:16]}"
     assert rows(store, writer.handed.tokens) == [
@@ -78,7 +79,7 @@ def test_a_write_that_failed_is_repeated_without_a_trace() -> None:
 def test_many_tokens_go_into_several_files_and_a_document_into_one() -> None:
     store = MemoryStore()
     writer = PartsWriter(store, "batches/x/")
-    most = parts.MOST_TOKENS
+    most = handover.MOST_TOKENS
     writer.write(
         [an_entry(1), an_entry(2), an_entry(3)],
         [(a_receipt(1), tokens("a") * (most + 1)), (a_receipt(2), tokens("b")), (a_receipt(3), tokens("c"))],
@@ -101,13 +102,13 @@ def test_counts_are_read_document_by_document_and_totals_in_order(tmp_path: Path
     put_table(store, "c/totals/1.parquet", word=["b"], count=[5], documents=[2])
     put_table(store, "c/totals/2.parquet", word=["a"], count=[1], documents=[1])
     store.put("c/totals/_SUCCESS", b"")
-    counted = list(parts.counted_documents(store, "c/counts/", tmp_path))
+    counted = list(handover.counted_documents(store, "c/counts/", tmp_path))
     words = (CountedWord(word="b", count=2, confidence=90.0), CountedWord(word="a", count=1, confidence=95.12))
     assert counted[0] == (f"{1:064x}", "f" * 16, WordCounts(words=words))
     assert [content for content, _, _ in counted] == [f"{1:064x}", f"{2:064x}"]
     assert [
         (each.word, each.count, each.documents)
-        for each in parts.totals(store, parts.sorted_keys(store, "c/totals/"), tmp_path)
+        for each in handover.totals(store, handover.sorted_keys(store, "c/totals/"), tmp_path)
     ] == [
         ("b", 5, 2),
         ("a", 1, 1),

@@ -13,10 +13,10 @@ import pytest
 from inktally import keys, plugins
 from inktally.batch.mounted import Mounted
 from inktally.batch.place import Place, place_of
-from inktally.document import StoredObject
+from inktally.delivery import StoredObject
 from inktally.errors import AccessDenied, BadSettings, NotFound
 from inktally.settings import Settings
-from tests.memory_store import MemoryStore
+from tests.support.memory_store import MemoryStore
 
 SETTINGS = Settings(_env_file=None)
 BUCKET = "s3://bucket"

@@ -10,10 +10,10 @@ from selectors import DefaultSelector, SelectorKey
 
 import pytest
 
-from inktally.document import Upload
+from inktally.delivery import Upload
 from inktally.errors import BadEvent, RunsDown
-from inktally.events import Arrival
-from web.batches import ROOM, Announcer, Batches
+from inktally.intake.events import Arrival
+from web.hooks.announcing import ROOM, Announcer, Batches
 from web.meters import Meters
 
 WINDOW = 0.06

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from inktally import keys, steps
+from inktally import keys
 from inktally.cache.clearing import DAY_SECONDS, Cleared, Clearing
 from inktally.cache.recognitions import Cached, Choice, Recognitions
-from inktally.document import Delivery, Engine, Receipt, Recognition, Upload
+from inktally.delivery import Delivery, Receipt, Upload
+from inktally.document import Engine, Recognition
 from inktally.lease import Lease
-from inktally.report import counts_json
+from inktally.outputs.word_counts import counts_json
 from inktally.settings import Settings, read_settings
-from tests.memory_store import MemoryStore
-from tests.readings import a_reading
+from inktally.steps import deliveries, recognising
+from tests.support.memory_store import MemoryStore
+from tests.support.readings import a_reading
 
 ENGINES = {name: Engine(name=name, version="1", languages=("eng",)) for name in ("tesseract", "textract")}
 
@@ -62,7 +64,7 @@ class World:
     def read(self, name: str, picture: bytes, engine: str = "tesseract") -> Delivery:
         """A picture that was recognised, counted and published."""
         self.store.put(f"input/{name}", picture)
-        delivery = steps.look(self.store, Upload(key=f"input/{name}"))
+        delivery = deliveries.look(self.store, Upload(key=f"input/{name}"))
         made_by = ENGINES[engine]
         receipt = Receipt(content=_sha(picture), fingerprint=made_by.fingerprint, artefact="", words=1, pages=1)
         receipt = receipt.model_copy(update={"artefact": keys.recognition(receipt.content, receipt.fingerprint)})
@@ -208,9 +210,9 @@ def test_what_a_later_run_has_found_again_is_left_alone(world: World) -> None:
     chosen = world.chosen()
     world.store.now += 60
     (found,) = (each for each in chosen if each.engine.startswith("textract"))
-    delivery = steps.look(world.store, Upload(key="input/b.png"))
+    delivery = deliveries.look(world.store, Upload(key="input/b.png"))
     engine = ENGINES["textract"]
-    receipt = steps.recognise(world.store, NoRecogniser(), delivery, engine, world.settings, refresh=False)
+    receipt = recognising.recognise(world.store, NoRecogniser(), delivery, engine, world.settings, refresh=False)
     assert receipt.made_for == "", "it was found"
     cleared = Clearing(world.store, world.receipts, world.settings).clear(world.recognitions, chosen)
     assert (cleared.recognitions, cleared.in_use) == (1, 1)

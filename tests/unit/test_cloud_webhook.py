@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from inktally import events
-from inktally.imaging.decode_formats import PICTURE_SUFFIXES
-from tests import messages
-from tests.messages import Message
+from inktally.imaging.decoding.formats import PICTURE_SUFFIXES
+from inktally.intake import events
+from tests.support import messages
+from tests.support.messages import Message
 
 TEMPLATE = Path(__file__).parents[2] / "deployments" / "cloud_webhook.jinja"
 

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 from inktally import keys
 from inktally.corpus import figures
-from inktally.corpus.bucket import merged
 from inktally.corpus.manifest import Corpus, consistently, standing
+from inktally.corpus.partition import merged
 from inktally.corpus.plot import growth_svg
 from inktally.corpus.reconciling import Changes, exclude, include, reconcile
 from inktally.corpus.report import report
 from inktally.errors import BadResult, Busy, NotFound
 from inktally.settings import read_settings
-from tests.counted import Sums, put_counts, recounted
-from tests.memory_store import MemoryStore
+from tests.support.counted import Sums, put_counts, recounted
+from tests.support.memory_store import MemoryStore
 
 SETTINGS = read_settings(lease_seconds=30)
 DAY = 86_400.0

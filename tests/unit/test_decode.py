@@ -22,8 +22,8 @@ from inktally.errors import (
     UnreadablePicture,
     UnsupportedFormat,
 )
-from inktally.imaging.decode import DecodedPage, Limits, open_document
-from tests.paper import picture
+from inktally.imaging.decoding.document import DecodedPage, Limits, open_document
+from tests.support.paper import picture
 
 pillow_heif.register_heif_opener()
 
@@ -225,7 +225,8 @@ class TestPages:
         large = Image.new("P", (4000, 4000))
         large.save(tmp_path / "many.tiff", save_all=True, append_images=[large] * 7, compression="packbits")
         program = (
-            "import sys; from pathlib import Path; from inktally.imaging.decode import Limits, open_document\n"
+            "import sys; from pathlib import Path\n"
+            "from inktally.imaging.decoding.document import Limits, open_document\n"
             "with open_document(Path(sys.argv[1]), Limits(max_pixels=10**8, max_pages=10)) as document:\n"
             "    for number in range(1, 9): document.page(number)\n"
             "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
@@ -282,6 +283,6 @@ class TestRefused:
 
 def test_names_are_judged_without_importing_a_decoder() -> None:
     program = (
-        "import sys, inktally.imaging.decode_formats; print({'PIL', 'numpy', 'cv2', 'pypdfium2'} & {*sys.modules})"
+        "import sys, inktally.imaging.decoding.formats; print({'PIL', 'numpy', 'cv2', 'pypdfium2'} & {*sys.modules})"
     )
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "set()"

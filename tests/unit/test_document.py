@@ -14,21 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from inktally.document import (
-    CountedWord,
-    Counting,
-    CountsDocument,
-    Engine,
-    Problem,
-    StoredObject,
-    WordCounts,
-)
-from inktally.report import (
-    counts_document,
-    counts_json,
-    counts_schema,
-    failure_reason,
-)
+from inktally.delivery import Counting, Problem, StoredObject
+from inktally.document import CountedWord, CountsDocument, Engine, WordCounts
+from inktally.outputs.word_counts import counts_document, counts_json, counts_schema, failure_reason
 from inktally.tokens import RULES
 
 SHIPPED_SCHEMA = files("inktally") / "schemas" / "word_counts.schema.json"
@@ -62,7 +50,7 @@ class TestSchema:
         assert SHIPPED_SCHEMA.read_text(encoding="utf-8") == counts_schema()
 
     def test_the_command_writes_the_schema(self) -> None:
-        command = [sys.executable, "-m", "inktally.report"]
+        command = [sys.executable, "-m", "inktally.outputs.word_counts"]
         assert subprocess.run(command, capture_output=True, check=True, text=True).stdout == counts_schema()
 
     def test_the_schema_is_a_schema_of_draft_2020_12(self) -> None:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inktally import events
-from inktally.document import Upload
+from inktally.delivery import Upload
 from inktally.errors import BadEvent
-from inktally.events import Announced, Arrival, LeftOut
-from tests import messages
-from tests.messages import Message
+from inktally.intake import events
+from inktally.intake.events import Announced, Arrival, LeftOut
+from tests.support import messages
+from tests.support.messages import Message
 
 ODD_KEY = "input/Grüße an + 100%25/\N{DUCK} & <Co>.png"
 SENDERS = [messages.s3, messages.ceph, messages.minio, messages.eventbridge]

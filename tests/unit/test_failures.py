@@ -1,15 +1,15 @@
 """Failed pictures: listed with their reasons, and sent on their way again."""
 
-from inktally import steps
-from inktally.document import Problem, Upload
-from inktally.failures import failures, redrive
-from tests.memory_store import MemoryStore
+from inktally.delivery import Problem, Upload
+from inktally.intake.redriving import failures, redrive
+from inktally.steps import deliveries, disposing, markers
+from tests.support.memory_store import MemoryStore
 
 
 def rejected(store: MemoryStore, key: str, **metadata: str) -> None:
     store.put(key, b"junk", metadata=metadata)
-    delivery = steps.look(store, Upload(key=key, store=store.uri))
-    steps.reject(store, delivery, Problem(kind="NotAPicture", message=f"{key} is none."))
+    delivery = deliveries.look(store, Upload(key=key, store=store.uri))
+    disposing.reject(store, delivery, Problem(kind="NotAPicture", message=f"{key} is none."))
 
 
 def test_failed_pictures_are_listed_with_their_reasons() -> None:
@@ -34,7 +34,7 @@ def test_a_redriven_picture_stands_under_input_again_with_its_address() -> None:
     (failure,) = failures(store)
     upload = redrive(store, failure)
     assert upload.key == "input/book/b.png"
-    delivery = steps.look(store, upload)
+    delivery = deliveries.look(store, upload)
     assert delivery.picture.metadata == {"email": "anna@example.org"}
-    assert steps.answer_of(store, delivery) is None
+    assert markers.answer_of(store, delivery) is None
     assert list(store.list("failed/")) == []

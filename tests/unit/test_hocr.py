@@ -13,7 +13,7 @@ from lxml import etree
 from inktally.document import Box, Section
 from inktally.outputs import hocr
 from inktally.outputs.layout import Reading
-from tests.readings import a_page, a_reading, a_word
+from tests.support.readings import a_page, a_reading, a_word
 
 NAMES = {"h": hocr.XHTML}
 ORDER = ["ocr_page", "ocr_carea", "ocr_par", "ocr_line", "ocrx_word"]

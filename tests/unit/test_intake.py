@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inktally import intake, keys
-from inktally.arguments import is_picture
+from inktally import keys
 from inktally.errors import EmptyPicture, NotAPicture, Overwritten, RecipientRefused, TooLarge, UnsupportedFormat
-from inktally.imaging.decode_formats import HEAD, suffix_of
+from inktally.imaging.decoding.formats import HEAD, is_picture, suffix_of
+from inktally.intake.web import is_id, metadata, new_id, picture_name, receive
 from inktally.settings import Settings, read_settings
+from inktally.steps.wishes import Wishes
 from inktally.stores import files
-from inktally.wishes import Wishes
-from tests.memory_store import MemoryStore
+from tests.support.memory_store import MemoryStore
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 
@@ -26,24 +26,24 @@ def settings(**changes: object) -> Settings:
 
 def test_a_picture_stands_below_an_unguessable_id_with_address_and_language() -> None:
     store = MemoryStore()
-    received = intake.receive(store, PNG, settings(), name="page 1.png", email="anna@example.org", language="deu")
+    received = receive(store, PNG, settings(), name="page 1.png", email="anna@example.org", language="deu")
     found = store.stat(received.upload.key)
     assert received.upload.key == f"input/web/{received.id}/page 1.png"
     assert found.metadata == {"email": "anna@example.org", "language": "deu"}
     assert store.read(found.key) == PNG
-    assert intake.is_id(received.id)
+    assert is_id(received.id)
     assert keys.web_upload_of(found.key) == received.id
 
 
 def test_ids_are_never_the_same_and_url_safe() -> None:
-    ids = {intake.new_id() for _ in range(1000)}
+    ids = {new_id() for _ in range(1000)}
     assert len(ids) == 1000
-    assert all(intake.is_id(each) for each in ids)
+    assert all(is_id(each) for each in ids)
 
 
 @pytest.mark.parametrize("text", ["", "..", "a" * 21, "a" * 23, "a" * 21 + "/", "a" * 21 + "\n", "a" * 22 + "\n"])
 def test_what_is_no_id_is_told(text: str) -> None:
-    assert not intake.is_id(text)
+    assert not is_id(text)
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,12 @@ def test_what_is_no_id_is_told(text: str) -> None:
     ],
 )
 def test_a_name_keeps_all_that_a_key_can_bear(sent: str, kept: str) -> None:
-    assert intake.picture_name(sent, ".png") == kept
+    assert picture_name(sent, ".png") == kept
 
 
 @given(st.text(max_size=400))
 def test_any_name_gives_a_file_of_its_own_that_is_taken_for_a_picture(name: str) -> None:
-    kept = intake.picture_name(name, ".png")
+    kept = picture_name(name, ".png")
     assert is_picture(kept)
     assert len(f"{kept}.reason.json".encode()) <= 255
     assert not {"/", "\0", "\n"} & set(kept)
@@ -75,14 +75,14 @@ def test_any_name_gives_a_file_of_its_own_that_is_taken_for_a_picture(name: str)
 
 def test_without_the_bytes_a_name_must_be_one_of_a_picture() -> None:
     with pytest.raises(UnsupportedFormat, match=r"\.txt is no picture"):
-        intake.picture_name("notes.txt")
+        picture_name("notes.txt")
 
 
 def test_the_same_upload_comes_once() -> None:
     store = MemoryStore()
-    first = intake.receive(store, PNG, settings(), name="a.png")
+    first = receive(store, PNG, settings(), name="a.png")
     with pytest.raises(Overwritten):
-        intake.receive(store, PNG, settings(), name="a.png", upload_id=first.id)
+        receive(store, PNG, settings(), name="a.png", upload_id=first.id)
 
 
 @pytest.mark.parametrize(
@@ -97,27 +97,27 @@ def test_the_same_upload_comes_once() -> None:
 def test_what_is_no_picture_is_refused_before_it_is_put(content: bytes, error: type[Exception]) -> None:
     store = MemoryStore()
     with pytest.raises(error):
-        intake.receive(store, content, settings(max_bytes=100), name="a.png")
+        receive(store, content, settings(max_bytes=100), name="a.png")
     assert not list(store.list("input/"))
 
 
 def test_what_is_no_address_is_refused() -> None:
     with pytest.raises(RecipientRefused):
-        intake.receive(MemoryStore(), PNG, settings(), email="a@b\r\nBcc: c@d")
+        receive(MemoryStore(), PNG, settings(), email="a@b\r\nBcc: c@d")
 
 
 def test_a_file_is_put_into_a_folder_under_its_name(tmp_path: Path) -> None:
     picture = tmp_path / "received"
     picture.write_bytes(PNG)
     store = files.build(str(tmp_path / "store"), settings())
-    received = intake.receive(store, picture, settings(), name="../a:b*?.png")
+    received = receive(store, picture, settings(), name="../a:b*?.png")
     assert (tmp_path / "store" / received.upload.key).read_bytes() == PNG
 
 
 def test_wishes_travel_with_the_picture_and_back() -> None:
     wishes = Wishes(outputs="pdf,word_counts", min_confidence=62.5, body_only=True)
-    assert Wishes.of(intake.metadata(wishes=wishes)) == wishes
-    assert intake.metadata(wishes=Wishes()) == {}
+    assert Wishes.of(metadata(wishes=wishes)) == wishes
+    assert metadata(wishes=Wishes()) == {}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import pytest
 
 from inktally import keys
-from inktally.document import Counting, Delivery, Engine, StoredObject, Upload, sha256_of
+from inktally.delivery import Counting, Delivery, StoredObject, Upload
+from inktally.document import Engine, sha256_of
 from inktally.tokens import RULES
 
 ENGINE = Engine(name="tesseract", version="5.3.0", languages=("eng",), models={"eng": "0" * 64})

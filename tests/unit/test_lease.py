@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from inktally.document import StoredObject
+from inktally.delivery import StoredObject
 from inktally.errors import Busy, StoreDown
 from inktally.lease import Lease, leased
-from tests.memory_store import MemoryStore
+from tests.support.memory_store import MemoryStore
 
 KEY = "locks/x"
 

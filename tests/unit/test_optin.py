@@ -13,18 +13,19 @@ from typing import Any
 
 import pytest
 
-from inktally import keys, overdue
-from inktally.document import Outcome, Problem
+from inktally import keys
+from inktally.delivery import Outcome, Problem
 from inktally.errors import MailRefused, NotFound, QuotaUsedUp, RecipientRefused
-from inktally.intake import receive
-from inktally.optin import DAY_SECONDS, OptIn, mailbox, new_ask
-from inktally.quotas import Quotas
+from inktally.intake.status import delivery_of
+from inktally.intake.web import receive
+from inktally.mail.links import Signer
+from inktally.mail.optin import DAY_SECONDS, OptIn, mailbox, new_ask
+from inktally.mail.quotas import Quotas
 from inktally.settings import Settings
-from inktally.signing import Signer
-from inktally.status import delivery_of
-from inktally.steps import answer
+from inktally.steps import late_mails
+from inktally.steps.markers import answer
 from inktally.stores.files import FilesStore
-from tests.memory_store import MemoryStore
+from tests.support.memory_store import MemoryStore
 
 SITE = "https://pictures.example.org"
 PNG = b"\x89PNG\r\n\x1a\n and more"
@@ -226,13 +227,13 @@ def test_a_picture_that_came_before_the_confirmation_is_mailed_after_it(tmp_path
     people.wait(ask, upload.id)
     failed = Problem(kind="UnreadablePicture", message="It is broken.")
     answer(store, delivery_of(store, upload.id), Outcome(upload="page.png", error=failed))
-    assert overdue.settle(store, outbox, settings) == 0
+    assert late_mails.settle(store, outbox, settings) == 0
     assert not outbox.mails, "nobody has confirmed it"
     people.confirm(ask)
-    assert overdue.settle(store, outbox, settings) == 0
+    assert late_mails.settle(store, outbox, settings) == 0
     assert [str(mail["To"]) for mail in outbox.mails] == ["anna@example.org"]
     people.confirm(ask)
-    overdue.settle(store, outbox, settings)
+    late_mails.settle(store, outbox, settings)
     assert len(outbox.mails) == 1
 
 
@@ -243,7 +244,7 @@ def test_one_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path) -> 
         store.put(keys.due(upload.id), content)
         failed = Problem(kind="UnreadablePicture", message="It is broken.")
         answer(store, delivery_of(store, upload.id), Outcome(upload="page.png", error=failed))
-    assert overdue.settle(store, outbox, settings) == 1
+    assert late_mails.settle(store, outbox, settings) == 1
     assert [str(mail["To"]) for mail in outbox.mails] == ["anna@example.org"]
 
 
@@ -254,7 +255,7 @@ def test_a_picture_that_never_came_costs_little_to_look_for(tmp_path: Path) -> N
         people.wait(ask, f"{number:022d}")
     people.confirm(ask)
     store.calls.clear()
-    assert overdue.settle(store, outbox, settings) == 20
+    assert late_mails.settle(store, outbox, settings) == 20
     assert store.calls.total() <= 50
     assert not store.calls["put"]
 
@@ -265,7 +266,7 @@ def test_a_picture_that_has_not_been_answered_is_left_to_its_run(tmp_path: Path)
     upload = receive(store, PNG, settings, name="page.png")
     people.wait(ask, upload.id)
     people.confirm(ask)
-    assert overdue.settle(store, outbox, settings) == 1
+    assert late_mails.settle(store, outbox, settings) == 1
     assert store.read(keys.marker(delivery_of(store, upload.id).id, "recipient")) == b"anna@example.org"
 
 

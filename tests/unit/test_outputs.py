@@ -14,10 +14,10 @@ from inktally import keys
 from inktally.document import Box, Section, Step, Token
 from inktally.errors import BadSettings
 from inktally.outputs import NAMES, chosen, coordinates, counts_csv, plain_text
-from inktally.outputs.catalogue import OUTPUTS
 from inktally.outputs.layout import Reading
+from inktally.outputs.registry import OUTPUTS
 from inktally.settings import Settings, read_settings
-from tests.readings import SOURCE, a_page, a_reading, a_word
+from tests.support.readings import SOURCE, a_page, a_reading, a_word
 
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from inktally.errors import TooLarge, UnreadablePicture
-from inktally.imaging.decode import DecodedPage, Limits, open_document
-from tests.paper import A4, INVISIBLE, LINES, pdf, picture, typed
+from inktally.imaging.decoding.document import DecodedPage, Limits, open_document
+from tests.support.paper import A4, INVISIBLE, LINES, pdf, picture, typed
 
 LIMITS = Limits(max_pixels=50_000_000, max_pages=3)
 SCAN = picture("\n".join(LINES[:15]), (1240, 1754))

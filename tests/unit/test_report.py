@@ -14,28 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inktally.document import (
-    CountedWord,
-    Counting,
-    CountsDocument,
-    Engine,
-    Problem,
-    StoredObject,
-    Upload,
-    WordCounts,
-)
+from inktally.delivery import Counting, Problem, StoredObject, Upload
+from inktally.document import CountedWord, CountsDocument, Engine, WordCounts
 from inktally.errors import BadSettings, InktallyError, PictureError, RecipientRefused
-from inktally.mails import file_name, shown, valid_address
-from inktally.report import (
-    ADVICE,
-    OUR_ADVICE,
-    answer_mail,
-    counts_document,
-    counts_json,
-    delay_mail,
-    failure_mail,
-    message_id,
-)
+from inktally.mail.letters import ADVICE, OUR_ADVICE, answer_mail, delay_mail, failure_mail, message_id
+from inktally.mail.message import valid_address
+from inktally.outputs.word_counts import counts_document, counts_json
+from inktally.text import file_name, shown
 
 TO, SENDER, MESSAGE_ID = "anna@example.org", "Inktally <inktally@example.net>", "<1.mailed@example.net>"
 RTL_OVERRIDE = "\N{RIGHT-TO-LEFT OVERRIDE}"

@@ -12,7 +12,7 @@ from inktally.document import Box, Section, Word
 from inktally.imaging.page import PageImage
 from inktally.imaging.sections import assign, split
 from inktally.tokens import tokenise
-from tests.typesetting import Sheet
+from tests.support.typesetting import Sheet
 
 
 @pytest.fixture

@@ -17,19 +17,22 @@ from httpx import Response
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from inktally import keys, report, steps
-from inktally.document import CountsDocument, Outcome, Problem
+from inktally import keys
+from inktally.delivery import Outcome, Problem
+from inktally.document import CountsDocument
 from inktally.errors import LinkExpired
-from inktally.intake import receive
-from inktally.optin import new_ask
+from inktally.intake.status import delivery_of, output_of
+from inktally.intake.web import receive
+from inktally.mail.letters import ADVICE, OUR_ADVICE
+from inktally.mail.links import Signer
+from inktally.mail.optin import new_ask
 from inktally.plugins import notifier
 from inktally.settings import Settings
-from inktally.signing import Signer
-from inktally.status import delivery_of, output_of
+from inktally.steps import announcing, markers
 from inktally.stores.files import FilesStore
-from tests.paper import picture
-from tests.readers import answer, picture_of
-from tests.servers import wait_until
+from tests.support.paper import picture
+from tests.support.readers import answer, picture_of
+from tests.support.servers import wait_until
 from web.site.app import create_app
 from web.site.translations import LANGUAGES, negotiated, translations
 from web.site.visitors import ADDRESS, visitor_of
@@ -257,7 +260,7 @@ def test_a_mailed_result_leads_to_the_page_where_the_settings_name_it(browser: T
         delivery = delivery_of(store, upload_id)
         answer(store, delivery, settings)
         document = CountsDocument.model_validate_json(output_of(store, delivery, "word_counts"))
-        steps.announce_counts(store, notifier(mailer), delivery, document, mailer)
+        announcing.announce_counts(store, notifier(mailer), delivery, document, mailer)
         (written,) = Path(settings.mail_folder).glob("*.eml")
         body = message_from_bytes(written.read_bytes(), policy=default).get_body(("plain",))
         assert body is not None
@@ -275,7 +278,7 @@ def test_an_answer_that_could_not_be_mailed_says_so(browser: TestClient, setting
     browser.put(leave["files"][0]["url"], content=png())
     store = FilesStore(Path(settings.store))
     delivery = delivery_of(store, stored(settings)[0].parent.name)
-    steps.answer(store, delivery, Outcome(upload="", words=1, error=Problem(kind=kind, message="No such mailbox.")))
+    markers.answer(store, delivery, Outcome(upload="", words=1, error=Problem(kind=kind, message="No such mailbox.")))
     shown = browser.get(f"{leave['page']}?language=de").text
     assert "konnte nicht verschickt werden" in shown
     assert "Fertig" in shown
@@ -302,6 +305,6 @@ def test_all_that_the_page_says_is_translated(language: str) -> None:
     methods = [("**.py", "python"), ("templates/**.html", "jinja2")]
     found = [message for _, _, message, _, _ in extract_from_dir(SITE, methods)]
     said = {message if isinstance(message, str) else message[0] for message in found}
-    said |= {*report.ADVICE.values(), report.OUR_ADVICE}
+    said |= {*ADVICE.values(), OUR_ADVICE}
     known = translations(language)._catalog  # type: ignore[attr-defined]  # noqa: SLF001 - gettext has no other way
     assert sorted(text for text in said if text not in known and (text, 0) not in known) == []

@@ -13,9 +13,10 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
 
-from inktally import errors, report
+from inktally import errors
+from inktally.mail.letters import ADVICE
 from inktally.settings import Settings
-from tests.apis import serving
+from tests.support.apis import serving
 from web.site import wording
 from web.site.app import create_app
 from web.site.pages import told
@@ -111,6 +112,6 @@ def test_every_error_that_is_told_says_what_to_do_in_german_and_nothing_in_engli
         shown = told(kind, "An English sentence.", "de")
         assert issubclass(errors.error_named(kind), errors.InktallyError)
         assert shown["headline"] != wording.HEADLINES[kind]
-        assert shown["advice"] not in {"", report.ADVICE.get(kind), wording.WHAT_TO_DO.get(kind)}
+        assert shown["advice"] not in {"", ADVICE.get(kind), wording.WHAT_TO_DO.get(kind)}
         assert shown["detail"] == ""
         assert told(kind, "An English sentence.", "en")["detail"] == "An English sentence."

@@ -14,12 +14,14 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from inktally import keys, plugins, status, steps
-from inktally.document import Outcome
-from inktally.outputs.catalogue import OUTPUTS
+from inktally import keys, plugins
+from inktally.delivery import Outcome
+from inktally.intake import status
+from inktally.mail.links import Signer
 from inktally.outputs.json_text import by_lines
+from inktally.outputs.registry import OUTPUTS
 from inktally.settings import Settings
-from inktally.signing import Signer
+from inktally.steps import markers
 from web.site import previews
 from web.site.app import create_app
 
@@ -72,7 +74,7 @@ def answered(
     key = OUTPUTS["coordinates_json"].key(delivery.upload.name)
     store.put(key, by_lines({"pages": sizes, "words": read}))
     told = {"upload": "", "words": pages * words, "distinct": words, "outputs": {"coordinates_json": key}, **facts}
-    steps.answer(store, delivery, Outcome.model_validate(told))
+    markers.answer(store, delivery, Outcome.model_validate(told))
 
 
 def test_two_hundred_full_pages_are_shown_and_searched_quickly(browser: TestClient, settings: Settings) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from inktally.errors import BadSettings, LinkExpired, UnknownLink
+from inktally.mail.links import Signer, signer
 from inktally.settings import Settings
-from inktally.signing import Signer, signer
 
 SIGNER = Signer("a secret that is long enough for this")
 

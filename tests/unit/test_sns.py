@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from inktally import sns
 from inktally.errors import BadEvent, UnknownSender
-from tests import messages
-from tests.messages import SNS, TOPIC, Message, OwnSns
+from inktally.intake import sns
+from tests.support import messages
+from tests.support.messages import SNS, TOPIC, Message, OwnSns
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOPICS = frozenset({TOPIC})

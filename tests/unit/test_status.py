@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from inktally import intake, keys, status, steps
-from inktally.document import Delivery, Outcome, Problem
-from inktally.document import Upload as Uploaded
+from inktally import keys
+from inktally.delivery import Delivery, Outcome, Problem
+from inktally.delivery import Upload as Uploaded
 from inktally.errors import Busy, NotFound, StoreDown
-from inktally.intake import Received
+from inktally.intake import status
+from inktally.intake.status import Status
+from inktally.intake.web import Received, new_id, receive
 from inktally.lease import Lease
 from inktally.settings import read_settings
-from inktally.status import Status
-from tests.memory_store import MemoryStore
+from inktally.steps import deliveries, disposing, markers
+from tests.support.memory_store import MemoryStore
 
 SETTINGS = read_settings(_env_file=None)
 PNG = b"\x89PNG and so on"
@@ -23,7 +25,7 @@ class Upload:
 
     def __init__(self) -> None:
         self.store = MemoryStore()
-        self.received: Received = intake.receive(self.store, PNG, SETTINGS, name="a.png", email="anna@example.org")
+        self.received: Received = receive(self.store, PNG, SETTINGS, name="a.png", email="anna@example.org")
         self.claim: Lease | None = None
 
     @property
@@ -48,11 +50,11 @@ class Upload:
         self.store.now += 5
         key = self.received.upload.key
         self.store.put(key, PNG + b"!")
-        return steps.look(self.store, Uploaded(key=key, store=self.store.uri))
+        return deliveries.look(self.store, Uploaded(key=key, store=self.store.uri))
 
     def answer(self, **facts: object) -> None:
         outcome = Outcome.model_validate({"upload": "somewhere", **facts})
-        steps.answer(self.store, self.delivery, outcome)
+        markers.answer(self.store, self.delivery, outcome)
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def upload() -> Upload:
 
 def test_nothing_is_known_of_an_id_that_nobody_has_used() -> None:
     with pytest.raises(NotFound):
-        status.status_of(MemoryStore(), intake.new_id(), SETTINGS)
+        status.status_of(MemoryStore(), new_id(), SETTINGS)
 
 
 def test_an_upload_waits_until_a_run_takes_it_up(upload: Upload) -> None:
@@ -102,7 +104,7 @@ def test_an_answer_tells_its_counts_and_steps_and_no_address(upload: Upload) -> 
 def test_a_picture_at_fault_tells_what_to_do(upload: Upload) -> None:
     upload.begin()
     problem = Problem(kind="UnreadablePicture", message="It is cut short.")
-    steps.reject(upload.store, upload.delivery, problem)
+    disposing.reject(upload.store, upload.delivery, problem)
     upload.answer(error=problem)
     told = upload.status
     assert (told.state, told.problem, told.picture) == ("failed", problem, "set aside")
@@ -152,7 +154,7 @@ def test_the_status_outlives_the_picture(upload: Upload, after: str, where: str)
     upload.begin()
     settings = read_settings(_env_file=None, after=after)
     upload.store.put("output/word_counts/" + upload.received.upload.name + ".json", b"{}")
-    steps.dispose(upload.store, upload.delivery, {"word_counts": "x"}, settings.after, settings)
+    disposing.dispose(upload.store, upload.delivery, {"word_counts": "x"}, settings.after, settings)
     upload.answer(words=3, outputs={"word_counts": "x"})
     assert not list(upload.store.list("input/"))
     assert (upload.status.state, upload.status.picture) == ("answered", where)
@@ -166,7 +168,7 @@ def test_another_picture_put_in_the_place_of_an_answered_one_is_not_read(upload:
     upload.end()
     other = upload.put_again()
     status.take_up(upload.store, other, SETTINGS)
-    refused = steps.answer_of(upload.store, other)
+    refused = markers.answer_of(upload.store, other)
     assert refused is not None
     assert refused.error is not None
     assert "upload of its own" in refused.error.message
@@ -183,7 +185,7 @@ def test_another_picture_waits_for_the_one_that_is_read_and_takes_its_place_when
     upload.end()
     status.take_up(upload.store, other, SETTINGS)
     assert upload.delivery == other
-    assert not steps.is_answered(upload.store, other)
+    assert not markers.is_answered(upload.store, other)
 
 
 def test_what_was_mailed_after_it_was_answered_shows_as_told(upload: Upload) -> None:
@@ -197,7 +199,7 @@ def test_what_was_mailed_after_it_was_answered_shows_as_told(upload: Upload) -> 
 def test_nothing_is_noted_of_pictures_that_came_in_another_way() -> None:
     store = MemoryStore()
     store.put("input/a.png", PNG)
-    delivery = steps.look(store, Delivery(upload={"key": "input/a.png"}, picture=store.stat("input/a.png")).upload)
+    delivery = deliveries.look(store, Delivery(upload={"key": "input/a.png"}, picture=store.stat("input/a.png")).upload)
     status.take_up(store, delivery, SETTINGS)
     status.note(store, delivery, "recognising")
     status.note_problem(store, delivery, StoreDown("away"))

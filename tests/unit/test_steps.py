@@ -11,28 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from inktally import keys, receiving, steps
-from inktally.document import (
-    Box,
-    CountedWord,
-    Counting,
-    Delivery,
-    Engine,
-    Outcome,
-    Page,
-    Problem,
-    Receipt,
-    Recognition,
-    Token,
-    Upload,
-    Word,
-    WordCounts,
-)
+from inktally import keys
+from inktally.delivery import Counting, Delivery, Outcome, Problem, Receipt, Upload
+from inktally.document import Box, CountedWord, Engine, Page, Recognition, Token, Word, WordCounts
 from inktally.errors import EmptyPicture, MailRefused, NotFound, OutputFailed, Overwritten, TooLarge
+from inktally.intake.local import bring
 from inktally.outputs import NAMES, chosen
-from inktally.outputs.catalogue import OUTPUTS
+from inktally.outputs.registry import OUTPUTS
 from inktally.settings import Settings, read_settings
-from tests.memory_store import MemoryStore
+from inktally.steps import announcing, counting, deliveries, disposing, markers, publishing, recognising
+from tests.support.memory_store import MemoryStore
 
 ENGINE = Engine(name="fake", version="1", languages=("eng",))
 COUNTING = Counting()
@@ -116,27 +104,27 @@ class Desk:
 
     def deliver(self, key: str, text: str, **metadata: str) -> Delivery:
         self.store.put(key, text.encode(), metadata=metadata)
-        return steps.look(self.store, Upload(key=key, store=self.store.uri))
+        return deliveries.look(self.store, Upload(key=key, store=self.store.uri))
 
     def recognise(self, delivery: Delivery, *, refresh: bool = False) -> Receipt:
-        return steps.recognise(self.store, self.recogniser, delivery, ENGINE, self.settings, refresh=refresh)
+        return recognising.recognise(self.store, self.recogniser, delivery, ENGINE, self.settings, refresh=refresh)
 
     def publish(self, delivery: Delivery, names: str = "") -> dict[str, str]:
         """The outputs of these names, else those of the settings."""
         receipt = self.recognise(delivery)
-        steps.count(self.store, self.counter, [receipt], COUNTING)
+        counting.count(self.store, self.counter, [receipt], COUNTING)
         return self.publish_read(delivery, receipt, names)
 
     def publish_read(self, delivery: Delivery, receipt: Receipt, names: str = "") -> dict[str, str]:
         outputs = chosen(names or self.settings.outputs)
-        reading = steps.reading_of(self.store, delivery, receipt, COUNTING)
-        return steps.publish(self.store, delivery, reading, outputs, self.pdf_writer, self.settings)
+        reading = counting.reading_of(self.store, delivery, receipt, COUNTING)
+        return publishing.publish(self.store, delivery, reading, outputs, self.pdf_writer, self.settings)
 
     def announce(self, delivery: Delivery) -> str | None:
         receipt = self.recognise(delivery)
-        steps.count(self.store, self.counter, [receipt], COUNTING)
-        document = steps.counts_document(self.store, delivery, ENGINE, receipt, COUNTING)
-        return steps.announce_counts(self.store, self.notifier, delivery, document, self.settings)
+        counting.count(self.store, self.counter, [receipt], COUNTING)
+        document = counting.counts_document(self.store, delivery, ENGINE, receipt, COUNTING)
+        return announcing.announce_counts(self.store, self.notifier, delivery, document, self.settings)
 
     def keys(self, prefix: str) -> list[str]:
         return [found.key for found in self.store.list(prefix)]
@@ -187,7 +175,7 @@ def test_what_is_read_again_is_counted_again(desk: Desk) -> None:
     delivery = desk.deliver("input/a.png", "one")
     desk.publish(delivery)
     receipt = desk.recognise(delivery, refresh=True)
-    steps.count(desk.store, desk.counter, [receipt], COUNTING)
+    counting.count(desk.store, desk.counter, [receipt], COUNTING)
     assert len(desk.counter.jobs) == 2
 
 
@@ -215,8 +203,8 @@ def test_an_empty_and_a_too_large_file_are_refused_before_they_are_fetched(desk:
 
 def test_several_pictures_are_counted_in_one_job_and_known_ones_in_none(desk: Desk) -> None:
     receipts = [desk.recognise(desk.deliver(f"input/{n}.png", f"word {n}")) for n in range(3)]
-    steps.count(desk.store, desk.counter, receipts, COUNTING)
-    steps.count(desk.store, desk.counter, receipts, COUNTING)
+    counting.count(desk.store, desk.counter, receipts, COUNTING)
+    counting.count(desk.store, desk.counter, receipts, COUNTING)
     assert [len(job) for job in desk.counter.jobs] == [3]
 
 
@@ -258,7 +246,7 @@ def test_a_known_picture_gets_an_output_it_did_not_have_without_being_read_again
 def test_a_picture_that_goes_while_its_pdf_is_made_leaves_no_output(desk: Desk) -> None:
     delivery = desk.deliver("input/a.png", "one")
     receipt = desk.recognise(delivery)
-    steps.count(desk.store, desk.counter, [receipt], COUNTING)
+    counting.count(desk.store, desk.counter, [receipt], COUNTING)
     desk.store.remove("input/a.png")
     assert desk.publish_read(delivery, receipt, "plain_text,pdf") == {}
     assert desk.keys("output/") == []
@@ -285,7 +273,7 @@ def test_publishing_twice_gives_the_same_bytes(desk: Desk) -> None:
 def test_a_late_old_picture_leaves_the_outputs_of_the_newer_one(desk: Desk) -> None:
     old = desk.deliver("input/a.png", "old")
     receipt = desk.recognise(old)
-    steps.count(desk.store, desk.counter, [receipt], COUNTING)
+    counting.count(desk.store, desk.counter, [receipt], COUNTING)
     desk.publish(desk.deliver("input/a.png", "new"))
     assert desk.publish_read(old, receipt) == desk.publish_read(old, receipt, "hocr,pdf") == {}
     assert desk.store.read("output/ocr_plain_text/a.png.txt") == b"new"
@@ -330,25 +318,25 @@ def test_without_an_address_nobody_is_mailed(desk: Desk) -> None:
 
 def test_an_address_set_for_a_delivery_wins_over_the_objects(desk: Desk) -> None:
     delivery = desk.deliver("input/a.png", "one", email="anna@example.org")
-    steps.set_recipient(desk.store, delivery, "ben@example.org")
+    announcing.set_recipient(desk.store, delivery, "ben@example.org")
     assert desk.announce(delivery) == "ben@example.org"
 
 
 def test_that_it_takes_longer_is_told_once_and_never_after_the_counts(desk: Desk) -> None:
     delivery = desk.deliver("input/a.png", "one", email="anna@example.org")
     for _ in range(2):
-        steps.announce_delay(desk.store, desk.notifier, delivery, desk.settings)
+        announcing.announce_delay(desk.store, desk.notifier, delivery, desk.settings)
     assert len(desk.notifier.mails) == 1
     other = desk.deliver("input/b.png", "two", email="anna@example.org")
     desk.announce(other)
-    steps.announce_delay(desk.store, desk.notifier, other, desk.settings)
+    announcing.announce_delay(desk.store, desk.notifier, other, desk.settings)
     assert len(desk.notifier.mails) == 2
 
 
 def test_a_picture_is_deleted_or_archived_when_all_outputs_are_there(desk: Desk) -> None:
     deleted, archived = desk.deliver("input/a.png", "one"), desk.deliver("input/b.png", "two")
-    steps.dispose(desk.store, deleted, desk.publish(deleted), "delete", desk.settings)
-    steps.dispose(desk.store, archived, desk.publish(archived), "archive", desk.settings)
+    disposing.dispose(desk.store, deleted, desk.publish(deleted), "delete", desk.settings)
+    disposing.dispose(desk.store, archived, desk.publish(archived), "archive", desk.settings)
     assert desk.keys("input/") == []
     assert desk.store.read("archive/b.png") == b"two"
 
@@ -358,7 +346,7 @@ def test_a_picture_whose_output_is_missing_is_not_deleted(desk: Desk) -> None:
     outputs = desk.publish(delivery)
     desk.store.remove(keys.word_counts("a.png"))
     with pytest.raises(NotFound):
-        steps.dispose(desk.store, delivery, outputs, "delete", desk.settings)
+        disposing.dispose(desk.store, delivery, outputs, "delete", desk.settings)
     assert desk.keys("input/") == ["input/a.png"]
 
 
@@ -368,9 +356,9 @@ def test_before_a_picture_goes_exactly_the_outputs_asked_for_must_be_there(desk:
     outputs = desk.publish(delivery, ",".join(NAMES))
     desk.store.remove(OUTPUTS[missing].key("a.png"))
     with pytest.raises(NotFound):
-        steps.dispose(desk.store, delivery, outputs, "delete", desk.settings)
+        disposing.dispose(desk.store, delivery, outputs, "delete", desk.settings)
     del outputs[missing]
-    steps.dispose(desk.store, delivery, outputs, "delete", desk.settings)
+    disposing.dispose(desk.store, delivery, outputs, "delete", desk.settings)
     assert desk.keys("input/") == []
 
 
@@ -378,13 +366,13 @@ def test_a_newer_picture_under_the_same_key_is_never_deleted(desk: Desk) -> None
     delivery = desk.deliver("input/a.png", "old")
     outputs = desk.publish(delivery)
     desk.deliver("input/a.png", "new")
-    steps.dispose(desk.store, delivery, outputs, "delete", desk.settings)
+    disposing.dispose(desk.store, delivery, outputs, "delete", desk.settings)
     assert desk.store.read("input/a.png") == b"new"
 
 
 def test_a_rejected_picture_moves_to_failed_with_its_reason(desk: Desk) -> None:
     delivery = desk.deliver("input/book/a.png", "junk")
-    steps.reject(desk.store, delivery, Problem(kind="NotAPicture", message="It is none."))
+    disposing.reject(desk.store, delivery, Problem(kind="NotAPicture", message="It is none."))
     assert desk.keys("input/") == []
     assert desk.store.read("failed/book/a.png") == b"junk"
     assert json.loads(desk.store.read("failed/book/a.png.reason.json"))["kind"] == "NotAPicture"
@@ -392,15 +380,15 @@ def test_a_rejected_picture_moves_to_failed_with_its_reason(desk: Desk) -> None:
 
 def test_a_rejected_picture_outside_input_stays_where_it_is(desk: Desk) -> None:
     delivery = desk.deliver("scans/a.png", "junk")
-    steps.reject(desk.store, delivery, Problem(kind="NotAPicture", message="It is none."))
+    disposing.reject(desk.store, delivery, Problem(kind="NotAPicture", message="It is none."))
     assert desk.store.read("scans/a.png") == desk.store.read("failed/scans/a.png") == b"junk"
 
 
 def test_no_archived_and_no_failed_picture_is_overwritten_by_another_of_its_name(desk: Desk) -> None:
     for text in ("one", "two"):
         delivery = desk.deliver("input/a.png", text)
-        steps.dispose(desk.store, delivery, desk.publish(delivery), "archive", desk.settings)
-        steps.reject(desk.store, desk.deliver("input/b.png", text), Problem(kind="NotAPicture", message="None."))
+        disposing.dispose(desk.store, delivery, desk.publish(delivery), "archive", desk.settings)
+        disposing.reject(desk.store, desk.deliver("input/b.png", text), Problem(kind="NotAPicture", message="None."))
     for prefix in ("archive/", "failed/"):
         kept = [desk.store.read(key) for key in desk.keys(prefix) if not key.endswith(keys.REASON)]
         assert sorted(kept) == [b"one", b"two"]
@@ -409,38 +397,38 @@ def test_no_archived_and_no_failed_picture_is_overwritten_by_another_of_its_name
 def test_a_local_picture_never_takes_the_place_of_one_that_waits(desk: Desk, tmp_path: Path) -> None:
     waiting = desk.deliver("input/a.png", "of Anna")
     (tmp_path / "a.png").write_text("of Ben")
-    upload = receiving.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
+    upload = bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
     assert upload.key != "input/a.png"
     assert desk.store.read("input/a.png") == b"of Anna"
-    steps.answer(desk.store, waiting, Outcome(upload="a"))
-    assert receiving.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings).key == "input/a.png"
+    markers.answer(desk.store, waiting, Outcome(upload="a"))
+    assert bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings).key == "input/a.png"
 
 
 def test_a_picture_sent_again_before_its_answer_is_the_same_delivery(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("one")
-    first, again = (receiving.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings) for _ in range(2))
-    assert steps.look(desk.store, first).id == steps.look(desk.store, again).id
-    steps.answer(desk.store, steps.look(desk.store, again), Outcome(upload="a"))
-    later = receiving.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
-    assert steps.look(desk.store, later).id != steps.look(desk.store, first).id
+    first, again = (bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings) for _ in range(2))
+    assert deliveries.look(desk.store, first).id == deliveries.look(desk.store, again).id
+    markers.answer(desk.store, deliveries.look(desk.store, again), Outcome(upload="a"))
+    later = bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
+    assert deliveries.look(desk.store, later).id != deliveries.look(desk.store, first).id
 
 
 def test_a_picture_sent_again_while_it_is_read_is_a_delivery_of_its_own(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("one")
-    first = steps.look(desk.store, receiving.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings))
+    first = deliveries.look(desk.store, bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings))
     desk.store.put(keys.marker(first.id, "claim"), b"a run")
-    during = receiving.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
+    during = bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
     desk.store.now += desk.settings.lease_seconds + 1
-    after_its_death = receiving.bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
-    assert steps.look(desk.store, during).id != first.id
-    assert steps.look(desk.store, after_its_death).id == first.id
+    after_its_death = bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
+    assert deliveries.look(desk.store, during).id != first.id
+    assert deliveries.look(desk.store, after_its_death).id == first.id
 
 
 def test_an_answer_of_another_release_is_an_answer(desk: Desk) -> None:
     delivery = desk.deliver("input/a.png", "one")
     for marker in (b'{"upload": "a", "of_the_future": 1}', b"{}"):
         desk.store.put(keys.marker(delivery.id, "answered"), marker)
-        assert steps.answer_of(desk.store, delivery) is not None
+        assert markers.answer_of(desk.store, delivery) is not None
 
 
 def test_a_delivery_is_the_same_however_its_store_is_spelled(desk: Desk) -> None:
@@ -451,10 +439,10 @@ def test_a_delivery_is_the_same_however_its_store_is_spelled(desk: Desk) -> None
 
 def test_the_first_answer_stands(desk: Desk) -> None:
     delivery = desk.deliver("input/a.png", "one")
-    assert steps.answer_of(desk.store, delivery) is None
-    steps.answer(desk.store, delivery, Outcome(upload="a", words=1))
-    steps.answer(desk.store, delivery, Outcome(upload="a", words=2))
-    found = steps.answer_of(desk.store, delivery)
+    assert markers.answer_of(desk.store, delivery) is None
+    markers.answer(desk.store, delivery, Outcome(upload="a", words=1))
+    markers.answer(desk.store, delivery, Outcome(upload="a", words=2))
+    found = markers.answer_of(desk.store, delivery)
     assert found is not None
     assert found.words == 1
 
@@ -462,4 +450,4 @@ def test_the_first_answer_stands(desk: Desk) -> None:
 def test_a_picture_of_which_another_etag_was_announced_is_not_taken_for_it(desk: Desk) -> None:
     desk.deliver("input/a.png", "new")
     with pytest.raises(Overwritten):
-        steps.look(desk.store, Upload(key="input/a.png", store=desk.store.uri, etag="of-the-old-one"))
+        deliveries.look(desk.store, Upload(key="input/a.png", store=desk.store.uri, etag="of-the-old-one"))

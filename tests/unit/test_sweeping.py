@@ -1,17 +1,18 @@
 """What the sweep finds, and what it leaves alone."""
 
-from inktally import keys, steps
-from inktally.document import Delivery, Outcome, Upload
+from inktally import keys
+from inktally.delivery import Delivery, Outcome, Upload
+from inktally.intake.sweeping import Sweep, Unanswered
 from inktally.settings import read_settings
-from inktally.sweeping import Sweep, Unanswered
-from tests.memory_store import MemoryStore
+from inktally.steps import deliveries, markers
+from tests.support.memory_store import MemoryStore
 
 SETTINGS = read_settings(sweep_grace_seconds=120, lease_seconds=30, sweep_again_seconds=3600)
 
 
 def delivered(store: MemoryStore, key: str = "input/a.png") -> Delivery:
     store.put(key, b"picture")
-    return steps.look(store, Upload(key=key, store=store.uri))
+    return deliveries.look(store, Upload(key=key, store=store.uri))
 
 
 def swept(store: MemoryStore) -> list[Unanswered]:
@@ -30,7 +31,7 @@ def test_a_picture_that_nobody_answered_is_found_once_it_is_late() -> None:
 
 def test_what_is_answered_or_not_an_upload_is_left_alone() -> None:
     store = MemoryStore()
-    steps.answer(store, delivered(store), Outcome(upload="a"))
+    markers.answer(store, delivered(store), Outcome(upload="a"))
     store.put("output/a.png.txt", b"text")
     store.put("input/folder/", b"")
     store.put("input/notes.txt", b"the receiver starts no run for it either")
@@ -40,7 +41,7 @@ def test_what_is_answered_or_not_an_upload_is_left_alone() -> None:
 
 def test_a_picture_replaced_after_its_answer_is_found_again() -> None:
     store = MemoryStore()
-    steps.answer(store, delivered(store), Outcome(upload="a"))
+    markers.answer(store, delivered(store), Outcome(upload="a"))
     store.now += 10
     delivered(store)
     store.now += 1000

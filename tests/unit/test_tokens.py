@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inktally.document import Box, Counting, Engine, Page, Recognition, Section, Token, Word
+from inktally.delivery import Counting
+from inktally.document import Box, Engine, Page, Recognition, Section, Token, Word
 from inktally.tokens import RULES, counted_tokens, tokenise
 
 BOX = Box(left=0, top=0, width=1, height=1)

@@ -16,7 +16,7 @@ from fastapi import Request
 from inktally.errors import BadSettings
 from inktally.settings import Settings
 from web.api.problems import Refused
-from web.senders import SHOWN_BY_OTHERS, is_loopback
+from web.hooks.senders import SHOWN_BY_OTHERS, is_loopback
 
 HASHED = re.compile(r"sha256:([0-9a-f]{64})", re.IGNORECASE)
 SHORTEST_KEY = 16

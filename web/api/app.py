@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from inktally import __doc__ as about
 from inktally import plugins
-from inktally.fetching import Policy
+from inktally.intake.links import Policy
 from inktally.ports import Store
 from inktally.settings import Settings
 from web.api import description, mailing, problems, routes

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from inktally.outputs.catalogue import OUTPUTS
+from inktally.outputs.registry import OUTPUTS
 from web.api.forms import Asked, Link, Upload
 from web.api.problems import MEDIA_TYPE, ProblemDetails
 

@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from inktally.document import CountsDocument
 from inktally.errors import BadSettings, RecipientRefused
+from inktally.intake.status import Status
 from inktally.languages import split_names
-from inktally.mails import public_address
+from inktally.mail.message import public_address
 from inktally.outputs import NAMES, chosen
-from inktally.status import Status
-from inktally.wishes import Wishes
+from inktally.steps.wishes import Wishes
 
 LONGEST_LANGUAGE = 100
 COUNTED = "word_counts"  # what the API answers with is made of every picture

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inktally import plugins
-from inktally.optin import Ask, OptIn
+from inktally.mail.links import Signer, signer
+from inktally.mail.optin import Ask, OptIn
+from inktally.mail.quotas import Quotas
 from inktally.ports import Store
-from inktally.quotas import Quotas
 from inktally.settings import Settings
-from inktally.signing import Signer, signer
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from inktally import report
 from inktally.errors import InktallyError, QuotaUsedUp
-from inktally.quotas import seconds_left
+from inktally.mail.letters import ADVICE
+from inktally.mail.quotas import seconds_left
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def of_error(error: InktallyError, **more: Any) -> JSONResponse:
     headers = {"Retry-After": RETRY_SECONDS} if error.retryable else None
     if isinstance(error, QuotaUsedUp):
         headers = {"Retry-After": str(seconds_left(datetime.now(UTC)))}
-    detail, advice = str(error), report.ADVICE.get(error.kind)
+    detail, advice = str(error), ADVICE.get(error.kind)
     if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("a request could not be served: %s", error)
         detail, advice = OURS, "Please try again in a moment." if error.retryable else None

@@ -18,21 +18,25 @@ from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from inktally import intake, status
-from inktally.document import CountsDocument, Delivery, OutputName
+from inktally.delivery import Delivery, OutputName
+from inktally.document import CountsDocument
 from inktally.errors import NotFound, error_named
-from inktally.fetching import Policy
+from inktally.intake import status
+from inktally.intake.links import Policy
+from inktally.intake.status import Status
+from inktally.intake.web import DIGEST, ID, ID_BYTES, checked_name, new_id, once, receive
 from inktally.outputs import counts_csv
-from inktally.outputs.catalogue import CSV, JSON, OUTPUTS
+from inktally.outputs.registry import CSV, JSON, OUTPUTS
 from inktally.ports import Store
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
-from inktally.status import Status
-from web.api import bodies, description, problems
+from web.api import description, problems
 from web.api.access import Keys, Rates
 from web.api.forms import COUNTED, Asked, Links, Upload
 from web.api.mailing import Mailing
 from web.api.problems import RETRY_SECONDS, Refused
+from web.api.sent import Sent, follow
+from web.api.sent import receive as receive_body
 from web.api.waiting import Waiting
 
 SMALL = 5_000_000  # bytes; larger pictures are not waited for, unless the client prefers it
@@ -66,7 +70,7 @@ async def _client(request: Request, api: Annotated[Api, Depends(_api)]) -> str:
 
 TheApi = Annotated[Api, Depends(_api)]
 Client = Annotated[str, Depends(_client)]
-Id = Annotated[str, InPath(pattern=f"^{intake.ID.pattern}$", description="of the upload")]
+Id = Annotated[str, InPath(pattern=f"^{ID.pattern}$", description="of the upload")]
 Prefer = Annotated[
     str, Header(max_length=200, description="respond-async: do not wait; wait=N: wait N seconds at most (RFC 7240)")
 ]
@@ -98,7 +102,7 @@ async def ocr(
 ) -> Response:
     """Take a picture and count its words."""
     api.rates.spend(client)
-    upload_id = _id_for(client, idempotency_key) if idempotency_key else intake.new_id()
+    upload_id = _id_for(client, idempotency_key) if idempotency_key else new_id()
     try:
         delivery = await _take(request, api, client, asked, upload_id, may_be_known=bool(idempotency_key))
     except ValidationError as error:
@@ -138,7 +142,7 @@ async def output(api: TheApi, upload_id: Id, output: OutputName) -> Response:
 def _id_for(client: str, key: str) -> str:
     """The id that this client's idempotency key always gives, and that nobody else can guess."""
     digest = hmac.digest(client.encode(), key.encode(), hashlib.sha256)
-    return base64.urlsafe_b64encode(digest[: intake.ID_BYTES]).decode().rstrip("=")
+    return base64.urlsafe_b64encode(digest[:ID_BYTES]).decode().rstrip("=")
 
 
 async def _take(
@@ -146,13 +150,13 @@ async def _take(
 ) -> Delivery:
     """Receive a picture, and put it into the store, unless it `may_be_known` and is."""
     async with _place(api), contextmanager_in_threadpool(scratch_folder(api.settings.scratch)) as folder:
-        sent = await bodies.receive(request, folder, api.settings.max_bytes)
+        sent = await receive_body(request, folder, api.settings.max_bytes)
         asked = asked.with_fields(sent.fields)
         digest = await run_in_threadpool(sent.digest) if may_be_known else ""
         known = await run_in_threadpool(_known, api, upload_id, digest) if may_be_known else None
         if known is not None:
             return known
-        sent = await bodies.follow(sent, api.policy)
+        sent = await follow(sent, api.policy)
         return await run_in_threadpool(_put, api, client, sent, asked, upload_id, digest)
 
 
@@ -165,19 +169,19 @@ def _known(api: Api, upload_id: str, digest: str) -> Delivery | None:
 
 def _same(known: Delivery, digest: str) -> Delivery:
     """Raises `Refused` (422) when it is of another picture than the one that has come now."""
-    if known.picture.metadata.get(intake.DIGEST, digest) != digest:
+    if known.picture.metadata.get(DIGEST, digest) != digest:
         raise Refused(422, "KeyUsed", "This Idempotency-Key was used for another picture before; use a new one.")
     return known
 
 
-def _put(api: Api, client: str, sent: bodies.Sent, asked: Asked, upload_id: str, digest: str) -> Delivery:
+def _put(api: Api, client: str, sent: Sent, asked: Asked, upload_id: str, digest: str) -> Delivery:
     """Once for an id; without a digest the id is new."""
-    name = intake.checked_name(sent.picture, asked.name or sent.name, api.settings)  # before anybody is mailed
-    with intake.once(api.store, upload_id, api.settings) if digest else nullcontext() as known:
+    name = checked_name(sent.picture, asked.name or sent.name, api.settings)  # before anybody is mailed
+    with once(api.store, upload_id, api.settings) if digest else nullcontext() as known:
         if known is not None:  # the same, sent twice at once
             return _same(known, digest)
         email = api.mailing.recipient(client, asked.email, upload_id) if asked.email else ""
-        received = intake.receive(
+        received = receive(
             api.store,
             sent.picture,
             api.settings,

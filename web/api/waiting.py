@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 
 from fastapi.concurrency import run_in_threadpool
 
-from inktally import steps
-from inktally.document import Delivery
+from inktally.delivery import Delivery
 from inktally.ports import Store
+from inktally.steps import markers
 
 FIRST_LOOK, LONGEST_LOOK = 0.05, 0.5  # seconds between two looks
 MOST_WAITING = 64
@@ -43,7 +43,7 @@ class Waiting:
         self._waiting += 1
         try:
             while self._waiting <= MOST_WAITING and time.monotonic() < end:
-                if await run_in_threadpool(steps.is_answered, self._store, delivery) or await has_gone():
+                if await run_in_threadpool(markers.is_answered, self._store, delivery) or await has_gone():
                     return
                 await asyncio.sleep(min(pause, max(0.0, end - time.monotonic())))
                 pause = min(pause * 1.5, LONGEST_LOOK)

@@ -14,18 +14,19 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
-from inktally import overdue, plugins
-from inktally.optin import OptIn
+from inktally import plugins
+from inktally.mail.links import signer
+from inktally.mail.optin import OptIn
+from inktally.mail.quotas import Quotas
 from inktally.ports import Store, TakesPosts
-from inktally.quotas import Quotas
 from inktally.settings import Settings
-from inktally.signing import signer
+from inktally.steps import late_mails
 from web.api.app import create_api
 from web.site import confirming, following, problems, results, uploads
 from web.site.headers import HeadAsGet, SecurityHeaders, content_policy
 from web.site.pages import STATIC, Site
-from web.site.places import Places
 from web.site.previews import Previews
+from web.uploads.places import Places
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ async def _mail_what_is_due(app: FastAPI) -> None:
 def _left_to_mail(site: Site) -> int:
     """How much waits after all has been mailed that can be."""
     try:
-        return site.optin.mail_waiting() + overdue.settle(site.store, site.notifier, site.settings)
+        return site.optin.mail_waiting() + late_mails.settle(site.store, site.notifier, site.settings)
     except Exception:  # it is tried again, and must not end the task
         logger.exception("what is due cannot be mailed now")
         return 1

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
-from inktally.optin import Ask
-from web.site.bodies import form_field
+from inktally.mail.optin import Ask
 from web.site.pages import page, site_of
 from web.site.visitors import Visitor, forget_address, remember_address
+from web.uploads.bodies import form_field
 
 router = APIRouter(include_in_schema=False)
 

@@ -17,10 +17,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from inktally import status
 from inktally.document import Value
 from inktally.errors import InktallyError, NotFound
-from inktally.mails import shown
+from inktally.intake.status import Status, status_of
+from inktally.text import shown
 from web.site import grants
 from web.site.pages import Site, page, rendered, site_of, told
 from web.site.translations import translations
@@ -38,7 +38,7 @@ class Card(Value):
 
     number: int
     link: str
-    status: status.Status | None
+    status: Status | None
     trouble: dict[str, str] = Field(default={})
 
     @property
@@ -168,7 +168,7 @@ def _cards(site: Site, token: str, visitor: Visitor) -> list[Card]:
 def _card(site: Site, token: str, number: int, upload: str, visitor: Visitor) -> Card:
     link = f"/uploads/{token}/{number}"
     try:
-        found = status.status_of(site.store, upload, site.settings)
+        found = status_of(site.store, upload, site.settings)
     except NotFound:
         return Card(number=number, link=link, status=None)
     if found.problem is None:

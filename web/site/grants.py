@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import Field
 
-from inktally import intake, keys
+from inktally import keys
 from inktally.document import Value
 from inktally.errors import NotFound, UnknownLanguage
+from inktally.intake.web import metadata, new_id, picture_name
 from inktally.languages import AUTO
-from inktally.optin import Ask, new_ask
+from inktally.mail.optin import Ask, new_ask
 from inktally.ports import TakesPosts
 from web.site.pages import Site, about
 from web.site.visitors import Visitor
@@ -39,7 +40,7 @@ class Grant(Value):
 
     @property
     def metadata(self) -> dict[str, str]:
-        return intake.metadata(self.email, self.language)
+        return metadata(self.email, self.language)
 
 
 class Leave(Value):
@@ -63,7 +64,7 @@ def grant(site: Site, visitor: Visitor, wish: Wish) -> Leave:
     email = ask.address if ask is not None and is_confirmed else ""
     if ask is not None and is_confirmed:  # a stranger who gives the address takes nothing from its owner
         site.quotas.take("uploads-of-address", ask.person, site.settings.site_uploads_per_address, len(names))
-    grants = [Grant(id=intake.new_id(), name=name, email=email, language=wish.language) for name in names]
+    grants = [Grant(id=new_id(), name=name, email=email, language=wish.language) for name in names]
     if ask is not None and not is_confirmed:
         site.optin.hold([each.id for each in grants], ask, visitor.client, site.url, visitor.language)
     return Leave(grants=tuple(grants), ask=ask)
@@ -71,7 +72,7 @@ def grant(site: Site, visitor: Visitor, wish: Wish) -> Leave:
 
 def _picture_name(name: str) -> str:
     with about(name):
-        return intake.picture_name(name.replace("${", "$_{"))  # a store would fill it in
+        return picture_name(name.replace("${", "$_{"))  # a store would fill it in
 
 
 def _ask(visitor: Visitor, email: str) -> Ask | None:

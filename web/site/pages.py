@@ -17,13 +17,13 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from inktally.errors import InktallyError
-from inktally.mails import shown
-from inktally.optin import OptIn
+from inktally.mail.letters import ADVICE
+from inktally.mail.links import Signer
+from inktally.mail.optin import OptIn
+from inktally.mail.quotas import Quotas
 from inktally.ports import Notifier, Store
-from inktally.quotas import Quotas
-from inktally.report import ADVICE
 from inktally.settings import Settings
-from inktally.signing import Signer
+from inktally.text import shown
 from web.site.previews import Previews
 from web.site.translations import LANGUAGES, own_name, translations
 from web.site.visitors import Visitor, remember, visitor_of

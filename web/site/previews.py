@@ -11,13 +11,12 @@ from contextlib import asynccontextmanager
 from starlette.exceptions import HTTPException
 
 from inktally import keys
-from inktally.document import Delivery, StoredObject
+from inktally.delivery import Delivery, StoredObject
 from inktally.errors import NotFound
-from inktally.ports import Store
-from inktally.sandbox import Sandbox
+from inktally.ports import Store, stat_or_none
+from inktally.sandbox.parent import Sandbox
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
-from inktally.steps import stat_or_none
 
 AT_ONCE, MOST_WAITING = 2, 40
 SECONDS = 30.0

@@ -10,11 +10,12 @@ from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
-from inktally import status
-from inktally.document import CountsDocument, Delivery
+from inktally.delivery import Delivery
+from inktally.document import CountsDocument
 from inktally.errors import NotFound
-from inktally.mails import file_name
-from inktally.outputs.catalogue import OUTPUTS
+from inktally.intake import status
+from inktally.outputs.registry import OUTPUTS
+from inktally.text import file_name
 from web.site import drawing, grants
 from web.site.drawing import Drawing
 from web.site.grants import MOST_FILES

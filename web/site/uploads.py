@@ -13,17 +13,19 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import Field, ValidationError
 from starlette.datastructures import UploadFile
 
-from inktally import intake, keys
+from inktally import keys
 from inktally.document import Value
 from inktally.errors import BadForm, Overwritten
-from inktally.imaging.decode_formats import PICTURE_SUFFIXES
+from inktally.imaging.decoding.formats import PICTURE_SUFFIXES
+from inktally.intake.web import checked_name, once, receive
 from inktally.languages import AUTO, by_prefix
-from web.site import bodies, grants
+from web.site import grants
 from web.site.grants import MOST_FILES, PUT_SECONDS, Grant, Leave, Wish
 from web.site.pages import Site, about, page, site_of
-from web.site.places import Places
 from web.site.visitors import Visitor, remember, remember_address
 from web.site.wording import language_name, language_names
+from web.uploads import bodies
+from web.uploads.places import Places
 
 MOST_FIELDS = 10
 LARGEST_WISH = 64_000  # bytes
@@ -136,7 +138,7 @@ def _receive_all(site: Site, visitor: Visitor, wish: Wish, files: list[UploadFil
             with path.open("wb") as file:
                 shutil.copyfileobj(sent.file, file)
             with about(name):
-                intake.checked_name(path, name, site.settings)
+                checked_name(path, name, site.settings)
         leave = grants.grant(site, visitor, wish)
         for granted, path in zip(leave.grants, paths, strict=True):
             _receive(site, granted, path)
@@ -144,14 +146,14 @@ def _receive_all(site: Site, visitor: Visitor, wish: Wish, files: list[UploadFil
 
 
 def _receive_once(site: Site, granted: Grant, path: Path) -> None:
-    with intake.once(site.store, granted.id, site.settings) as known:
+    with once(site.store, granted.id, site.settings) as known:
         if known is not None:
             raise Overwritten("This picture has come already; load the page again to send another.")
         _receive(site, granted, path)
 
 
 def _receive(site: Site, granted: Grant, path: Path) -> None:
-    intake.receive(
+    receive(
         site.store,
         path,
         site.settings,

@@ -11,9 +11,9 @@ from fastapi import Request, Response
 from pydantic import ValidationError
 
 from inktally.errors import BadForm, LinkExpired, UnknownLink
-from inktally.optin import Ask
+from inktally.mail.links import Signer
+from inktally.mail.optin import Ask
 from inktally.settings import Settings
-from inktally.signing import Signer
 from web.site.translations import LANGUAGES, negotiated
 
 VISIT, ADDRESS, LANGUAGE = "inktally-visit", "inktally-address", "inktally-language"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
-from inktally.document import StoredObject
+from inktally.delivery import StoredObject
 from inktally.errors import AccessDenied, BadSettings, InktallyError, NotFound, Overwritten, StoreDown
 from inktally.settings import Settings
 from inktally.stores.files.notes import Note, Notes, state

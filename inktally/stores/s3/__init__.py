@@ -16,7 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from inktally import keys
-from inktally.document import PostForm, StoredObject
+from inktally.delivery import PostForm, StoredObject
 from inktally.errors import BadSettings, NotFound, Overwritten, StoreDown, UnsafeDelete
 from inktally.settings import Settings
 from inktally.stores.s3.bucket import Bucket

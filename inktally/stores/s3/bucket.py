@@ -20,7 +20,7 @@ from botocore import exceptions as boto
 from botocore.config import Config
 from botocore.loaders import Loader
 
-from inktally.document import PostForm, StoredObject
+from inktally.delivery import PostForm, StoredObject
 from inktally.errors import AccessDenied, BadSettings, InktallyError, NotFound, Overwritten, StoreDown
 from inktally.stores.s3.headers import bare, date, decoded, encoded, time_of, version_of
 

@@ -1,0 +1,1 @@
+"""The worker that starts runs from a process which has everything imported."""

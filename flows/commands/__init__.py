@@ -1,0 +1,1 @@
+"""What the terminal shows: arguments, progress and tables of the commands."""

@@ -1,0 +1,218 @@
+"""What the command line shows: progress while it works, a table at the end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import PurePath
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from inktally.batch.plan import Plan
+from inktally.batch.summary import Summary
+from inktally.delivery import Outcome
+from inktally.text import printable
+
+WIDTH_OF_FILES = 120  # characters, where a table goes to a file or a pipe
+MEGABYTE = 1_000_000
+MOST_FAILURES = 20  # of a batch, that are shown
+FINAL_STAGES = ("done", "failed", "answered before")
+
+
+def console_of(stdout: TextIO) -> Console:
+    """A console for tables: as wide as the terminal, and of one width elsewhere."""
+    return Console(file=stdout, width=None if stdout.isatty() else WIDTH_OF_FILES)
+
+
+@contextmanager
+def shown_progress(console: Console, pictures: int) -> Iterator[None]:
+    """Show on `console` what is told of pictures (inktally.progress): moving lines on a terminal, else plain ones."""
+    source = logging.getLogger("inktally.progress")
+    shown = _Live(console, pictures) if console.is_terminal else _Plain(console)
+    source.addHandler(shown)
+    source.setLevel(logging.INFO)
+    try:
+        with shown:
+            yield
+    finally:
+        source.removeHandler(shown)
+
+
+class _Plain(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(Text(printable(record.getMessage())), soft_wrap=True)
+
+
+class _Live(logging.Handler):
+    """A bar over all pictures, and a line for each of the few at work."""
+
+    def __init__(self, console: Console, pictures: int) -> None:
+        super().__init__()
+        self._bar = Progress(
+            SpinnerColumn(),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[stage]}"),
+            console=console,
+            transient=True,
+        )
+        self._all = self._bar.add_task("", total=pictures, stage=Text("starting"))
+        self._lines: dict[str, TaskID] = {}
+
+    def __enter__(self) -> None:
+        self._bar.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = vars(record)
+        picture, stage = fields.get("picture", ""), fields.get("stage", record.getMessage())
+        line = Text.assemble((printable(PurePath(picture).name), "bold"), f"  {printable(stage)}")
+        self._bar.update(self._all, stage=line)
+        if stage.startswith(FINAL_STAGES):
+            self._bar.advance(self._all)
+
+
+@contextmanager
+def shown_batch(console: Console) -> Iterator[None]:
+    """Show on `console` how far a batch is: a bar on a terminal, else a line every ten seconds."""
+    source = logging.getLogger("inktally.progress")
+    shown = _Bar(console) if console.is_terminal else _Plain(console)
+    shown.setLevel(logging.DEBUG if console.is_terminal else logging.INFO)
+    source.addHandler(shown)
+    source.setLevel(logging.DEBUG)
+    try:
+        with shown:
+            yield
+    finally:
+        source.removeHandler(shown)
+
+
+class _Bar(logging.Handler):
+    """One bar, which begins anew with each stage."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+        self._bar = Progress(*columns, console=console, transient=True)
+        self._task = self._bar.add_task("starting", total=None)
+
+    def __enter__(self) -> None:
+        self._bar.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = vars(record)
+        done, total = fields.get("done"), fields.get("total")
+        self._bar.update(self._task, description=printable(record.getMessage()), completed=done, total=total)
+
+
+def print_plan(console: Console, plan: Plan) -> None:
+    """What a batch would do."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="right", style="bold")
+    table.add_column()
+    reading = f"would be read: {plan.bytes / MEGABYTE:,.1f} MB{_estimate(plan)}"
+    rows = [
+        (plan.pictures, "pictures"),
+        (plan.answered_before, "have an answer, and would be skipped"),
+        (plan.left_to_others, "are in the hands of another run, or have gone"),
+        (plan.rejected, "cannot be read"),
+        (plan.known, "are known, and would be answered without being read"),
+        (plan.duplicates, "are duplicates of others below, and would be answered with them"),
+        (plan.new, reading),
+    ]
+    for count, meaning in rows:
+        if count or meaning in ("pictures", reading):
+            table.add_row(f"{count:,}", meaning)
+    console.print(table)
+    if plan.counted_before:
+        note = f"A run that was stopped had counted {plan.counted_before:,} pictures; the next one only finishes those."
+        console.print(note, soft_wrap=True)
+
+
+def _estimate(plan: Plan) -> str:
+    """What reading would take and cost, as far as it is known."""
+    time = "" if plan.seconds is None or not plan.new else f", about {plan.seconds / 60:,.1f} min on this machine"
+    money = f", {plan.dollars:,.2f} US dollars at most if each has one page" if plan.dollars else ""
+    return time + money
+
+
+def print_summary(console: Console, summary: Summary) -> None:
+    """How a batch ended: its most frequent words, what became of its pictures, and where the rest stands."""
+    tally, seconds = summary.tally, sum(summary.seconds.values())
+    if summary.top:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("Word", overflow="fold")
+        table.add_column("Count", justify="right")
+        table.add_column("Pictures", justify="right")
+        for word in summary.top:
+            table.add_row(Text(printable(word.word)), f"{word.count:,}", f"{word.documents:,}")
+        console.print(table)
+        console.print()
+    counted = f"{tally.words:,} words, {summary.distinct:,} distinct, in {seconds:,.1f} s"
+    console.print(Text.assemble((f"{tally.answered:,} pictures answered", "bold"), f": {counted}"), soft_wrap=True)
+    others = {
+        "new": tally.recognised,
+        "known or duplicates": tally.known,
+        "answered before": tally.answered_before,
+        "left to other runs": tally.left_to_others + tally.taken_by_others,
+        "cannot be read": tally.rejected,
+        "not answered": tally.failed + tally.unanswered,
+    }
+    console.print(", ".join(f"{count:,} {name}" for name, count in others.items() if count), soft_wrap=True)
+    if summary.resumed:
+        note = "An earlier run had been stopped, and was finished now; for pictures that have come since, run it again."
+        console.print(note, soft_wrap=True)
+    for failure in summary.failures[:MOST_FAILURES]:
+        line = Text.assemble((printable(failure.picture), "bold"), ": ", (printable(failure.problem.message), "red"))
+        console.print(line, soft_wrap=True)
+    for name, address in summary.reports.items():
+        console.print(f"All {name}: {printable(address)}", soft_wrap=True, highlight=False, markup=False)
+
+
+def print_outcomes(console: Console, labels: Sequence[str], outcomes: Sequence[Outcome]) -> None:
+    """The table of all pictures, and below it what is wrong with those that failed."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Picture", overflow="fold")
+    for heading in ("Words", "Distinct", "Confidence"):
+        table.add_column(heading, justify="right")
+    table.add_column("Read")
+    table.add_column("Seconds", justify="right")
+    for label, outcome in zip(labels, outcomes, strict=True):
+        table.add_row(Text(printable(label)), *_cells(outcome))
+    console.print(table)
+    for label, outcome in zip(labels, outcomes, strict=True):
+        if outcome.error:
+            console.print(
+                Text.assemble((printable(label), "bold"), ": ", (printable(outcome.error.message), "red")),
+                soft_wrap=True,
+            )
+
+
+def _cells(outcome: Outcome) -> tuple[str | Text, ...]:
+    seconds = f"{sum(outcome.seconds.values()):.1f}"
+    if outcome.error and not outcome.outputs:
+        return "", "", "", Text("failed", "red"), seconds
+    confidence = "" if outcome.mean_confidence is None else f"{outcome.mean_confidence:.1f} %"
+    state = Text("cached", "cyan") if outcome.cached else Text("new", "green")
+    return f"{outcome.words:,}", f"{outcome.distinct:,}", confidence, state, seconds

@@ -1,0 +1,92 @@
+"""PDF, by pdfium: pages rendered as a scanner would have seen them, and the text that they hold themselves."""
+
+from __future__ import annotations
+
+import re
+from math import sqrt
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pypdfium2 as pdfium
+
+from inktally.errors import TooLarge, UnreadablePicture
+from inktally.imaging.decoding.page import LONGEST_SIDE, DecodedPage, Limits, blamed_on, check_count
+from inktally.imaging.decoding.pdf_layer import is_real, layer_of
+from inktally.imaging.decoding.pdf_text import text_of
+from inktally.imaging.page import PageImage
+
+POINTS = 72  # per inch; what PDF measures in
+DPI = 300
+LEAST_DPI = 20  # a page that is rendered with less is a map or a joke
+POINTS_AT_MOST = 1_000_000.0
+
+
+class Pdf:
+    """A PDF file, until it is left."""
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        """Raises `UnreadablePicture`, `TooLarge`."""
+        self._limits = limits
+        try:
+            self._file = pdfium.PdfDocument(path)
+        except pdfium.PdfiumError as error:
+            raise _unopened(error) from error
+        try:
+            self._check_pages()
+            self._file.init_forms()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _check_pages(self) -> None:
+        check_count(len(self._file), self._limits)
+        if not len(self._file):
+            raise UnreadablePicture("The PDF has no pages, or is damaged; save it again.")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def page_count(self) -> int:
+        return len(self._file)
+
+    def page(self, number: int) -> DecodedPage:
+        """One page, rendered; its text when that is what stands on the page."""
+        with blamed_on(number):
+            page = self._file[number - 1]
+            try:
+                return self._decoded(page, number)
+            finally:
+                page.close()
+
+    def _decoded(self, page: pdfium.PdfPage, number: int) -> DecodedPage:
+        width, height = page.get_size()
+        dpi = _dpi(width, height, number, self._limits)
+        bitmap = page.render(scale=dpi / POINTS, rev_byteorder=True, limit_image_cache=True)
+        image = PageImage(np.array(bitmap.to_numpy()[:, :, :3]), round(dpi))
+        layer = layer_of(page, bitmap.get_posconv(page), image)
+        bitmap.close()
+        return DecodedPage(image=image, text=text_of(layer, number, image) if is_real(layer, page, image) else None)
+
+
+def _dpi(width: float, height: float, number: int, limits: Limits) -> float:
+    """300, or as many as the limits leave for a page of so many points. Raises `PictureError`."""
+    if not (0 < width < POINTS_AT_MOST and 0 < height < POINTS_AT_MOST):
+        raise UnreadablePicture(f"Page {number} has no size that can be; save the PDF again.")
+    by_area = sqrt(0.99 * limits.max_pixels / (width * height)) * POINTS  # sizes are rounded up
+    by_side = (LONGEST_SIDE - 1) / max(width, height) * POINTS
+    dpi = min(float(DPI), by_area, by_side)
+    if dpi < LEAST_DPI:
+        inches = f"{width / POINTS:,.0f} x {height / POINTS:,.0f} inches"
+        raise TooLarge(f"Page {number} is {inches}, too large to be drawn so that it can be read; scale it down.")
+    return dpi
+
+
+def _unopened(error: pdfium.PdfiumError) -> UnreadablePicture:
+    if re.search("password|security", str(error), re.IGNORECASE):
+        return UnreadablePicture("The PDF is protected by a password; remove that, or print the PDF to a new one.")
+    return UnreadablePicture("The PDF is damaged; save it again, or print it to a new one.")

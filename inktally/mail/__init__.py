@@ -1,0 +1,1 @@
+"""Mails: one composer, the letters, and who may be written to."""

@@ -1,0 +1,259 @@
+"""Whose address is whose: results of uploads from the page are mailed only to addresses that have been confirmed.
+
+Whoever types an address has to show that its mail reaches them: a link is mailed, once a day at most, and what it
+confirms is the address *for the browser that asked* (its nonce). So nobody learns whether an address is known here, and
+nobody can have results sent to somebody else. Pictures that come meanwhile wait under the nonce; confirming makes them
+due, and `inktally/steps/late_mails.py` sees that they are mailed. A link that cannot be mailed now, because the mail
+service is away or has to hear from the person first, waits too. Addresses stand in keys as hashes only.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from typing import Literal
+
+from pydantic import ValidationError
+
+from inktally import keys
+from inktally.document import Value, sha256_of
+from inktally.errors import (
+    AccessDenied,
+    BadSettings,
+    Busy,
+    InktallyError,
+    MailRefused,
+    NotFound,
+    Overwritten,
+    RecipientRefused,
+)
+from inktally.lease import leased
+from inktally.mail.links import Signer
+from inktally.mail.message import author, compose, public_address, without_address
+from inktally.mail.quotas import Quotas
+from inktally.ports import Notifier, Store, Verifier, stat_or_none
+from inktally.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+DAY_SECONDS = 24 * 60 * 60
+NONCE_BYTES = 12
+SAME_DOMAINS = {"googlemail.com": "gmail.com"}
+IGNORE_DOTS = {"gmail.com"}
+ALL = "all"
+
+Sent = Literal["mailed", "mailed before", "verifying"]
+"""`verifying`: the mail service itself has to hear from the person first, and has written to them."""
+SUBJECTS = {"en": "Confirm your address", "de": "Bestätigen Sie Ihre Adresse"}
+
+
+class Ask(Value):
+    """A browser that says an address is its user's."""
+
+    address: str
+    nonce: str
+
+    @property
+    def person(self) -> str:
+        """The address in one spelling. Nothing but case is evened out: who is asked is who will be mailed."""
+        return self.address.lower()
+
+
+class Letter(Value):
+    """The link that an ask is to be mailed: to which site, and in which language."""
+
+    ask: Ask
+    site: str
+    language: str
+
+
+def new_ask(text: str) -> Ask:
+    """Raises `RecipientRefused` for what is no address."""
+    return Ask(address=public_address(text), nonce=secrets.token_urlsafe(NONCE_BYTES))
+
+
+def mailbox(address: str) -> str:
+    """The same for all spellings that reach one person: case, `+tags`, and Gmail's dots and two domains."""
+    local, _, domain = address.lower().rpartition("@")
+    local, domain = local.partition("+")[0] or local, SAME_DOMAINS.get(domain, domain)
+    return f"{local.replace('.', '') if domain in IGNORE_DOTS else local}@{domain}"
+
+
+class OptIn:
+    """Asks people for confirmation, and remembers who has given it."""
+
+    def __init__(self, store: Store, notifier: Notifier, signer: Signer, settings: Settings) -> None:
+        self._store = store
+        self._notifier = notifier
+        self._signer = signer
+        self._settings = settings
+        self._quotas = Quotas(store)
+
+    def is_confirmed(self, ask: Ask) -> bool:
+        return stat_or_none(self._store, self._confirmed(ask)) is not None
+
+    def hold(self, upload_ids: Iterable[str], ask: Ask, client: str, site: str, language: str = "en") -> None:
+        """Have results mailed once the address is confirmed; its owner is asked, if that cannot be now, then later.
+
+        Raises `QuotaUsedUp`, `RecipientRefused`.
+        """
+        try:
+            self.ask(ask, client, site, language)
+        except (MailRefused, AccessDenied, BadSettings) as error:
+            logger.warning("a confirmation cannot be mailed now: %s", error)
+        for upload_id in upload_ids:
+            self.wait(ask, upload_id)
+
+    def ask(self, ask: Ask, client: str, site: str, language: str = "en") -> Sent:
+        """Mail the link, unless this person has been mailed within a day; `client` is who causes it.
+
+        Raises `QuotaUsedUp`, `RecipientRefused`, and when the mail service is down what the notifier raises; then the
+        link is mailed later.
+        """
+        self._take_quotas(ask, client)
+        letter = Letter(ask=ask, site=site, language=language)
+        try:
+            return self._mail(letter)
+        except (MailRefused, AccessDenied, BadSettings):
+            self._keep(letter)
+            raise
+
+    def mail_waiting(self) -> int:
+        """Mail the links that could not be mailed when they were asked for. How many are left for later."""
+        return sum(not self._is_through(found.key) for found in list(self._store.list(keys.UNSENT)))
+
+    def open(self, token: str) -> Ask:
+        """What a mailed link asks to confirm. Raises `UnknownLink`, `LinkExpired`."""
+        seconds = self._settings.site_confirm_hours * 60 * 60
+        return Ask.model_validate(self._signer.open("confirm", token, seconds))
+
+    def confirm(self, ask: Ask) -> None:
+        """Remember it, and make due what waits."""
+        self._store.put(self._confirmed(ask), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}".encode())
+        for waiting in self._waiting(ask):
+            self._store.put(keys.due(waiting.rpartition("/")[2]), ask.address.encode())
+            self._store.remove(waiting)
+
+    def wait(self, ask: Ask, upload_id: str) -> None:
+        """Have the result of an upload mailed once the address is confirmed."""
+        self._store.put(keys.address(ask.person, f"waiting/{ask.nonce}/{upload_id}"), b"")
+        if stat_or_none(self._store, self._confirmed(ask)) is not None:  # in the meantime
+            self.confirm(ask)
+
+    def is_verifying(self, ask: Ask) -> bool:
+        """Whether the mail service waits for the person to answer a mail of its own."""
+        return isinstance(self._notifier, Verifier) and stat_or_none(self._store, self._verifying(ask)) is not None
+
+    def forget(self) -> None:
+        """Remove what nobody has confirmed in time."""
+        for found in [*self._store.list(keys.ADDRESSES), *self._store.list(keys.UNSENT)]:
+            lasts = DAY_SECONDS if found.key.endswith("/asked") else self._settings.site_link_days * DAY_SECONDS
+            if "/confirmed/" not in found.key and found.age > lasts:
+                self._store.remove(found.key)
+
+    def _take_quotas(self, ask: Ask, client: str) -> None:
+        """For the first time in a day that a browser gives an address, mailed or not: nobody is to learn which."""
+        who = f"{ask.nonce} {ask.person}"
+        if not self._quotas.has_taken("ask", who):
+            self._quotas.take("mails-of-client", client, self._settings.site_mails_per_client)
+            self._quotas.take("mails", ALL, self._settings.site_mails_per_day)
+            self._quotas.note("ask", who)
+
+    def _mail(self, letter: Letter) -> Sent:
+        ask = letter.ask
+        if not self._claim_the_day(ask):
+            return "mailed before"
+        try:
+            sent = self._send(letter)
+        except InktallyError as error:
+            self._store.remove(self._asked(ask))  # they have not been mailed
+            raise type(error)(without_address(str(error), ask.address)) from None
+        self._store.remove(self._asked(ask) if sent == "verifying" else self._verifying(ask))
+        return sent
+
+    def _send(self, letter: Letter) -> Sent:
+        try:
+            self._notifier.send(self._composed(letter))
+        except RecipientRefused:
+            if not isinstance(self._notifier, Verifier) or self._notifier.is_verified(letter.ask.address):
+                raise
+            self._have_verified(self._notifier, letter)
+            return "verifying"
+        return "mailed"
+
+    def _composed(self, letter: Letter) -> EmailMessage:
+        ask, code = letter.ask, letter.language if letter.language in SUBJECTS else "en"
+        link = f"{letter.site}/confirm/{self._signer.sign('confirm', ask.model_dump())}"
+        hours = round(self._settings.site_confirm_hours)
+        return compose(
+            f"confirm_{code}",
+            SUBJECTS[code],
+            to=ask.address,
+            sender=self._settings.mail_from,
+            message_id=f"<{sha256_of(ask.nonce)}.confirm@{author(self._settings.mail_from).domain}>",
+            values={"link": link, "site": letter.site, "hours": hours, "lang": code},
+        )
+
+    def _have_verified(self, verifier: Verifier, letter: Letter) -> None:
+        """Have the mail service write to the person, once a day; that they answer shows no browser to be theirs."""
+        begun = stat_or_none(self._store, self._verifying(letter.ask))
+        if begun is None or begun.age > DAY_SECONDS:
+            verifier.begin_verification(letter.ask.address)
+            self._store.put(self._verifying(letter.ask), b"")
+        self._keep(letter)
+
+    def _keep(self, letter: Letter) -> None:
+        self._store.put(keys.unsent(letter.ask.person, letter.ask.nonce), letter.model_dump_json().encode())
+
+    def _is_through(self, key: str) -> bool:
+        """Whether a letter need not wait any more."""
+        try:
+            with leased(self._store, keys.lock(key), ttl=self._settings.lease_seconds, timeout=0):
+                letter = Letter.model_validate_json(self._store.read(key))
+                if self._is_awaited(letter.ask) or self._mail(letter) == "verifying":
+                    return False
+        except (NotFound, ValidationError, RecipientRefused) as error:
+            logger.warning("a confirmation will not be mailed: %s", type(error).__name__)
+        except Busy:
+            return False
+        except InktallyError as error:
+            logger.warning("a confirmation cannot be mailed now: %s", error)
+            return False
+        self._store.remove(key)
+        return True
+
+    def _is_awaited(self, ask: Ask) -> bool:
+        notifier = self._notifier
+        return isinstance(notifier, Verifier) and self.is_verifying(ask) and not notifier.is_verified(ask.address)
+
+    def _claim_the_day(self, ask: Ask) -> bool:
+        """Whether it is us who may mail this person today."""
+        key, content = self._asked(ask), f"{ask.nonce} {datetime.now(UTC).isoformat()}".encode()
+        try:
+            standing = self._store.stat(key)
+        except NotFound:
+            standing = None
+        if standing is not None and standing.age < DAY_SECONDS:
+            return False
+        try:
+            condition = {"if_match": standing.etag} if standing else {"if_absent": True}
+            self._store.put(key, content, **condition)
+        except Overwritten:
+            return False
+        return True
+
+    def _waiting(self, ask: Ask) -> Iterator[str]:
+        prefix = keys.address(ask.person, f"waiting/{ask.nonce}/")
+        return iter([found.key for found in self._store.list(prefix)])
+
+    def _asked(self, ask: Ask) -> str:
+        return keys.address(mailbox(ask.address), "asked")
+
+    def _verifying(self, ask: Ask) -> str:
+        return keys.address(mailbox(ask.address), "verifying")
+
+    def _confirmed(self, ask: Ask) -> str:
+        return keys.address(ask.person, f"confirmed/{ask.nonce}")

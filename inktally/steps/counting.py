@@ -1,0 +1,80 @@
+"""Count the words of recognitions, and keep the counts with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from inktally import keys
+from inktally.delivery import Counting, Delivery, Receipt
+from inktally.document import CountsDocument, Engine, WordCounts
+from inktally.errors import (
+    NotFound,
+)
+from inktally.outputs import word_counts
+from inktally.outputs.layout import Reading
+from inktally.ports import Counter, Store
+from inktally.steps.recognising import recognition_of
+from inktally.tokens import counted_tokens
+
+
+def count(store: Store, counter: Counter, receipts: Iterable[Receipt], counting: Counting) -> None:
+    """Count the words of those recognitions that have no counts yet, all in one job."""
+    missing = {receipt.artefact: receipt for receipt in receipts if counts_of(store, receipt, counting) is None}
+    if not missing:
+        return
+    documents = {
+        artefact: counted_tokens(recognition_of(store, receipt), counting) for artefact, receipt in missing.items()
+    }
+    for artefact, counts in counter.count(documents).items():
+        receipt = missing[artefact]
+        keep_counts(store, receipt.content, receipt.fingerprint, counting, counts)
+
+
+def keep_counts(store: Store, content: str, fingerprint: str, counting: Counting, counts: WordCounts) -> None:
+    """Keep the counts of a recognition with it, where the next picture with its content finds them."""
+    store.put(keys.counts(content, fingerprint, counting), counts.model_dump_json().encode())
+
+
+def counts_of(store: Store, receipt: Receipt, counting: Counting) -> WordCounts | None:
+    """The counts of a recognition, None when it has not been counted in this way."""
+    try:
+        return WordCounts.model_validate_json(store.read(_counts_key(receipt, counting)))
+    except (NotFound, ValidationError):
+        return None
+
+
+def _counts_key(receipt: Receipt, counting: Counting) -> str:
+    return keys.counts(receipt.content, receipt.fingerprint, counting)
+
+
+def counts_document(
+    store: Store, delivery: Delivery, engine: Engine, receipt: Receipt, counting: Counting
+) -> CountsDocument:
+    """The counts as the uploader gets them. Raises `NotFound` when they have gone."""
+    counts = counts_of(store, receipt, counting)
+    if counts is None:
+        raise NotFound(f"The counts of {delivery.upload.key} have gone; run it again.")
+    return word_counts.counts_document(
+        source=store.address(delivery.picture.key),
+        picture=delivery.picture,
+        engine=engine,
+        pages=receipt.pages,
+        counting=counting,
+        counts=counts,
+    )
+
+
+def counts_for(store: Store, delivery: Delivery, counts: CountsDocument) -> CountsDocument:
+    """The counts of one picture as those of another with the same content."""
+    picture = delivery.picture
+    source = {"source": store.address(picture.key), "etag": picture.etag, "version": picture.version}
+    return counts.model_copy(update=source)
+
+
+def reading_of(store: Store, delivery: Delivery, receipt: Receipt, counting: Counting) -> Reading:
+    """What the outputs of a counted picture are made of. Raises `NotFound` when any of it has gone."""
+    recognition = recognition_of(store, receipt)
+    tokens = counted_tokens(recognition, counting)
+    return Reading(recognition, tokens, counts_document(store, delivery, recognition.engine, receipt, counting))

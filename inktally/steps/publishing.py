@@ -1,0 +1,74 @@
+"""Write the outputs of a counted picture."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from inktally.delivery import Delivery, OutputName
+from inktally.document import Recognition
+from inktally.errors import (
+    NotFound,
+    Overwritten,
+)
+from inktally.outputs.layout import Reading
+from inktally.outputs.registry import OUTPUTS
+from inktally.ports import PdfWriter, Store
+from inktally.scratch import scratch_folder
+from inktally.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def publish(
+    store: Store,
+    delivery: Delivery,
+    reading: Reading,
+    outputs: Iterable[OutputName],
+    pdf_writer: PdfWriter,
+    settings: Settings,
+) -> dict[str, str]:
+    """Write the outputs; their names and addresses.
+
+    Nothing is written for a picture that a newer one has replaced: its outputs have the same names.
+    """
+    with ExitStack() as stack:
+        contents: dict[str, bytes | Path] = {}
+        for output in outputs:
+            write = OUTPUTS[output].write
+            if write:
+                contents[output] = write(reading)
+                continue
+            folder = stack.enter_context(scratch_folder(settings.scratch))
+            try:
+                contents[output] = _pdf(store, delivery, reading.recognition, pdf_writer, folder)
+            except (NotFound, Overwritten) as error:
+                logger.warning("no PDF can be made of %s any more: %s", delivery.upload.key, error)
+                return {}
+        if _replaced(store, delivery):
+            logger.warning("%s has been replaced; its outputs are left to the newer picture", delivery.upload.key)
+            return {}
+        return {output: _put(store, delivery, output, content) for output, content in contents.items()}
+
+
+def _pdf(store: Store, delivery: Delivery, recognition: Recognition, pdf_writer: PdfWriter, folder: Path) -> Path:
+    """The picture is needed once more, and where it was known already for the first time."""
+    picture, target = folder / "picture", folder / "searchable.pdf"
+    store.download(delivery.picture, picture)
+    pdf_writer.write(picture, recognition, target)
+    return target
+
+
+def _put(store: Store, delivery: Delivery, output: str, content: bytes | Path) -> str:
+    key = OUTPUTS[output].key(delivery.upload.name)
+    store.put(key, content)
+    return store.address(key)
+
+
+def _replaced(store: Store, delivery: Delivery) -> bool:
+    try:
+        return not store.stat(delivery.picture.key).same_version(delivery.picture)
+    except NotFound:
+        return False

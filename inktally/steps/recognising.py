@@ -1,0 +1,96 @@
+"""Read the words of a picture, once for the same bytes and the same engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from inktally import keys
+from inktally.delivery import Delivery, Receipt
+from inktally.document import Engine, Recognition
+from inktally.errors import (
+    BadResult,
+    EmptyPicture,
+    NotFound,
+    TooLarge,
+)
+from inktally.lease import leased
+from inktally.ports import Recogniser, Store
+from inktally.scratch import scratch_folder
+from inktally.settings import Settings
+from inktally.steps.markers import patiently
+
+
+def recognise(
+    store: Store,
+    recogniser: Recogniser,
+    delivery: Delivery,
+    engine: Engine,
+    settings: Settings,
+    *,
+    refresh: bool,
+    when_new: Callable[[], None] = lambda: None,
+) -> Receipt:
+    """Read the words of a picture, unless the same bytes have been read by the same engine before.
+
+    Whoever reads holds the lease on the content, so that the same bytes under two names are read once. `when_new` is
+    called before anything is read.
+    """
+    check_size(delivery.picture.size, settings)
+    with scratch_folder(settings.scratch) as folder:
+        picture = folder / "picture"
+        content = store.download(delivery.picture, picture)
+        key = keys.recognition(content, engine.fingerprint)
+        with leased(store, keys.lock(key), ttl=settings.lease_seconds):
+            recognition = None if refresh else _recognition_or_none(store, key)
+            made_for = "" if recognition else delivery.id
+            begun = time.monotonic()
+            if recognition is None:
+                when_new()
+                recognition = recogniser.recognise(picture, engine)
+                patiently(_keep, store, content, engine.fingerprint, recognition)
+            else:  # whoever clears the cache leaves alone what has just been written
+                store.put(key, recognition.model_dump_json().encode())
+    return Receipt(
+        content=content,
+        fingerprint=engine.fingerprint,
+        artefact=key,
+        words=len(recognition.words),
+        pages=len(recognition.pages),
+        seconds=round(time.monotonic() - begun, 3),
+        made_for=made_for,
+    )
+
+
+def check_size(size: int, settings: Settings) -> None:
+    """Of a picture in bytes. Raises `EmptyPicture`, `TooLarge`."""
+    if size == 0:
+        raise EmptyPicture("The file is empty; send it again, the upload was probably cut off.")
+    if size > settings.max_bytes:
+        raise TooLarge(
+            f"The file has {size:,} bytes and at most {settings.max_bytes:,} are read; scan at 300 dpi, or send parts."
+        )
+
+
+def recognition_of(store: Store, receipt: Receipt) -> Recognition:
+    """Raises `NotFound` when the artefact has gone, `BadResult` when it is not what we write."""
+    try:
+        return Recognition.model_validate_json(store.read(receipt.artefact))
+    except ValidationError as error:
+        raise BadResult(f"{receipt.artefact} is no recognition; recognise the picture again with --refresh.") from error
+
+
+def _recognition_or_none(store: Store, key: str) -> Recognition | None:
+    try:
+        return Recognition.model_validate_json(store.read(key))
+    except (NotFound, ValidationError):
+        return None
+
+
+def _keep(store: Store, content: str, fingerprint: str, recognition: Recognition) -> None:
+    """Put a recognition in the place of an earlier one, whose counts go first."""
+    for counted_before in store.list(keys.all_counts(content, fingerprint)):
+        store.remove(counted_before.key)
+    store.put(keys.recognition(content, fingerprint), recognition.model_dump_json().encode())

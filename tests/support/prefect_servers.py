@@ -1,0 +1,135 @@
+"""A real Prefect server for tests that need no worker: with the deployments and triggers of prefect.yaml."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import asyncpg
+import httpx
+
+from deployments.up import redis
+from deployments.up.home import Home
+from deployments.up.postgres import Postgres, programs
+from tests.support.servers import START_SECONDS, answers, free_port, process, wait_until
+
+PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class PrefectServer:
+    """Where a server listens, and where it keeps what it knows: it can be stopped and started again."""
+
+    home: Path
+    port: int
+    database: str = ""
+    """The address of its database; empty: SQLite, in its home."""
+    messaging: Mapping[str, str] = field(default_factory=dict)
+    """The settings that say where its events are; empty: in its memory."""
+
+    @property
+    def api(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of the server, and of programs that talk to it; without any settings of the tester's."""
+        ours = ("INKTALLY_", "PREFECT_")
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith(ours)},
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PREFECT_HOME": str(self.home),
+            "PREFECT_API_URL": self.api,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            **({"PREFECT_API_DATABASE_CONNECTION_URL": self.database} if self.database else {}),
+            **self.messaging,
+        }
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        command = ["env", *(f"{name}={value}" for name, value in self.environment.items())]
+        command += ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
+        with process(command, self.home / "server.log") as server:
+            wait_until(lambda: answers(f"{self.api}/health"), server)
+            yield
+
+    def prefect(self, *arguments: str) -> str:
+        """What the command prefect prints."""
+        done = subprocess.run(
+            ["prefect", "--no-prompt", *arguments],
+            cwd=PROJECT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"prefect {' '.join(arguments)} failed: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All flow runs there are."""
+        answer = httpx.post(f"{self.api}/flow_runs/filter", json={"limit": 200}, timeout=30)
+        found: list[dict[str, Any]] = answer.raise_for_status().json()
+        return found
+
+    def holders_of(self, text: str) -> list[str]:
+        """The files of its home and the tables of its PostgreSQL in which a text stands."""
+        files = [str(file) for file in self.home.iterdir() if file.is_file() and text.encode() in file.read_bytes()]
+        return [*files, *(asyncio.run(_tables_with(text, self.database)) if self.database else [])]
+
+
+async def _tables_with(text: str, database: str) -> list[str]:
+    connection = await asyncpg.connect(database.replace("+asyncpg", ""))
+    try:
+        names = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        rows = 'SELECT count(*) FROM "{}" AS each WHERE strpos(each::text, $1) > 0'
+        return [table for (table,) in names if await connection.fetchval(rows.format(table), text)]
+    finally:
+        await connection.close()
+
+
+def new_server(home: Path, database: str = "", messaging: Mapping[str, str] | None = None) -> PrefectServer:
+    return PrefectServer(home, free_port(), database, messaging or {})
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """The address of a new PostgreSQL, as `make up` runs it; empty where it is not installed or may not run."""
+    found = programs()
+    with TemporaryDirectory(prefix="inktally-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)  # its account has to pass
+        home = Home(Path(folder))
+        if found is None or (postgres := Postgres(home, found)).obstacle():
+            yield ""
+            return
+        postgres.prepare()
+        service = postgres.service()
+        with process([str(word) for word in service.command], home.folder / "log") as server:
+            wait_until(service.is_up, server)
+            yield postgres.url
+
+
+@contextmanager
+def running_redis() -> Iterator[Mapping[str, str]]:
+    """A new Redis, as `make up` runs it: what a Prefect server is told of it; nothing where it cannot be had."""
+    program = redis.program()
+    with TemporaryDirectory(prefix="inktally-redis-", ignore_cleanup_errors=True) as folder:
+        if program is None or (found := redis.Redis(Home(Path(folder)), program)).obstacle():
+            yield {}
+            return
+        found.prepare()
+        service = found.service()
+        with process([str(word) for word in service.command], found.home.folder / "log") as server:
+            wait_until(service.is_up, server)
+            yield found.environment()

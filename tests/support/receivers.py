@@ -1,0 +1,90 @@
+"""A receiver for tests: the real application behind a real HTTP server, with runs that are only written down."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import uvicorn
+
+from inktally.delivery import Upload
+from inktally.errors import RunsDown
+from inktally.intake.events import Arrival
+from inktally.settings import Settings
+from tests.support.messages import OwnSns
+from tests.support.servers import wait_until
+from web.hooks.receiver import create_app
+from web.serving import server_config
+
+
+@dataclass
+class Recorder:
+    """Runs that are only written down; while `away`, none can be started."""
+
+    away: bool = False
+    batches: list[list[Arrival]] = field(default_factory=list)
+
+    async def announce(self, arrivals: Sequence[Arrival]) -> None:
+        if self.away:
+            raise RunsDown("away")
+        self.batches.append(list(arrivals))
+
+    async def is_reachable(self) -> bool:
+        return not self.away
+
+    @property
+    def uploads(self) -> list[Upload]:
+        return [each.upload for batch in self.batches for each in batch]
+
+    def soon(self, number: int) -> list[Upload]:
+        """The uploads, once there are so many."""
+        deadline = time.monotonic() + 5
+        while len(self.uploads) < number and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.uploads
+
+
+@dataclass
+class Running:
+    """A receiver at work: a client of it, its runs, and the SNS it knows."""
+
+    http: httpx.Client
+    port: int
+    runs: Recorder
+    sns: OwnSns
+
+    def metric(self, name: str) -> float:
+        lines = self.http.get("/metrics").text.splitlines()
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+
+@contextmanager
+def running_receiver(
+    settings: Settings, runs: Recorder | None = None, own_sns: OwnSns | None = None
+) -> Iterator[Running]:
+    runs, own_sns = runs or Recorder(), own_sns or OwnSns()
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Recorder]:
+        yield runs
+
+    app = create_app(settings, opened, transport=own_sns.transport)
+    # asyncio turns on TCP_NODELAY only where the protocol is named
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        server = uvicorn.Server(server_config(app, settings.web_host, settings.web_port))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            wait_until(lambda: server.started)
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
+                yield Running(http, port, runs, own_sns)
+        finally:
+            server.should_exit = True
+            thread.join()
