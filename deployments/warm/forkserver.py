@@ -1,10 +1,10 @@
 """A process that has imported Prefect and the flows, and forks itself for each run.
 
-The warm worker starts it (`python -m deployments.warm.forkserver`), with one end of a socket pair as its only argument; deployments/warm/start.py holds the other
-end. It has one thread, opens no connection and makes no client, so that nothing but code and constants is inherited.
-For each run it is handed a socket of that run's own, reads from it what to run, forks, answers with the child's process
-id, and in the end with its exit status. The child keeps that socket open too: whatever is killed, the worker sees the
-child's end, and the child sees the worker's.
+The warm worker starts it (`python -m deployments.warm.forkserver`), with one end of a socket pair as its only argument;
+deployments/warm/start.py holds the other end. It has one thread, opens no connection and makes no client, so that
+nothing but code and constants is inherited. For each run it is handed a socket of that run's own, reads from it what to
+run, forks, answers with the child's process id, and in the end with its exit status. The child keeps that socket open
+too: whatever is killed, the worker sees the child's end, and the child sees the worker's.
 
 When the worker hangs up, it waits for the children it has, and ends.
 """
