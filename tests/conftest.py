@@ -7,7 +7,6 @@ import signal
 from tests.support.servers import ceph, moto, s3, s3_environment
 from tests.support.side_by_side import (
     pytest_collection_modifyitems,
-    pytest_runtest_protocol,
     pytest_xdist_auto_num_workers,
     pytest_xdist_make_scheduler,
 )
@@ -16,7 +15,6 @@ __all__ = [
     "ceph",
     "moto",
     "pytest_collection_modifyitems",
-    "pytest_runtest_protocol",
     "pytest_xdist_auto_num_workers",
     "pytest_xdist_make_scheduler",
     "s3",

@@ -147,6 +147,7 @@ def test_uploaders_of_a_bucket_are_mailed_once(bucket: tuple[Machine, S3Server, 
     assert tally(machine.run(f"s3://{name}/o", "--json")) == {}  # its own PDFs
 
 
+@pytest.mark.long
 def test_a_store_that_vanishes_for_some_seconds_costs_only_time(bucket: tuple[Machine, S3Server, str]) -> None:
     machine, server, name = bucket
     if server.gateway is None:
@@ -164,6 +165,7 @@ def test_a_store_that_vanishes_for_some_seconds_costs_only_time(bucket: tuple[Ma
     assert (run.status, run.only["tally"]["answered"], machine.recognitions()) == (0, 5, 5), run.stderr
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_while_it_recognises_loses_nothing_that_was_finished(
     batch: Machine, pictures: Path
 ) -> None:
@@ -180,6 +182,7 @@ def test_a_run_that_is_killed_while_it_recognises_loses_nothing_that_was_finishe
     assert totals(run.only) == recounted(batch)
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_while_it_answers_is_finished_by_the_next(batch: Machine, pictures: Path) -> None:
     for number in range(300):
         shutil.copy(pictures / "part 0" / "0.png", pictures / f"copy {number}.png")

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -27,6 +28,7 @@ from tests.support.servers import free_port
 ANNA = "anna@example.org"
 
 
+@pytest.mark.long
 class TestKilled:
     """kill -9 leaves nobody the time to tidy up."""
 

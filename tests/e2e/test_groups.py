@@ -116,6 +116,7 @@ def test_those_that_cannot_be_counted_or_published_are_not_told_and_stop_no_othe
     assert group.machine.recognitions() == 3
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_between_two_mails_is_taken_up_where_it_was(group: Group) -> None:
     group.signals = {r"PUT .*/state/.*/mailed": (signal.SIGKILL, 2)}
     assert group.run() == ""
@@ -128,6 +129,7 @@ def test_a_run_that_is_killed_between_two_mails_is_taken_up_where_it_was(group: 
     assert group.fails.popitem()[1][1] == 0
 
 
+@pytest.mark.long
 def test_a_run_that_was_stopped_for_long_answers_nobody_whom_another_has_answered(group: Group) -> None:
     group.signals = {r"PUT .*/output/word_counts/": (signal.SIGSTOP, 2)}
     stopped = group.begin()

@@ -52,6 +52,7 @@ def start_worker(machine: Machine, name: str) -> subprocess.Popen[bytes]:
         )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(3 * PATIENCE)
 def test_two_workers_share_a_batch_and_one_does_not_survive_it(pool: Machine) -> None:
     folder = pool.folder / "pictures"

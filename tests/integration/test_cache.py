@@ -23,8 +23,8 @@ READ = """
     import json, sys
     from prefect import flow
     from flows.commands.api_server import api_server
-    from inktally import steps
-    from inktally.document import Upload
+    from inktally.delivery import Upload
+    from inktally.steps import deliveries
     from tasks import caching, upload_steps, wiring
 
     @flow
@@ -35,7 +35,7 @@ READ = """
 
     if __name__ == "__main__":
         uri = wiring.store(sys.argv[1]).uri
-        delivery = steps.look(wiring.store(uri), Upload(key="input/page.png", store=uri))
+        delivery = deliveries.look(wiring.store(uri), Upload(key="input/page.png", store=uri))
         engine = wiring.recogniser("tesseract").identify(["eng"])
         def cached():
             try:
@@ -117,6 +117,7 @@ def test_the_command_wants_to_know_what_and_asks_before_it_removes(
     assert (status, "1 recognition (2 bytes) removed" in told, artefact.exists()) == (0, True, False)
 
 
+@pytest.mark.long
 def test_a_killed_process_has_counted_one_paid_page_too_many_at_most(tmp_path: Path) -> None:
     acknowledged = 0
     for kill in range(KILLS):

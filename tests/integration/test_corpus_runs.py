@@ -63,6 +63,7 @@ def kept(store: Store) -> Sums:
     return {(row["day"], row["prefix"], row["word"]): (row["total"], row["documents"]) for row in rows}
 
 
+@pytest.mark.long
 def test_it_equals_a_recount_after_each_of_many_kills(store: Store) -> None:
     fill(store, 60)
     reconcile(store, SETTINGS)

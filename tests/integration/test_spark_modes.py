@@ -205,6 +205,7 @@ def test_missing_tokens_are_a_failed_count(counter: SparkCounter, folder: Store)
         counter.count_parts(folder, ["none.parquet"], [], "batch/")
 
 
+@pytest.mark.long
 def test_after_its_jvm_has_died_in_the_middle_a_batch_fails_and_the_next_one_is_whole(
     counter: SparkCounter, large: Large
 ) -> None:
@@ -286,6 +287,7 @@ def test_the_plan_of_reading_a_bucket_holds_no_secret(connect: SparkServer, s3: 
     assert SECRET_KEY.encode() not in plan
 
 
+@pytest.mark.long
 def test_after_a_connect_server_has_died_in_the_middle_a_batch_fails_and_the_next_one_is_whole(
     connect: SparkServer, connected: SparkCounter, large: Large
 ) -> None:
@@ -299,6 +301,7 @@ def test_after_a_connect_server_has_died_in_the_middle_a_batch_fails_and_the_nex
     assert written(large[0], "connected/") == VARIED.counts()
 
 
+@pytest.mark.long
 def test_a_batch_that_takes_too_long_is_stopped_on_a_connect_server(
     connect: SparkServer, prepared: Settings, large: Large
 ) -> None:
@@ -314,6 +317,7 @@ def s3_settings(server: S3Server) -> dict[str, str]:
 # a cluster
 
 
+@pytest.mark.long
 def test_a_cluster_counts_a_folder_and_a_bucket_without_anything_of_ours(
     cluster: Cluster, prepared: Settings, s3: S3Server, folder: Store, strangers: Path
 ) -> None:
@@ -362,6 +366,7 @@ def copied(tmp_path: Path) -> Path:
     return Path(shutil.copy(ROOT / "spark_jobs" / "batch_count.py", tmp_path / "elsewhere"))
 
 
+@pytest.mark.long
 def test_the_one_file_runs_under_spark_submit(copied: Path, strangers: Path, folder: Store) -> None:
     VARIED.put(folder, "")
     places = [f"--{name}={folder.uri}/{name}" for name in ("tokens", "pictures")]
@@ -372,6 +377,7 @@ def test_the_one_file_runs_under_spark_submit(copied: Path, strangers: Path, fol
     assert written(folder, "out/") == VARIED.counts()
 
 
+@pytest.mark.long
 def test_the_one_file_reads_a_bucket_by_arrow_under_spark_submit(copied: Path, strangers: Path, s3: S3Server) -> None:
     address, store = bucket(s3)
     VARIED.put(store, "")
@@ -383,6 +389,7 @@ def test_the_one_file_reads_a_bucket_by_arrow_under_spark_submit(copied: Path, s
     assert SECRET_KEY not in done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_missing_input_is_told_in_a_line_under_spark_submit(copied: Path, strangers: Path, tmp_path: Path) -> None:
     done = submit(copied, strangers, "--tokens", f"{tmp_path}/none", "--pictures", "--output", f"{tmp_path}/out")
     assert done.returncode == 2

@@ -124,6 +124,7 @@ def test_the_answer_comes_within_50_ms_while_prefect_is_at_work(receiver: httpx.
     assert quantile < 0.05
 
 
+@pytest.mark.long
 def test_uploads_survive_a_restart_of_prefect(tmp_path: Path) -> None:
     prefect = new_server(tmp_path)
     with prefect.running():
@@ -141,6 +142,7 @@ def test_uploads_survive_a_restart_of_prefect(tmp_path: Path) -> None:
             assert receiver.get("/readyz").status_code == 200
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not redis.program(), reason="Redis is not installed (redis-server)")
 def test_with_redis_what_prefect_has_accepted_outlives_its_death(tmp_path: Path) -> None:
     with running_redis() as messaging:

@@ -251,6 +251,7 @@ def test_a_run_whose_process_is_killed_is_crashed_and_its_hooks_run(worker: Work
     eventually((worker.folder / "killed.Crashed").exists)
 
 
+@pytest.mark.long
 def test_when_the_forkserver_is_killed_runs_go_on_and_new_ones_start(worker: Worker) -> None:
     (forkserver,) = worker.forkservers()
     goes_on, dies = worker.begin("goes-on", seconds=2), worker.begin("dies", seconds=60)
@@ -279,6 +280,7 @@ def test_a_run_that_is_not_to_be_forked_starts_as_in_the_stock_worker(worker: Wo
     assert worker.facts("cold")["parent"] == worker.popen.pid
 
 
+@pytest.mark.long
 def test_nothing_is_left_of_a_worker_that_is_stopped(another_worker: Worker) -> None:
     run = another_worker.begin("interrupted", seconds=60)
     another_worker.facts("interrupted")
@@ -288,6 +290,7 @@ def test_nothing_is_left_of_a_worker_that_is_stopped(another_worker: Worker) -> 
     assert another_worker.state_of(run).is_crashed()
 
 
+@pytest.mark.long
 def test_a_run_goes_on_when_its_worker_is_killed_and_then_nothing_is_left(another_worker: Worker) -> None:
     run = another_worker.begin("abandoned", seconds=2)
     another_worker.facts("abandoned")
