@@ -271,7 +271,7 @@ def test_a_connect_server_counts_a_bucket_and_holds_no_secret(
         count(counter, store, batch)
         assert written(store, "batch/") == batch.counts()
     assert (strangers / "was-here").exists()
-    assert SECRET_KEY not in connect.service.log.read_text("utf-8")
+    assert SECRET_KEY not in connect.server.log.read_text("utf-8")
 
 
 def test_the_plan_of_reading_a_bucket_holds_no_secret(connect: SparkServer, s3: S3Server) -> None:
@@ -291,12 +291,12 @@ def test_the_plan_of_reading_a_bucket_holds_no_secret(connect: SparkServer, s3: 
 def test_after_a_connect_server_has_died_in_the_middle_a_batch_fails_and_the_next_one_is_whole(
     connect: SparkServer, connected: SparkCounter, large: Large
 ) -> None:
-    killer = threading.Thread(target=once, args=(begun(large[0], "connected/"), connect.service.kill))
+    killer = threading.Thread(target=once, args=(begun(large[0], "connected/"), connect.server.kill))
     killer.start()
     with pytest.raises(CountFailed):
         connected.count_parts(*large, "connected/")
     killer.join()
-    connect.service.start()
+    connect.server.start()
     count(connected, large[0], VARIED, "connected/")
     assert written(large[0], "connected/") == VARIED.counts()
 

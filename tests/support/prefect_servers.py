@@ -10,16 +10,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
 import httpx
 
-from deployments.up import redis
-from deployments.up.home import Home
+from deployments.up import prefect, redis
+from deployments.up.home import free_port
 from deployments.up.postgres import Postgres, programs
-from tests.support.servers import START_SECONDS, answers, free_port, process, wait_until
+from tests.support.servers import START_SECONDS, Server, new_home
 
 PROJECT = Path(__file__).parents[2]
 
@@ -56,10 +55,7 @@ class PrefectServer:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        command = ["env", *(f"{name}={value}" for name, value in self.environment.items())]
-        command += ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
-        with process(command, self.home / "server.log") as server:
-            wait_until(lambda: answers(f"{self.api}/health"), server)
+        with Server(prefect.service(self.port, {}), self.home / "server.log", self.environment).running():
             yield
 
     def prefect(self, *arguments: str) -> str:
@@ -107,16 +103,12 @@ def new_server(home: Path, database: str = "", messaging: Mapping[str, str] | No
 def running_postgres() -> Iterator[str]:
     """The address of a new PostgreSQL, as `make up` runs it; empty where it is not installed or may not run."""
     found = programs()
-    with TemporaryDirectory(prefix="inktally-postgres-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o711)  # its account has to pass
-        home = Home(Path(folder))
+    with new_home("postgres") as home:
         if found is None or (postgres := Postgres(home, found)).obstacle():
             yield ""
             return
         postgres.prepare()
-        service = postgres.service()
-        with process([str(word) for word in service.command], home.folder / "log") as server:
-            wait_until(service.is_up, server)
+        with Server(postgres.service(), home.log("postgres")).running():
             yield postgres.url
 
 
@@ -124,12 +116,10 @@ def running_postgres() -> Iterator[str]:
 def running_redis() -> Iterator[Mapping[str, str]]:
     """A new Redis, as `make up` runs it: what a Prefect server is told of it; nothing where it cannot be had."""
     program = redis.program()
-    with TemporaryDirectory(prefix="inktally-redis-", ignore_cleanup_errors=True) as folder:
-        if program is None or (found := redis.Redis(Home(Path(folder)), program)).obstacle():
+    with new_home("redis") as home:
+        if program is None or (found := redis.Redis(home, program)).obstacle():
             yield {}
             return
         found.prepare()
-        service = found.service()
-        with process([str(word) for word in service.command], found.home.folder / "log") as server:
-            wait_until(service.is_up, server)
+        with Server(found.service(), home.log("redis")).running():
             yield found.environment()
