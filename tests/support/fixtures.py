@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.up.prefect import PROGRAM
 from tests.support.forks import Forks, running_forks
 from tests.support.machine import environment_of_servers
 from tests.support.prefect_servers import PrefectServer, new_server, running_postgres
@@ -18,12 +19,16 @@ from tests.support.servers import (
     ENVIRONMENT,
     S3Server,
     ceph_is_installed,
+    process,
     running_ceph,
     running_moto,
     running_spark,
+    wait_until,
 )
 from tests.support.shelf import Kind, LentShelf, OwnShelf, Shelf, lent
+from tests.support.stack import Shared
 
+POOL = "shared"
 STRANGERS = ("inktally", "spark_jobs", "tests", "boto3")
 REFUSE = f"""
 import pathlib, sys
@@ -82,7 +87,28 @@ def _forks(_: Shelf) -> Iterator[Forks]:
         yield forks
 
 
-KINDS: dict[str, Kind] = {"ceph": _ceph, "moto": _moto, "spark": _spark, "prefect": _prefect, "forks": _forks}
+@contextmanager
+def _worker(shelf: Shelf) -> Iterator[str]:
+    """A warm worker on the shared Prefect, whose runs have the variables of their deployments: its pool."""
+    prefect: PrefectServer = shelf.get("prefect")
+    prefect.make_pool(shelf.get("forks"), POOL)
+    with tempfile.TemporaryDirectory(prefix="inktally-worker-", ignore_cleanup_errors=True) as folder:
+        log = Path(folder) / "log"
+        own = environment_of_servers(HOME=folder, PREFECT_API_URL=prefect.api, INKTALLY_SCRATCH=folder)
+        command = [str(PROGRAM), "worker", "start", "--pool", POOL, "--type", "warm-process"]
+        with process(command, log, own) as worker:
+            wait_until(lambda: b"started!" in log.read_bytes(), worker)
+            yield POOL
+
+
+KINDS: dict[str, Kind] = {
+    "ceph": _ceph,
+    "moto": _moto,
+    "spark": _spark,
+    "prefect": _prefect,
+    "forks": _forks,
+    "worker": _worker,
+}
 
 
 def refuse_ours(folder: Path) -> Path:
@@ -104,6 +130,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(stack.close)
     stack.callback(own.close)
     config.stash[ADDRESS] = stack.enter_context(lent(own))
+    if config.getoption("numprocesses", None) and any(
+        END_TO_END.is_relative_to(Path(each).resolve()) for each in config.args
+    ):
+        own.begin(SOON_WANTED)
 
 
 def pytest_configure_node(node: pytest.Item) -> None:
@@ -111,6 +141,8 @@ def pytest_configure_node(node: pytest.Item) -> None:
     node.workerinput["shelf"] = node.config.stash[ADDRESS]  # type: ignore[attr-defined]
 
 
+END_TO_END = Path(__file__).parents[1] / "e2e"
+SOON_WANTED = ["forks", "prefect", "spark", "ceph"] if ceph_is_installed() else ["forks", "prefect", "spark", "moto"]
 SHELF = pytest.StashKey[Shelf]()
 ADDRESS = pytest.StashKey[str]()
 
@@ -164,6 +196,12 @@ def prefect(shelf: Shelf) -> PrefectServer:
     """Tests have deployments, pools and triggers of their own there."""
     server: PrefectServer = shelf.get("prefect")
     return server
+
+
+@pytest.fixture(scope="session")
+def shared(shelf: Shelf, prefect: PrefectServer, forks: Forks) -> Shared:
+    """The shared Prefect, with a worker that runs what deployments of the pool ask for."""
+    return Shared(prefect, shelf.get("worker"), forks)
 
 
 @pytest.fixture(scope="session")

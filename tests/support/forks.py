@@ -87,11 +87,13 @@ class Forks:
     """A running forkserver; several processes may hold the socket to it."""
 
     descriptor: int
+    folder: Path
+    """Where what they print is kept."""
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], cwd: Path = PROJECT) -> Forked:
         """Begin `python -m module arguments` or `python -c program arguments`; `command` begins with -m or -c."""
         ours, theirs = socket.socketpair()
-        folder = Path(tempfile.mkdtemp(prefix="forked-", dir=environment.get("TMPDIR")))
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
         told = json.dumps({"command": list(command), "folder": str(folder)})
         home = environment.get("HOME", str(Path.home()))
         own = {"PREFECT_HOME": f"{home}/.prefect", **environment, TOLD: told}  # the default, which Prefect has read
@@ -114,7 +116,7 @@ class Forks:
 def running_forks() -> Iterator[Forks]:
     """A forkserver that has imported all commands; it and what it has forked end with the block."""
     ours, theirs = socket.socketpair()
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryDirectory(prefix="inktally-forks-") as folder, (Path(folder) / "log").open("wb") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "deployments.warm.forkserver", str(theirs.fileno()), f"{__name__}:import_all"],
             cwd=PROJECT,
@@ -130,7 +132,7 @@ def running_forks() -> Iterator[Forks]:
             ready = json.loads(ours.makefile("rb").readline())
             if ready["broken"] or ready["threads"] != 1:
                 raise RuntimeError(f"the forkserver for commands is not fit to fork: {ready}")
-            yield Forks(ours.fileno())
+            yield Forks(ours.fileno(), Path(folder))
         server.kill()
         server.wait()
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +14,45 @@ from typing import Any
 
 import asyncpg
 import httpx
+import yaml
 
 from deployments.up import prefect, redis
 from deployments.up.home import free_port
 from deployments.up.postgres import Postgres, programs
+from tests.support.forks import Forks
 from tests.support.servers import START_SECONDS, Server, new_home
 
 PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Deployments:
+    """Deployments of prefect.yaml for one test file, on a server that others use too."""
+
+    suffix: str
+    """What their names end with, after a hyphen; empty: their names are those of prefect.yaml."""
+    pool: str
+    entrypoints: Sequence[str] = ()
+    """Which; none: all."""
+    store: str = "none"
+    """The resource whose events start runs."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What their runs have besides the worker's."""
+
+    def own(self) -> dict[str, Any]:
+        """The content of a prefect.yaml."""
+        told: dict[str, Any] = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))
+        chosen = [
+            each for each in told["deployments"] if each["entrypoint"] in (self.entrypoints or [each["entrypoint"]])
+        ]
+        for each in chosen:
+            each["name"] = "-".join(filter(None, [each["name"], self.suffix]))
+            each["work_pool"]["name"] = self.pool
+            each["work_pool"]["job_variables"]["env"] |= self.environment
+            for trigger in each.get("triggers", []):
+                trigger["name"] += f" {self.suffix}"
+                trigger["match"] = {"prefect.resource.id": [self.store]}
+        return {**told, "deployments": chosen}
 
 
 @dataclass(frozen=True)
@@ -72,6 +104,19 @@ class PrefectServer:
         if done.returncode:
             raise RuntimeError(f"prefect {' '.join(arguments)} failed: {done.stdout}{done.stderr}")
         return done.stdout
+
+    def make_pool(self, forks: Forks, name: str, worker: str = "warm-process") -> None:
+        """A work pool for workers of this type."""
+        self._ask(forks, "work-pool", "create", name, "--type", worker, "--overwrite")
+
+    def deploy(self, forks: Forks, deployments: Deployments) -> None:
+        """As `make deploy` does it; the pool is there."""
+        file = self.home / f"prefect-{deployments.suffix}.yaml"
+        file.write_text(yaml.safe_dump(deployments.own()), encoding="utf-8")
+        self._ask(forks, "deploy", "--all", "--prefect-file", str(file))
+
+    def _ask(self, forks: Forks, *arguments: str) -> str:
+        return forks.run(["-m", "prefect", "--no-prompt", *arguments], self.environment)
 
     def runs(self) -> list[dict[str, Any]]:
         """All flow runs there are."""

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 import boto3
@@ -169,7 +169,15 @@ def process(
         started.wait()
 
 
-def wait_until(ready: Callable[[], bool], *processes: subprocess.Popen[bytes]) -> None:
+class Started(Protocol):
+    """Of a process, what is asked while it starts."""
+
+    args: Any
+
+    def poll(self) -> int | None: ...
+
+
+def wait_until(ready: Callable[[], bool], *processes: Started) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not ready():
         dead = [server.args for server in processes if server.poll() is not None]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
@@ -40,12 +40,17 @@ class OwnShelf:
         self._over = threading.Event()
 
     def get(self, name: str) -> Any:
-        with self._turn:
-            if name not in self._asked:
-                self._asked[name] = Future()
-                self._threads.append(threading.Thread(target=self._keep, args=[name], name=name))
-                self._threads[-1].start()
+        self.begin([name])
         return self._asked[name].result()
+
+    def begin(self, names: Iterable[str]) -> None:
+        """Start them without waiting for them."""
+        with self._turn:
+            for name in names:
+                if name not in self._asked:
+                    self._asked[name] = Future()
+                    self._threads.append(threading.Thread(target=self._keep, args=[name], name=name))
+                    self._threads[-1].start()
 
     def _keep(self, name: str) -> None:
         """In a thread that lives as long as the server, which ends with it (leash)."""
