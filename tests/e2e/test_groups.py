@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from tests.support.machine import LONGEST_RUN, PROJECT, Machine, draw
+from tests.support.machine import LONGEST_RUN, Machine, Started, draw
 from tests.support.proxy import Fate, owner_of, proxied
 from tests.support.servers import S3Server
 
@@ -57,15 +56,13 @@ class Group:
                 if left == 1 and sender is not None:
                     os.kill(sender, sent)
 
-    def begin(self) -> subprocess.Popen[str]:
-        """A run of the flow on the three."""
-        return subprocess.Popen(
-            [sys.executable, "-c", RUN], cwd=PROJECT, env=self.machine.environment, stdout=subprocess.PIPE, text=True
-        )
+    def begin(self) -> Started:
+        """A run of the flow on the three, as a child of ours."""
+        return self.machine.start(cold=True)
 
     def run(self) -> str:
         """The name of the run's last state; empty when it was killed."""
-        return state_of(self.begin())
+        return self.machine.run().stdout.strip()
 
     @property
     def told(self) -> list[str]:
@@ -79,7 +76,7 @@ class Group:
         return [entry["Key"] for entry in found.get("Contents", [])]
 
 
-def state_of(run: subprocess.Popen[str]) -> str:
+def state_of(run: Started) -> str:
     said, _ = run.communicate(timeout=LONGEST_RUN)
     return said.strip()
 
@@ -100,6 +97,7 @@ def group(s3: S3Server, request: pytest.FixtureRequest) -> Iterator[Group]:
             "INKTALLY_AFTER": "delete",
             "INKTALLY_CACHE": str(machine.folder / "cache"),
         }
+        machine.command = (sys.executable, "-c", RUN)
         yield made
 
 

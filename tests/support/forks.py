@@ -30,6 +30,7 @@ PROJECT = Path(__file__).parents[2]
 TOLD = "FORKED_COMMAND"
 """The variable that says what is to be run; gone before it runs."""
 FORK_SECONDS = 60
+OUTPUTS = ("stdout", "stderr")
 COMMANDS = ("flows.commands.uploads", "flows.commands.batch", "prefect.cli", "prefect.cli.deploy", "web.hooks.receiver")
 
 
@@ -66,10 +67,8 @@ class Forked:
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """What it has printed, and its complaints, when it has ended."""
         self.wait(timeout)
-        return self._printed("stdout"), self._printed("stderr")
-
-    def _printed(self, name: str) -> str:
-        return (self._folder / name).read_text(encoding="utf-8")
+        stdout, stderr = ((self._folder / name).read_text(encoding="utf-8") for name in OUTPUTS)
+        return stdout, stderr
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -90,11 +89,17 @@ class Forks:
     folder: Path
     """Where what they print is kept."""
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str], cwd: Path = PROJECT) -> Forked:
-        """Begin `python -m module arguments` or `python -c program arguments`; `command` begins with -m or -c."""
+    def start(
+        self, command: Sequence[str], environment: Mapping[str, str], cwd: Path = PROJECT, log: Path | None = None
+    ) -> Forked:
+        """Begin `python -m module arguments` or `python -c program arguments`; `command` begins with -m or -c.
+
+        With `log`, all that it prints goes there.
+        """
         ours, theirs = socket.socketpair()
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        told = json.dumps({"command": list(command), "folder": str(folder)})
+        outputs = [str(log or folder / name) for name in OUTPUTS]
+        told = json.dumps({"command": list(command), "outputs": outputs})
         home = environment.get("HOME", str(Path.home()))
         own = {"PREFECT_HOME": f"{home}/.prefect", **environment, TOLD: told}  # the default, which Prefect has read
         request = Request(module=__name__, env=own, cwd=str(cwd), output=True, alone=0)
@@ -110,6 +115,16 @@ class Forks:
         if started.returncode:
             raise RuntimeError(f"{' '.join(command)} failed: {stdout}{stderr}")
         return stdout
+
+
+@contextmanager
+def ended_with_block(command: Forked) -> Iterator[Forked]:
+    """Killed at the end, if it is still there."""
+    try:
+        yield command
+    finally:
+        command.kill()
+        command.wait()
 
 
 @contextmanager
@@ -150,8 +165,8 @@ def import_all() -> None:
 
 def _become(told: Mapping[str, Any]) -> None:
     """In the fork: be the command."""
-    for descriptor, name in ((1, "stdout"), (2, "stderr")):
-        opened = os.open(Path(told["folder"]) / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for descriptor, file in enumerate(told["outputs"], 1):
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(opened, descriptor)
         os.close(opened)
     how, what, *arguments = told["command"]

@@ -70,18 +70,22 @@ class Machine:
     def opened_store(self) -> Store:
         return plugins.store(str(self.store), Settings(_env_file=None))
 
-    def start(self, *arguments: str | bytes | Path, cwd: Path = PROJECT, **environment: str | Path) -> Started:
+    def start(
+        self, *arguments: str | bytes | Path, cwd: Path = PROJECT, cold: bool = False, **environment: str | Path
+    ) -> Started:
         """The command in a process group of its own, as a shell does it; ended with the machine at the latest."""
         command = [*self.command, *map(os.fsdecode, arguments)]
         variables = {**self.environment, **{name: str(value) for name, value in environment.items()}}
-        if self.forks:
+        if self.forks and not cold:
             self.started_here.append(self.forks.start(command[1:], variables, cwd))
         else:
             self.started_here.append(cold_start(command, variables, cwd))
         return self.started_here[-1]
 
-    def run(self, *arguments: str | bytes | Path, cwd: Path = PROJECT, **environment: str | Path) -> Run:
-        return ended(self.start(*arguments, cwd=cwd, **environment))
+    def run(
+        self, *arguments: str | bytes | Path, cwd: Path = PROJECT, cold: bool = False, **environment: str | Path
+    ) -> Run:
+        return ended(self.start(*arguments, cwd=cwd, cold=cold, **environment))
 
     def mails(self) -> list[EmailMessage]:
         """All that have come, the oldest first."""

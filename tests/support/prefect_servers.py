@@ -107,20 +107,22 @@ class PrefectServer:
 
     def make_pool(self, forks: Forks, name: str, worker: str = "warm-process") -> None:
         """A work pool for workers of this type."""
-        self._ask(forks, "work-pool", "create", name, "--type", worker, "--overwrite")
+        self.ask(forks, "work-pool", "create", name, "--type", worker, "--overwrite")
 
     def deploy(self, forks: Forks, deployments: Deployments) -> None:
         """As `make deploy` does it; the pool is there."""
         file = self.home / f"prefect-{deployments.suffix}.yaml"
         file.write_text(yaml.safe_dump(deployments.own()), encoding="utf-8")
-        self._ask(forks, "deploy", "--all", "--prefect-file", str(file))
+        self.ask(forks, "deploy", "--all", "--prefect-file", str(file))
 
-    def _ask(self, forks: Forks, *arguments: str) -> str:
-        return forks.run(["-m", "prefect", "--no-prompt", *arguments], self.environment)
+    def ask(self, forks: Forks, *arguments: str) -> str:
+        """What the command prefect prints."""
+        return forks.run(["-m", "prefect", "--no-prompt", *arguments], {**self.environment, "COLUMNS": "200"})
 
-    def runs(self) -> list[dict[str, Any]]:
-        """All flow runs there are."""
-        answer = httpx.post(f"{self.api}/flow_runs/filter", json={"limit": 200}, timeout=30)
+    def runs(self, deployment: str = "") -> list[dict[str, Any]]:
+        """The flow runs of deployments of this name; without it, all."""
+        chosen = {"deployments": {"name": {"any_": [deployment]}}} if deployment else {}
+        answer = httpx.post(f"{self.api}/flow_runs/filter", json={"limit": 200, **chosen}, timeout=30)
         found: list[dict[str, Any]] = answer.raise_for_status().json()
         return found
 

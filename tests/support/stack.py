@@ -213,7 +213,9 @@ class Stack:
 
     def _start(self, name: str, *command: str) -> subprocess.Popen[bytes] | Forked:
         if self.shared:
-            return self.shared.forks.start(command[1:], self.machine.environment)
+            return self.shared.forks.start(
+                command[1:], self.machine.environment, log=self.machine.folder / f"{name}.log"
+            )
         with (self.machine.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 command, cwd=PROJECT, env=self.machine.environment, stdout=log, stderr=subprocess.STDOUT

@@ -1,0 +1,41 @@
+"""How soon runs of a warm worker begin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from tests.support.machine import eventually
+from tests.support.prefect_servers import PrefectServer
+from tests.support.warm_workers import LIMIT, Worker, new_worker
+
+
+@pytest.fixture(scope="module")
+def client(prefect: PrefectServer) -> Iterator[SyncPrefectClient]:
+    with temporary_settings({PREFECT_API_URL: prefect.api}), get_client(sync_client=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def worker(client: SyncPrefectClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    with new_worker(client, tmp_path_factory.mktemp("warm")) as made:
+        yield made
+
+
+def test_a_run_begins_within_a_second_or_two_although_the_worker_asks_every_ten(worker: Worker) -> None:
+    begun = time.time()
+    worker.begin("quick")
+    assert worker.facts("quick")["began"] - begun < 3
+
+
+def test_runs_go_side_by_side_up_to_the_limit_and_the_next_follows_at_once(worker: Worker) -> None:
+    eventually(worker.is_idle)
+    runs = [worker.begin(f"parallel-{number}", seconds=3) for number in range(LIMIT + 1)]
+    assert all(worker.end_of(run).is_completed() for run in runs)
+    first, second, third = sorted(worker.facts(f"parallel-{number}")["began"] for number in range(LIMIT + 1))
+    assert second - first < 3
+    assert 3 <= third - first < 9
