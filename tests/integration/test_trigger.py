@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ from deployments.up import redis
 from inktally.intake import events
 from tests.support import messages
 from tests.support.forks import Forks
+from tests.support.machine import ended
 from tests.support.prefect_servers import Deployments, PrefectServer, new_server, running_redis
 from tests.support.receivers import running_web
 from tests.support.servers import wait_until
@@ -144,11 +143,11 @@ def told_of(key: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("module", ["web", "web.queue"])
-def test_without_a_prefect_api_the_command_says_so(module: str, tmp_path: Path) -> None:
+def test_without_a_prefect_api_the_command_says_so(module: str, forks: Forks, tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "PREFECT_HOME": str(tmp_path), "HOME": str(tmp_path)}
     environment |= {"INKTALLY_QUEUE_URL": "http://127.0.0.1:9/1/queue", "AWS_DEFAULT_REGION": "us-east-1"}
-    done = subprocess.run([sys.executable, "-m", module], env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, "PREFECT_API_URL" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+    done = ended(forks.start(["-m", module], environment))
+    assert (done.status, "PREFECT_API_URL" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 
 
 def test_the_secret_is_in_no_log(deployed: PrefectServer, tmp_path: Path) -> None:
