@@ -43,13 +43,11 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def stack(
-    tmp_path_factory: pytest.TempPathFactory, moto: S3Server, shared: Shared, spark_server: str
-) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, s3: S3Server, shared: Shared, spark_server: str) -> Iterator[Stack]:
     """On a folder store: the only one of the shared Prefect, whose trigger cannot tell folders apart."""
     folder = tmp_path_factory.mktemp("page")
     settings = {"max_bytes": MOST_BYTES, "outputs": "plain_text,coordinates_json,word_counts,word_counts_csv,pdf"}
-    with new_stack(folder, moto, spark_server, shared, store=folder / "store", **settings) as made:
+    with new_stack(folder, s3, spark_server, shared, store=folder / "store", **settings) as made:
         made.start_site()
         made.start_watch()
         yield made
