@@ -69,14 +69,6 @@ def jvms(parent: int | None = None) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Scratch folders of their own, and the quick start of Spark that `make` leaves; made here where it did not."""
-    made = read_settings(scratch=tmp_path_factory.mktemp("scratch"))
-    prepare(made)
-    return made
-
-
-@pytest.fixture(scope="session")
 def counter(prepared: Settings) -> Iterator[SparkCounter]:
     shared = build(prepared)
     shared.count({"": tokens("word")})

@@ -16,12 +16,11 @@ import psutil
 import pytest
 from pyspark.sql import SparkSession
 
-from deployments.class_data import prepare
 from inktally import plugins
 from inktally.counters.spark import SparkCounter, build
 from inktally.errors import BadSettings, CountFailed
 from inktally.ports import Store
-from inktally.settings import Settings, read_settings
+from inktally.settings import Settings
 from spark_jobs.batch_count import TOKENS, ArrowS3
 from tests.support.clusters import Cluster, running_cluster
 from tests.support.fixtures import SharedSpark, refuse_ours
@@ -35,14 +34,6 @@ QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 VARIED = varied()
 Large = tuple[Store, list[str], list[str]]
 ODD_FOLDER = "a b/100%20/[c]{d}*/a=b"
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The quick start of Spark that `make` leaves; made here where it did not."""
-    made = read_settings(scratch=tmp_path_factory.mktemp("scratch"))
-    prepare(made)
-    return made
 
 
 @pytest.fixture(scope="module")

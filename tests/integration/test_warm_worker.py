@@ -13,36 +13,28 @@ from uuid import uuid4
 import prefect
 import psutil
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling
 
 from deployments.warm import supervised_run
 from deployments.warm.worker import WarmJobConfiguration
 from tests.support.machine import eventually
-from tests.support.prefect_servers import PrefectServer
 from tests.support.warm_workers import Worker, new_worker
 
 
 @pytest.fixture(scope="module")
-def client(prefect: PrefectServer) -> Iterator[SyncPrefectClient]:
-    with temporary_settings({PREFECT_API_URL: prefect.api}), get_client(sync_client=True) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def worker(client: SyncPrefectClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+def worker(prefect_client: SyncPrefectClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """One for all tests; each leaves it running, idle, and with a forkserver."""
-    with new_worker(client, tmp_path_factory.mktemp("warm")) as made:
+    with new_worker(prefect_client, tmp_path_factory.mktemp("warm")) as made:
         yield made
 
 
 @pytest.fixture
-def another_worker(client: SyncPrefectClient, tmp_path: Path) -> Iterator[Worker]:
+def another_worker(prefect_client: SyncPrefectClient, tmp_path: Path) -> Iterator[Worker]:
     """One that a test may stop or kill."""
-    with new_worker(client, tmp_path) as made:
+    with new_worker(prefect_client, tmp_path) as made:
         yield made
 
 

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from deployments import class_data
 from deployments.up.prefect import PROGRAM
+from inktally.settings import Settings, read_settings
 from tests.support.forks import Forks, running_forks
 from tests.support.machine import environment_of_servers
 from tests.support.prefect_servers import PrefectServer, new_server, running_postgres
@@ -27,6 +30,9 @@ from tests.support.servers import (
 )
 from tests.support.shelf import Kind, LentShelf, OwnShelf, Shelf, lent
 from tests.support.stack import Shared
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
 
 POOL = "shared"
 STRANGERS = ("inktally", "spark_jobs", "tests", "boto3")
@@ -142,7 +148,7 @@ def pytest_configure_node(node: pytest.Item) -> None:
 
 
 END_TO_END = Path(__file__).parents[1] / "e2e"
-SOON_WANTED = ["forks", "prefect", "spark", "ceph"] if ceph_is_installed() else ["forks", "prefect", "spark", "moto"]
+SOON_WANTED = ["forks", "prefect", "spark", "ceph" if ceph_is_installed() else "moto", "worker"]
 SHELF = pytest.StashKey[Shelf]()
 ADDRESS = pytest.StashKey[str]()
 
@@ -209,3 +215,20 @@ def forks(shelf: Shelf) -> Forks:
     """Where commands start in milliseconds."""
     found: Forks = shelf.get("forks")
     return found
+
+
+@pytest.fixture(scope="session")
+def prefect_client(prefect: PrefectServer) -> Iterator[SyncPrefectClient]:
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: prefect.api}), get_client(sync_client=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Scratch folders of their own, and the quick start of Spark that `make` leaves; made here where it did not."""
+    made = read_settings(scratch=tmp_path_factory.mktemp("scratch"))
+    class_data.prepare(made)
+    return made

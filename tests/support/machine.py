@@ -157,7 +157,7 @@ def cold_start(command: Sequence[str], environment: Mapping[str, str], cwd: Path
 
 
 @contextmanager
-def new_machine(folder: Path, forks: Forks | None = None, **environment: str | Path) -> Iterator[Machine]:
+def new_machine(folder: Path, forks: Forks | None = None, /, **environment: str | Path) -> Iterator[Machine]:
     """Nothing is configured but where things lie; of the tester's own environment only what is no setting."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     own = {

@@ -6,23 +6,16 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.client.orchestration import SyncPrefectClient
 
 from tests.support.machine import eventually
-from tests.support.prefect_servers import PrefectServer
 from tests.support.warm_workers import LIMIT, Worker, new_worker
 
 
 @pytest.fixture(scope="module")
-def client(prefect: PrefectServer) -> Iterator[SyncPrefectClient]:
-    with temporary_settings({PREFECT_API_URL: prefect.api}), get_client(sync_client=True) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def worker(client: SyncPrefectClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    with new_worker(client, tmp_path_factory.mktemp("warm")) as made:
+def worker(prefect_client: SyncPrefectClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    with new_worker(prefect_client, tmp_path_factory.mktemp("warm")) as made:
+        made.end_of(made.begin("first"))
         yield made
 
 
