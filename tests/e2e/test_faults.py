@@ -81,7 +81,7 @@ def test_so_does_one_whose_turn_has_not_come(machine: Machine) -> None:
 
 TELL = """
 from flows.uploads.picture import Picture
-from inktally.document import Options, Upload
+from inktally.delivery import Options, Upload
 Picture.of(Upload(key="input/page.png"), Options()).tell_it_takes_longer()
 """
 

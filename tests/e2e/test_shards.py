@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import ObjectNotFound
 
 from tests.e2e.test_batch import BATCH, recounted, totals
 from tests.support.forks import Forks
@@ -97,9 +100,12 @@ def test_two_workers_share_a_batch_and_one_does_not_survive_it(pool: Machine) ->
     assert not list((pool.store / "batches").rglob("*.*"))
 
 
-def test_shards_without_a_deployment_say_what_is_missing(connected: Machine, tmp_path: Path) -> None:
+def test_shards_without_a_deployment_say_what_is_missing(
+    machine: Machine, prefect_client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    with suppress(ObjectNotFound):
+        prefect_client.delete_deployment(prefect_client.read_deployment_by_name("batch-shard/on-demand").id)
     draw(tmp_path / "pictures" / "a.png", "words")
-    connected.command = BATCH
-    run = connected.run(tmp_path / "pictures", "--shards", "2", PREFECT_API_URL="")
+    run = machine.run(tmp_path / "pictures", "--shards", "2")
     assert (run.status, "There is no deployment batch-shard/on-demand" in run.stderr) == (1, True)
     assert "Traceback" not in run.stderr
