@@ -1,4 +1,8 @@
-"""How recognitions are cached by Prefect: on the picture's ETag, as plain JSON, under a lock that can expire."""
+"""How a picture is recognised once: Prefect caches the receipt on the picture's ETag, as plain JSON.
+
+No lock of Prefect's is needed: who reads a picture holds the lease on its content (inktally/steps/recognising.py), so
+the same bytes are read once, however many runs ask at the same time.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,6 @@ from inktally.document import Engine
 from inktally.errors import BadResult, BadSettings, NotFound
 from inktally.steps import recognising
 from tasks import wiring
-from tasks.locking import StoreLockManager
 
 PLAIN_JSON = JSONSerializer(jsonlib="json", object_encoder=None, object_decoder=None)
 
@@ -87,9 +90,8 @@ def checked_receipt(result: object, engine: Engine) -> Receipt:
 @lru_cache
 def recognition_cache(store: str) -> dict[str, Any]:
     """The options that make a task cache recognitions of the pictures in `store`."""
-    locks = StoreLockManager(wiring.store(store), wiring.settings().lease_seconds)
     policy = CacheKeyFnPolicy(cache_key_fn=_key_of_task).configure(
-        key_storage=TrustedKeys(inner=result_storage_block(store)), lock_manager=locks, isolation_level="SERIALIZABLE"
+        key_storage=TrustedKeys(inner=result_storage_block(store))
     )
     return {
         "cache_policy": policy,

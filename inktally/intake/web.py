@@ -22,8 +22,8 @@ from inktally.lease import leased
 from inktally.mail.message import valid_address
 from inktally.ports import Store
 from inktally.settings import Settings
+from inktally.steps.choices import UploadOptions
 from inktally.steps.recognising import check_size
-from inktally.steps.wishes import Wishes
 
 ID_BYTES = 16
 ONCE_SECONDS = 5.0
@@ -71,7 +71,9 @@ def picture_name(name: str, suffix: str = "") -> str:
     return stem + present
 
 
-def metadata(email: str = "", language: str = "", wishes: Wishes | None = None, digest: str = "") -> dict[str, str]:
+def metadata(
+    email: str = "", language: str = "", wishes: UploadOptions | None = None, digest: str = ""
+) -> dict[str, str]:
     """What travels with the object. Raises `RecipientRefused` for what is no address."""
     given = {"email": valid_address(email) if email else "", "language": language, DIGEST: digest}
     return {name: value for name, value in given.items() if value} | (wishes.as_metadata() if wishes else {})
@@ -86,7 +88,7 @@ def receive(
     upload_id: str = "",
     email: str = "",
     language: str = "",
-    wishes: Wishes | None = None,
+    wishes: UploadOptions | None = None,
     digest: str = "",
 ) -> Received:
     """Put a picture, once for an id. Nothing is decoded, but for the first bytes, which tell what it is.

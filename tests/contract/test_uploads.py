@@ -12,7 +12,7 @@ from inktally.intake.web import new_id, receive
 from inktally.ports import Store, TakesPosts
 from inktally.settings import Settings
 from inktally.steps import deliveries, markers
-from inktally.steps.wishes import Wishes
+from inktally.steps.choices import UploadOptions
 
 SETTINGS = Settings(_env_file=None)
 PNG = b"\x89PNG and so on"
@@ -29,10 +29,10 @@ def test_whoever_waits_for_an_upload_looks_at_the_marker_that_a_run_writes(store
 
 
 def test_names_wishes_and_stages_come_through_and_outlive_the_picture(store: Store) -> None:
-    wishes = Wishes(outputs="pdf", min_confidence=50, body_only=True)
+    wishes = UploadOptions(outputs="pdf", min_confidence=50, body_only=True)
     received = receive(store, PNG, SETTINGS, name=NAME, email="anna@example.org", language="deu", wishes=wishes)
     found = deliveries.look(store, received.upload)
-    assert Wishes.of(found.picture.metadata) == wishes
+    assert UploadOptions.of(found.picture.metadata) == wishes
     assert found.picture.metadata.items() >= {"email": "anna@example.org", "language": "deu"}.items()
     status.take_up(store, found, SETTINGS)
     status.note(store, found, "recognising")

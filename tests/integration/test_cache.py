@@ -23,19 +23,20 @@ READ = """
     import json, sys
     from prefect import flow
     from flows.commands.api_server import api_server
-    from inktally import steps
-    from inktally.document import Upload
-    from tasks import caching, upload_steps, wiring
+    from inktally.delivery import Upload
+    from inktally.steps import deliveries
+    from inktally.steps.deliveries import Needs
+    from tasks import caching, recognition, wiring
 
     @flow
     def read(delivery, engine, refresh):
-        recognise = upload_steps.recognise.with_options(
-            refresh_cache=refresh, **caching.recognition_cache(delivery.upload.store))
-        return recognise(delivery, engine, refresh=False)
+        needs = Needs(delivery=delivery, engine=engine, is_cache_bad=refresh)
+        store = wiring.store(delivery.upload.store)
+        return recognition.submit(store, needs, lambda: None, refresh=False).result()
 
     if __name__ == "__main__":
         uri = wiring.store(sys.argv[1]).uri
-        delivery = steps.look(wiring.store(uri), Upload(key="input/page.png", store=uri))
+        delivery = deliveries.look(wiring.store(uri), Upload(key="input/page.png", store=uri))
         engine = wiring.recogniser("tesseract").identify(["eng"])
         def cached():
             try:

@@ -13,7 +13,7 @@ from inktally.errors import EmptyPicture, NotAPicture, Overwritten, RecipientRef
 from inktally.imaging.decoding.formats import HEAD, is_picture, suffix_of
 from inktally.intake.web import is_id, metadata, new_id, picture_name, receive
 from inktally.settings import Settings, read_settings
-from inktally.steps.wishes import Wishes
+from inktally.steps.choices import UploadOptions
 from inktally.stores import files
 from tests.support.memory_store import MemoryStore
 
@@ -115,9 +115,9 @@ def test_a_file_is_put_into_a_folder_under_its_name(tmp_path: Path) -> None:
 
 
 def test_wishes_travel_with_the_picture_and_back() -> None:
-    wishes = Wishes(outputs="pdf,word_counts", min_confidence=62.5, body_only=True)
-    assert Wishes.of(metadata(wishes=wishes)) == wishes
-    assert metadata(wishes=Wishes()) == {}
+    wishes = UploadOptions(outputs="pdf,word_counts", min_confidence=62.5, body_only=True)
+    assert UploadOptions.of(metadata(wishes=wishes)) == wishes
+    assert metadata(wishes=UploadOptions()) == {}
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ import pytest
 from inktally import keys
 from inktally.delivery import Outcome, Problem
 from inktally.errors import MailRefused, NotFound, QuotaUsedUp, RecipientRefused
+from inktally.intake import late_mails
 from inktally.intake.status import delivery_of
 from inktally.intake.web import receive
 from inktally.mail.links import Signer
 from inktally.mail.optin import DAY_SECONDS, OptIn, mailbox, new_ask
 from inktally.mail.quotas import Quotas
 from inktally.settings import Settings
-from inktally.steps import late_mails
 from inktally.steps.markers import answer
 from inktally.stores.files import FilesStore
 from tests.support.memory_store import MemoryStore

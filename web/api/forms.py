@@ -12,7 +12,7 @@ from inktally.intake.status import Status
 from inktally.languages import split_names
 from inktally.mail.message import public_address
 from inktally.outputs import NAMES, chosen
-from inktally.steps.wishes import Wishes
+from inktally.steps.choices import UploadOptions
 
 LONGEST_LANGUAGE = 100
 COUNTED = "word_counts"  # what the API answers with is made of every picture
@@ -81,10 +81,10 @@ class Asked(BaseModel):
         return type(self).model_validate(self.model_dump(exclude_unset=True) | fields)
 
     @property
-    def wishes(self) -> Wishes:
+    def wishes(self) -> UploadOptions:
         outputs = ",".join(chosen(f"{self.outputs},{COUNTED}")) if self.outputs else ""
         least = self.min_confidence if "min_confidence" in self.model_fields_set else None
-        return Wishes(outputs=outputs, min_confidence=least, body_only=self.body_only)
+        return UploadOptions(outputs=outputs, min_confidence=least, body_only=self.body_only)
 
 
 class Link(Asked):

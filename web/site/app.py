@@ -15,12 +15,12 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from inktally import plugins
+from inktally.intake import late_mails
 from inktally.mail.links import signer
 from inktally.mail.optin import OptIn
 from inktally.mail.quotas import Quotas
 from inktally.ports import Store, TakesPosts
 from inktally.settings import Settings
-from inktally.steps import late_mails
 from web.api.app import create_api
 from web.site import confirming, following, problems, results, uploads
 from web.site.headers import HeadAsGet, SecurityHeaders, content_policy
