@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deployments import samples
-from flows import cache_flow
+from flows.commands import cache
 from inktally.reading.paid_pages import Ledger
 
 PROJECT = Path(__file__).parents[2]
@@ -43,12 +43,12 @@ READ = """
                 return caching.cached_receipt(delivery, engine) is not None
             except Exception as error:
                 return type(error).__name__
-        from flows import cache_flow
+        from flows.commands import cache
         with api_server():  # within which whoever asks for cached results always is
             told = [cached()]
             read(delivery, engine, False)
             told.append(cached())
-            cache_flow.main(["clear", uri, "--document", "page.png", "--yes", "--json"])
+            cache.main(["clear", uri, "--document", "page.png", "--yes", "--json"])
             told.append(cached())
             receipt = read(delivery, engine, False)
             told.append(receipt["made_for"] == delivery.id)
@@ -101,7 +101,7 @@ def test_the_command_wants_to_know_what_and_asks_before_it_removes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(*arguments: str) -> tuple[int, str]:
-        status = cache_flow.main([*arguments])
+        status = cache.main([*arguments])
         captured = capsys.readouterr()
         return status, captured.out + captured.err
 
