@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,13 +32,13 @@ from web.api import description, problems
 from web.api.access import Keys, Rates
 from web.api.forms import COUNTED, Asked, Links, Upload
 from web.api.mailing import Mailing
-from web.api.problems import RETRY_SECONDS, Refused
 from web.api.sent import Sent, follow
 from web.api.sent import receive as receive_body
 from web.api.waiting import Waiting
+from web.refused import Refused
+from web.uploads.places import BodyPlaces
 
 SMALL = 5_000_000  # bytes; larger pictures are not waited for, unless the client prefers it
-PLACE_SECONDS = 3.0
 NEXT_LOOK = "1"  # seconds
 NOT_FOR_CACHES = {"Cache-Control": "no-store"}
 
@@ -54,7 +52,7 @@ class Api:
     policy: Policy
     keys: Keys
     rates: Rates
-    places: asyncio.Semaphore
+    places: BodyPlaces
     waiting: Waiting
     mailing: Mailing
 
@@ -149,7 +147,7 @@ async def _take(
     request: Request, api: Api, client: str, asked: Asked, upload_id: str, *, may_be_known: bool
 ) -> Delivery:
     """Receive a picture, and put it into the store, unless it `may_be_known` and is."""
-    async with _place(api), contextmanager_in_threadpool(scratch_folder(api.settings.scratch)) as folder:
+    async with api.places.one(client), contextmanager_in_threadpool(scratch_folder(api.settings.scratch)) as folder:
         sent = await receive_body(request, folder, api.settings.max_bytes)
         asked = asked.with_fields(sent.fields)
         digest = await run_in_threadpool(sent.digest) if may_be_known else ""
@@ -193,21 +191,6 @@ def _put(api: Api, client: str, sent: Sent, asked: Asked, upload_id: str, digest
             digest=digest,
         )
     return received.delivery
-
-
-@asynccontextmanager
-async def _place(api: Api) -> AsyncIterator[None]:
-    """One of so many; whoever finds none waits a little, its picture still unread."""
-    try:
-        async with asyncio.timeout(PLACE_SECONDS):
-            await api.places.acquire()
-    except TimeoutError:
-        detail = "Too many pictures are being received just now; please come again."
-        raise Refused(503, "Busy", detail, {"Retry-After": RETRY_SECONDS}) from None
-    try:
-        yield
-    finally:
-        api.places.release()
 
 
 async def _answer(request: Request, api: Api, upload_id: str) -> Response:
