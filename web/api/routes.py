@@ -23,6 +23,7 @@ from inktally.intake import status
 from inktally.intake.links import Policy
 from inktally.intake.status import Status
 from inktally.intake.web import DIGEST, ID, ID_BYTES, checked_name, new_id, once, receive
+from inktally.mail.optin import Ask
 from inktally.outputs import counts_csv
 from inktally.outputs.registry import CSV, JSON, OUTPUTS
 from inktally.ports import Store
@@ -31,10 +32,10 @@ from inktally.settings import Settings
 from web.api import description, problems
 from web.api.access import Keys, Rates
 from web.api.forms import COUNTED, Asked, Links, Upload
-from web.api.mailing import Mailing
 from web.api.sent import Sent, follow
 from web.api.sent import receive as receive_body
 from web.api.waiting import Waiting
+from web.mailing import Mailing
 from web.refused import Refused
 from web.uploads.places import BodyPlaces
 
@@ -178,7 +179,8 @@ def _put(api: Api, client: str, sent: Sent, asked: Asked, upload_id: str, digest
     with once(api.store, upload_id, api.settings) if digest else nullcontext() as known:
         if known is not None:  # the same, sent twice at once
             return _same(known, digest)
-        email = api.mailing.recipient(client, asked.email, upload_id) if asked.email else ""
+        ask = Ask(address=asked.email, nonce=api.mailing.signer.pseudonym(f"api {client}"))
+        email = api.mailing.recipient(ask, ask.nonce, [upload_id]) if asked.email else ""
         received = receive(
             api.store,
             sent.picture,

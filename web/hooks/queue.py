@@ -10,9 +10,8 @@ import argparse
 import asyncio
 import logging
 import re
-import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,9 +26,9 @@ from inktally.errors import BadEvent, BadSettings
 from inktally.intake import events
 from inktally.intake.events import Arrival
 from inktally.settings import Settings
-from web.hooks.announcing import MOST, Announcer, Runs
+from web.hooks.announcing import MOST, Announcer, Opened
 from web.meters import Meters
-from web.serving import add_meters, run_command, run_server
+from web.serving import meanwhile, metered, run_command, run_server
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +37,10 @@ POLL_SECONDS = 5  # SQS waits up to 20 for messages; a signal that ends us waits
 VISIBILITY_SECONDS = 60
 RETRY_SECONDS = 5.0
 
-Opened = Callable[[], AbstractAsyncContextManager[Runs]]
-
 AWS_HOST = re.compile(r"sqs\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 
 
-class Letter(Value):
+class QueuedMessage(Value):
     """A message of the queue, and the uploads it announces."""
 
     receipt: str
@@ -72,18 +69,18 @@ class Queue:
         )
         return list(answer.get("Messages", []))
 
-    async def delete(self, letters: Iterable[Letter]) -> None:
+    async def delete(self, letters: Iterable[QueuedMessage]) -> None:
         await self._each_ten(self._client.delete_message_batch, letters)
 
-    async def hold(self, letters: Iterable[Letter]) -> None:
+    async def hold(self, letters: Iterable[QueuedMessage]) -> None:
         """Keep them from others for as long again."""
         change = self._client.change_message_visibility_batch
         await self._each_ten(change, letters, VisibilityTimeout=self.visibility)
 
-    async def give_back(self, letters: Iterable[Letter]) -> None:
+    async def give_back(self, letters: Iterable[QueuedMessage]) -> None:
         await self._each_ten(self._client.change_message_visibility_batch, letters, VisibilityTimeout=0)
 
-    async def _each_ten(self, request: Any, letters: Iterable[Letter], **more: int) -> None:
+    async def _each_ten(self, request: Any, letters: Iterable[QueuedMessage], **more: int) -> None:
         rest = iter(letters)
         while some := list(islice(rest, AT_ONCE)):
             entries = [{"Id": str(n), "ReceiptHandle": letter.receipt, **more} for n, letter in enumerate(some)]
@@ -142,16 +139,16 @@ class Pump:
                 self._meters.waiting.dec(len(arrivals))
             await self._queue.delete(letters)
 
-    async def _letters(self, seconds: int) -> list[Letter]:
+    async def _letters(self, seconds: int) -> list[QueuedMessage]:
         """Messages that could be read, with up to about 100 uploads together."""
-        letters: list[Letter] = []
+        letters: list[QueuedMessage] = []
         while messages := await self._queue.receive(0 if letters else seconds):
             letters += filter(None, map(self._read, messages))
             if sum(len(letter.arrivals) for letter in letters) >= MOST or len(letters) >= MOST:
                 break
         return letters
 
-    def _read(self, message: dict[str, Any]) -> Letter | None:
+    def _read(self, message: dict[str, Any]) -> QueuedMessage | None:
         try:
             told = events.announced(events.decoded(message["Body"]))
         except BadEvent as error:
@@ -162,31 +159,27 @@ class Pump:
             logger.warning("some records of message %s cannot be read", message["MessageId"])
         for left_out in told.left_out:
             self._meters.uploads.labels(left_out.reason).inc()
-        return Letter(receipt=message["ReceiptHandle"], arrivals=told.arrivals)
+        return QueuedMessage(receipt=message["ReceiptHandle"], arrivals=told.arrivals)
 
     @asynccontextmanager
-    async def _held(self, letters: Sequence[Letter]) -> AsyncIterator[None]:
+    async def _held(self, letters: Sequence[QueuedMessage]) -> AsyncIterator[None]:
         """Nobody else sees the messages within the block; when it is left in haste, they are given back."""
-        holding = asyncio.create_task(self._hold(letters))
-        try:
-            yield
-        except asyncio.CancelledError:
-            with suppress(BotoCoreError, ClientError):
-                await self._queue.give_back(letters)
-            raise
-        finally:
-            holding.cancel()
-            with suppress(asyncio.CancelledError):
-                await holding
+        async with meanwhile(self._hold(letters)):
+            try:
+                yield
+            except asyncio.CancelledError:
+                with suppress(BotoCoreError, ClientError):
+                    await self._queue.give_back(letters)
+                raise
 
-    async def _hold(self, letters: Sequence[Letter]) -> None:
+    async def _hold(self, letters: Sequence[QueuedMessage]) -> None:
         while True:
             await asyncio.sleep(self._queue.visibility / 3)
             with suppress(BotoCoreError, ClientError):
                 await self._queue.hold(letters)
 
 
-def _by_store(letters: Iterable[Letter]) -> list[list[Arrival]]:
+def _by_store(letters: Iterable[QueuedMessage]) -> list[list[Arrival]]:
     """The uploads of each store, each once, at most 100 together."""
     stores: dict[str, dict[str, Arrival]] = {}
     for arrival in (arrival for letter in letters for arrival in letter.arrivals):
@@ -206,18 +199,13 @@ def create_app(queue: Queue, settings: Settings, opened: Opened) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with opened() as runs:
             pump = Pump(queue, Announcer(runs, meters), settings.hook_window_seconds, meters)
-            pumping = asyncio.create_task(pump.run())
-            yield
-            pumping.cancel()
-            with suppress(asyncio.CancelledError):
-                await pumping
+            async with meanwhile(pump.run()):
+                yield
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None)
-    add_meters(app, meters)
-    return app
+    return metered(meters, lifespan)
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, _asked: argparse.Namespace) -> None:
     """Until a signal ends it. Raises `BadSettings`."""
     from web.hooks.trigger import check_api, prefect_runs
 
@@ -233,7 +221,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Take bucket events from the SQS queue INKTALLY_QUEUE_URL; Prefect runs what they announce.",
     )
     return run_command(parser, argv, serve)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -22,7 +22,7 @@ from inktally.errors import InktallyError, NotFound
 from inktally.intake.status import Status, status_of
 from inktally.text import shown
 from web.site import grants
-from web.site.pages import Site, page, rendered, site_of, told
+from web.site.pages import Site, TheSite, TheVisitor, page, rendered, told
 from web.site.translations import translations
 from web.site.visitors import Visitor
 
@@ -53,18 +53,14 @@ class Card(Value):
 
 
 @router.get("/uploads/{token}")
-def state_page(request: Request, token: str) -> Response:
-    site = site_of(request)
-    visitor = site.visitor(request)
+def state_page(request: Request, token: str, site: TheSite, visitor: TheVisitor) -> Response:
     cards = _cards(site, token, visitor)
     done = all(card.is_final for card in cards)
     return page(request, "state.html", cards=cards, token=token, done=done, **_notice(site, visitor))
 
 
 @router.get("/uploads/{token}/events")
-async def events(request: Request, token: str) -> Response:
-    site = site_of(request)
-    visitor = site.visitor(request)
+async def events(request: Request, token: str, site: TheSite, visitor: TheVisitor) -> Response:
     grants.opened(site, token)
     streams: Counter[str] = request.app.state.streams
     if streams.total() >= STREAMS_AT_ONCE or streams[visitor.client] >= STREAMS_OF_ONE:
@@ -182,6 +178,6 @@ def _card(site: Site, token: str, number: int, upload: str, visitor: Visitor) ->
 def _notice(site: Site, visitor: Visitor) -> dict[str, Any]:
     """Whether mails wait for the visitor to confirm the address, and who has written to it."""
     ask = visitor.ask
-    waits = ask is not None and not site.optin.is_confirmed(ask)
-    verifying = waits and ask is not None and site.optin.is_verifying(ask)
+    waits = ask is not None and not site.mailing.optin.is_confirmed(ask)
+    verifying = waits and ask is not None and site.mailing.optin.is_verifying(ask)
     return {"address": ask.address if ask else "", "waits": waits, "verifying": verifying}
