@@ -101,7 +101,7 @@ class Links(BaseModel):
     outputs: dict[str, str] = Field(default={}, description="name of an output -> where it is")
 
 
-class Upload(Status):
+class UploadReport(Status):
     """An upload: how it fares, where its results are, and in the answer to a picture that was sent, its counts."""
 
     links: Links

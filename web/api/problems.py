@@ -68,9 +68,9 @@ def problem(status: int, kind: str, detail: str, headers: Mapping[str, str] | No
 def install(app: FastAPI) -> None:
     """Have the application tell all its errors so."""
     app.exception_handler(AnyHTTPException)(_of_http)
-    app.exception_handler(RequestValidationError)(_of_request)
-    app.exception_handler(InktallyError)(_of_ours)
-    app.exception_handler(Exception)(_of_anything)
+    app.exception_handler(RequestValidationError)(lambda _request, error: of_faults(error.errors()))
+    app.exception_handler(InktallyError)(lambda _request, error: of_error(error))
+    app.exception_handler(Exception)(lambda _request, _error: problem(500, "Unforeseen", OURS))  # the server logs it
 
 
 def _of_http(request: Request, error: AnyHTTPException) -> JSONResponse:
@@ -84,10 +84,6 @@ def _of_http(request: Request, error: AnyHTTPException) -> JSONResponse:
     return problem(status, kind, detail, error.headers)
 
 
-def _of_request(_request: Request, error: RequestValidationError) -> JSONResponse:
-    return of_faults(error.errors())
-
-
 def of_faults(found: Sequence[Any]) -> JSONResponse:
     """What pydantic says of a request. Its values are not repeated. An id that cannot exist is one that nobody has."""
     if any(fault["loc"][:1] == ("path",) for fault in found):
@@ -95,10 +91,6 @@ def of_faults(found: Sequence[Any]) -> JSONResponse:
     faults = [Fault(where=".".join(map(str, fault["loc"])), message=fault["msg"]) for fault in found]
     told = "; ".join(f"{fault.where}: {fault.message}" for fault in faults)
     return problem(422, "BadRequest", f"The request cannot be understood: {told}", errors=faults)
-
-
-def _of_ours(_request: Request, error: InktallyError) -> JSONResponse:
-    return of_error(error)
 
 
 def of_error(error: InktallyError, **more: Any) -> JSONResponse:
@@ -111,7 +103,3 @@ def of_error(error: InktallyError, **more: Any) -> JSONResponse:
         logger.error("a request could not be served: %s", error)
         detail, advice = OURS, "Please try again in a moment." if error.retryable else None
     return problem(error.http_status, error.kind, detail, headers, advice=advice, **more)
-
-
-def _of_anything(_request: Request, _error: Exception) -> JSONResponse:
-    return problem(500, "Unforeseen", OURS)  # the server logs it

@@ -31,7 +31,7 @@ from inktally.scratch import scratch_folder
 from inktally.settings import Settings
 from web.api import description, problems
 from web.api.access import Keys, Rates
-from web.api.forms import COUNTED, Asked, Links, Upload
+from web.api.forms import COUNTED, Asked, Links, UploadReport
 from web.api.sent import Sent, follow
 from web.api.sent import receive as receive_body
 from web.api.waiting import Waiting
@@ -181,7 +181,7 @@ def _put(api: Api, client: str, sent: Sent, asked: Asked, upload_id: str, digest
             return _same(known, digest)
         ask = Ask(address=asked.email, nonce=api.mailing.signer.pseudonym(f"api {client}"))
         email = api.mailing.recipient(ask, ask.nonce, [upload_id]) if asked.email else ""
-        received = receive(
+        return receive(
             api.store,
             sent.picture,
             api.settings,
@@ -192,7 +192,6 @@ def _put(api: Api, client: str, sent: Sent, asked: Asked, upload_id: str, digest
             wishes=asked.wishes,
             digest=digest,
         )
-    return received.delivery
 
 
 async def _answer(request: Request, api: Api, upload_id: str) -> Response:
@@ -233,7 +232,7 @@ def _shown(
     status_code: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    shown = Upload(**told.model_dump(), links=_links(request, told), counts=found)
+    shown = UploadReport(**told.model_dump(), links=_links(request, told), counts=found)
     content = shown.model_dump(mode="json", by_alias=True)
     return JSONResponse(content, status_code, NOT_FOR_CACHES | (headers or {}))
 

@@ -69,21 +69,21 @@ class Queue:
         )
         return list(answer.get("Messages", []))
 
-    async def delete(self, letters: Iterable[QueuedMessage]) -> None:
-        await self._each_ten(self._client.delete_message_batch, letters)
+    async def delete(self, messages: Iterable[QueuedMessage]) -> None:
+        await self._each_ten(self._client.delete_message_batch, messages)
 
-    async def hold(self, letters: Iterable[QueuedMessage]) -> None:
+    async def hold(self, messages: Iterable[QueuedMessage]) -> None:
         """Keep them from others for as long again."""
         change = self._client.change_message_visibility_batch
-        await self._each_ten(change, letters, VisibilityTimeout=self.visibility)
+        await self._each_ten(change, messages, VisibilityTimeout=self.visibility)
 
-    async def give_back(self, letters: Iterable[QueuedMessage]) -> None:
-        await self._each_ten(self._client.change_message_visibility_batch, letters, VisibilityTimeout=0)
+    async def give_back(self, messages: Iterable[QueuedMessage]) -> None:
+        await self._each_ten(self._client.change_message_visibility_batch, messages, VisibilityTimeout=0)
 
-    async def _each_ten(self, request: Any, letters: Iterable[QueuedMessage], **more: int) -> None:
-        rest = iter(letters)
+    async def _each_ten(self, request: Any, messages: Iterable[QueuedMessage], **more: int) -> None:
+        rest = iter(messages)
         while some := list(islice(rest, AT_ONCE)):
-            entries = [{"Id": str(n), "ReceiptHandle": letter.receipt, **more} for n, letter in enumerate(some)]
+            entries = [{"Id": str(n), "ReceiptHandle": message.receipt, **more} for n, message in enumerate(some)]
             answer = await asyncio.to_thread(request, QueueUrl=self._url, Entries=entries)
             for failure in answer.get("Failed", []):
                 logger.warning("SQS will see a message again: %s", failure.get("Message") or failure.get("Code"))
@@ -129,24 +129,24 @@ class Pump:
 
     async def turn(self, seconds: int = POLL_SECONDS) -> None:
         """Take what there is, waiting so long for the first, and see it announced."""
-        letters = await self._letters(seconds)
-        groups = _by_store(letters)
+        messages = await self._messages(seconds)
+        groups = _by_store(messages)
         self._meters.waiting.set(sum(map(len, groups)))
-        async with self._held(letters):
+        async with self._held(messages):
             for arrivals in groups:
                 await self._announcer.announce(arrivals)
                 self._meters.uploads.labels("accepted").inc(len(arrivals))
                 self._meters.waiting.dec(len(arrivals))
-            await self._queue.delete(letters)
+            await self._queue.delete(messages)
 
-    async def _letters(self, seconds: int) -> list[QueuedMessage]:
+    async def _messages(self, seconds: int) -> list[QueuedMessage]:
         """Messages that could be read, with up to about 100 uploads together."""
-        letters: list[QueuedMessage] = []
-        while messages := await self._queue.receive(0 if letters else seconds):
-            letters += filter(None, map(self._read, messages))
-            if sum(len(letter.arrivals) for letter in letters) >= MOST or len(letters) >= MOST:
+        messages: list[QueuedMessage] = []
+        while received := await self._queue.receive(0 if messages else seconds):
+            messages += filter(None, map(self._read, received))
+            if sum(len(message.arrivals) for message in messages) >= MOST or len(messages) >= MOST:
                 break
-        return letters
+        return messages
 
     def _read(self, message: dict[str, Any]) -> QueuedMessage | None:
         try:
@@ -162,27 +162,27 @@ class Pump:
         return QueuedMessage(receipt=message["ReceiptHandle"], arrivals=told.arrivals)
 
     @asynccontextmanager
-    async def _held(self, letters: Sequence[QueuedMessage]) -> AsyncIterator[None]:
+    async def _held(self, messages: Sequence[QueuedMessage]) -> AsyncIterator[None]:
         """Nobody else sees the messages within the block; when it is left in haste, they are given back."""
-        async with meanwhile(self._hold(letters)):
+        async with meanwhile(self._hold(messages)):
             try:
                 yield
             except asyncio.CancelledError:
                 with suppress(BotoCoreError, ClientError):
-                    await self._queue.give_back(letters)
+                    await self._queue.give_back(messages)
                 raise
 
-    async def _hold(self, letters: Sequence[QueuedMessage]) -> None:
+    async def _hold(self, messages: Sequence[QueuedMessage]) -> None:
         while True:
             await asyncio.sleep(self._queue.visibility / 3)
             with suppress(BotoCoreError, ClientError):
-                await self._queue.hold(letters)
+                await self._queue.hold(messages)
 
 
-def _by_store(letters: Iterable[QueuedMessage]) -> list[list[Arrival]]:
+def _by_store(messages: Iterable[QueuedMessage]) -> list[list[Arrival]]:
     """The uploads of each store, each once, at most 100 together."""
     stores: dict[str, dict[str, Arrival]] = {}
-    for arrival in (arrival for letter in letters for arrival in letter.arrivals):
+    for arrival in (arrival for message in messages for arrival in message.arrivals):
         stores.setdefault(arrival.upload.store, {})[arrival.id] = arrival
     return [
         list(arrivals.values())[first : first + MOST]

@@ -31,7 +31,8 @@ SOON_SECONDS, LATER_SECONDS, TIDY_SECONDS = 2.0, 300.0, 3600.0
 
 def create_site(settings: Settings) -> FastAPI:
     """Raises `BadSettings`."""
-    site = open_site(settings)
+    store = plugins.store(settings.store, settings)
+    site = Site(settings, store, mailing.of(settings, store), Previews(store, settings))
     app = FastAPI(openapi_url=None, lifespan=_lifespan)
     app.state.site = site
     app.state.hurry = asyncio.Event()
@@ -41,16 +42,10 @@ def create_site(settings: Settings) -> FastAPI:
     add_health(app)
     app.mount("/static", StaticFiles(directory=STATIC))
     problems.install(app)
-    policy = content_policy(_origin_of_posts(site.store))
+    policy = content_policy(_origin_of_posts(store))
     app.add_middleware(HeadAsGet)
     app.add_middleware(SecurityHeaders, policy=policy, is_secure=site.is_secure)
     return app
-
-
-def open_site(settings: Settings) -> Site:
-    """Raises `BadSettings`."""
-    store = plugins.store(settings.store, settings)
-    return Site(settings, store, mailing.of(settings, store), Previews(store, settings))
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ from web.site import grants
 from web.site.pages import Site, TheSite, TheVisitor, page, rendered, told
 from web.site.translations import translations
 from web.site.visitors import Visitor
+from web.site.wording import STATES
 
 LOOK_SECONDS, SELDOM_SECONDS = 0.7, 10.0
 HEARTBEAT_SECONDS, LONGEST_SECONDS = 15.0, 30 * 60.0
@@ -139,21 +140,7 @@ def _said(card: Card, visitor: Visitor) -> str:
     say = translations(visitor.language).gettext
     if card.status is None:
         return ""
-    return f"{shown(card.status.name)}: {say(WORDS[card.status.state])}."
-
-
-def _(text: str) -> str:
-    return text
-
-
-WORDS = {
-    "received": _("received"),
-    "recognising": _("recognising the text"),
-    "counting": _("counting the words"),
-    "answered": _("done"),
-    "failed": _("could not be read"),
-    "delayed": _("takes longer"),
-}
+    return f"{shown(card.status.name)}: {say(STATES[card.status.state])}."
 
 
 def _cards(site: Site, token: str, visitor: Visitor) -> list[Card]:
