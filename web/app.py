@@ -9,7 +9,8 @@ from fastapi import FastAPI
 
 from inktally.settings import Settings
 from web.api.app import create_api
-from web.serving import run_command, run_server
+from web.command import run_command
+from web.serving import run_server
 from web.site.app import create_site
 
 

@@ -23,7 +23,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from inktally.settings import Settings
-from web.serving import run_command
+from web.command import run_command
 
 NAME = re.compile(r"[0-9a-f]{32}")  # as the notifier names its files
 MOST_LISTED = 200

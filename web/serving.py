@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -14,8 +12,6 @@ import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 
-from inktally.errors import BadSettings
-from inktally.settings import Settings, read_settings
 from web.meters import Meters
 
 LARGEST_HEAD = 16_384  # bytes of all headers together
@@ -53,24 +49,8 @@ async def meanwhile(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
                 await task
 
 
-def run_command(
-    parser: argparse.ArgumentParser,
-    argv: Sequence[str] | None,
-    work: Callable[[Settings, argparse.Namespace], int | None],
-) -> int:
-    """Run `work` as a command: it logs to stderr, and settings that cannot work are reported as wrong usage."""
-    asked = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("httpx", "watchfiles"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    try:
-        return work(read_settings(), asked) or 0
-    except BadSettings as error:
-        parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
-
-
 class _PromptServer(uvicorn.Server):
-    """Says at once that it is to end. uvicorn itself waits for all answers first, and streams have no end."""
+    """Reports a stop at once: uvicorn itself waits for all answers first, and streams have no end."""
 
     def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
         super().__init__(config)

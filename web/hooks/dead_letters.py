@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from inktally.text import printable
-from web.serving import run_command
+from web.command import run_command
 
 MOST = 200  # letters; the oldest go first
 

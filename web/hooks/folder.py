@@ -30,8 +30,8 @@ from inktally.intake.events import OWN_FOLDER
 from inktally.ports import Store
 from inktally.settings import Settings
 from inktally.steps import announcing, deliveries, markers
+from web.command import run_command
 from web.hooks.replay import send
-from web.serving import run_command
 
 logger = logging.getLogger(__name__)
 

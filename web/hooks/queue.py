@@ -26,9 +26,10 @@ from inktally.errors import BadEvent, BadSettings
 from inktally.intake import events
 from inktally.intake.events import Arrival
 from inktally.settings import Settings
+from web.command import run_command
 from web.hooks.announcing import MOST, Announcer, Opened
 from web.meters import Meters
-from web.serving import meanwhile, metered, run_command, run_server
+from web.serving import meanwhile, metered, run_server
 
 logger = logging.getLogger(__name__)
 

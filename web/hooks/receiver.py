@@ -27,11 +27,12 @@ from inktally.intake import events, sns
 from inktally.intake.events import Announced
 from inktally.settings import Settings
 from web.callers import is_loopback
+from web.command import run_command
 from web.hooks import dead_letters
 from web.hooks.announcing import Announcer, Opened, Outbox, Runs
 from web.hooks.senders import Topics, shows_secret
 from web.meters import Meters
-from web.serving import meanwhile, metered, run_command, run_server
+from web.serving import meanwhile, metered, run_server
 from web.uploads import bodies
 
 logger = logging.getLogger(__name__)

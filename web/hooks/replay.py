@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from inktally.settings import Settings
-from web.serving import run_command
+from web.command import run_command
 
 
 def send(body: bytes, url: str, settings: Settings) -> httpx.Response:
