@@ -52,7 +52,7 @@ class Status(Value):
     distinct: int | None = Field(default=None, description="the number of different words")
     mean_confidence: float | None = Field(default=None, description="over all counted words, 0 to 100")
     outputs: tuple[str, ...] = Field(default=(), description="names of what has been made of it")
-    notified: bool = Field(default=False, description="whether somebody has been told by mail")
+    notified: bool = Field(default=False, description="whether somebody has been notified by mail")
     problem: Problem | None = Field(default=None, description="what is wrong")
     advice: str = Field(default="", description="what to do about it")
     picture: Whereabouts = Field(default="kept", description="what has become of the picture itself")
@@ -147,12 +147,12 @@ def _spent(recognising: float | None, counting: float | None) -> dict[str, float
 
 
 def _ours(store: Store, delivery: Delivery) -> dict[str, object]:
-    """What a stranger gets to know of a fault of ours: its kind. The rest stands in the logs."""
+    """What a stranger learns of a service error: its kind. The rest is in the logs."""
     try:
         kind = Problem.model_validate_json(store.read(keys.marker(delivery.id, PROBLEM))).kind
     except (NotFound, ValidationError):
         kind = "Unknown"
-    message = "A step has failed, and will be taken again."
+    message = "Processing failed and will be retried."
     return {"problem": Problem(kind=kind, message=message), "advice": OUR_ADVICE}
 
 
