@@ -237,7 +237,7 @@ def test_a_shard_that_hands_in_while_it_is_looked_at_is_not_begun_again(
     ours = shard(place)
 
     def read_flow_runs(**asked: Any) -> Any:
-        hand_in(opened(ours), Share(tally=Tally(known=3)))
+        hand_in(opened(ours), ours, Share(tally=Tally(known=3)))
         (run,) = client.read_flow_runs(**asked)
         client.set_flow_run_state(run.id, Completed(), force=True)
         return client.read_flow_runs(**asked)
@@ -251,7 +251,7 @@ def test_a_shard_that_hands_in_while_it_is_looked_at_is_not_begun_again(
 
 def test_a_shard_that_was_done_before_is_left_at_once(place: Place) -> None:
     ours = shard(place)
-    hand_in(opened(ours), Share())
+    hand_in(opened(ours), ours, Share())
     with pytest.raises(Stopped, match="has done this shard"), at_work(opened(ours), ours):
         pytest.fail("it was begun")
 
@@ -339,7 +339,7 @@ def test_many_shards_are_looked_at_with_few_requests(
     assert not watch.look()
     assert asked == [2, 2, 1]
     for part in parts:
-        hand_in(opened(part), Share(tally=Tally(known=1)))
+        hand_in(opened(part), part, Share(tally=Tally(known=1)))
     assert watch.look()
     assert (watch.tally, watch.share.tally) == (Tally(known=5), Tally(known=5))
 
