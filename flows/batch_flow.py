@@ -80,6 +80,7 @@ def batch_flow(
 def _batch(store: Store, place: Place, lease: Lease, options: Options, shards: int, rate: float) -> Summary:
     seconds = dict[str, float]()
     place.refuse_names_of_others(store)
+    Choices.of(options, wiring.settings(), {})  # what cannot be done is said before anything is
     counted = left = rounds.counted_round(store, place)
     if counted is None:
         rounds.clear(store, place)
@@ -159,11 +160,11 @@ def _count(store: Store, place: Place, lease: Lease, counted: Round) -> Round:
 
 def _answer(store: Store, place: Place, counted: Round) -> Summary:
     """A file of pictures at a time, whatever their number."""
-    services = whole(wiring.services_of_batch(store, has_uploaders=not place.mount))
+    services, choices = whole(wiring.services_of_batch(store, has_uploaders=not place.mount)), _choices(counted)
     share, done = counted.share, Share()
     progress = BatchProgress(range(share.tally.handed_over))
     for pictures in share.handed.pictures:
-        done += batch_steps.answer(services, _choices(counted), pictures)
+        done += batch_steps.answer(services, choices, pictures)
         progress.tell("answering", done.tally.answered + done.tally.unanswered)
     summary = batch_steps.report(store, place, counted.totals, share + done)
     ui.show_batch(summary, return_state=True)
@@ -171,7 +172,7 @@ def _answer(store: Store, place: Place, counted: Round) -> Summary:
 
 
 def _choices(counted: Round) -> Choices:
-    return Choices.of_batch(counted.options, wiring.settings())
+    return Choices.of(counted.options, wiring.settings(), {})
 
 
 def _final_state(summary: Summary) -> State[Any]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
-from prefect import State, task
-from prefect.client.schemas.objects import TaskRun
+from prefect import task
 from prefect.futures import PrefectFuture
-from prefect.tasks import Task
 
 from inktally.delivery import Delivery, Receipt
 from inktally.document import Engine
@@ -17,25 +14,19 @@ from inktally.ports import Store
 from inktally.steps import recognising
 from inktally.steps.deliveries import Needs
 from tasks import caching, wiring
-from tasks.retrying import RETRIES, is_worth_a_retry
+from tasks.retrying import RETRIES
 
 RECOGNITION_TAG = "inktally-recognition"  # a concurrency limit of this name holds across all runs and workers
-
-
-def _is_passing(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Also when a cached receipt in a folder was being written at the moment it was read: that write is not atomic."""
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, json.JSONDecodeError) or is_worth_a_retry(task, run, state)
 
 
 @task(
     name="recognise",
     task_run_name="recognise {delivery.upload.short_name}",
     tags=[RECOGNITION_TAG],
-    **{**RETRIES, "retry_condition_fn": _is_passing},
+    **RETRIES,
 )
 def recognise(
-    store: Store, delivery: Delivery, engine: Engine, when_new: Callable[[], None], *, refresh: bool
+    store: Store, delivery: Delivery, engine: Engine, when_new: Callable[[], None] = lambda: None, *, refresh: bool
 ) -> dict[str, Any]:
     """Read a picture's words; the receipt, as plain JSON. `when_new` is called when the bytes must be read."""
     recogniser, settings = wiring.recogniser(engine.name), wiring.settings()
@@ -52,11 +43,13 @@ def submit(store: Store, needs: Needs, when_new: Callable[[], None], *, refresh:
 
 
 def recall(store: Store, needs: Needs) -> Receipt:
-    """Take the cached receipt through Prefect, whose UI shows the task as Cached. Raises `BadResult`."""
+    """Take the cached receipt through Prefect, whose UI shows the task as Cached. Raises as `receipt_of` does."""
     cached = recognise.with_options(**caching.recognition_cache(needs.delivery.upload.store))
-    result = cached(store, needs.delivery, needs.engine, _nothing, refresh=False)
+    return receipt_of(cached(store, needs.delivery, needs.engine, refresh=False), needs)
+
+
+def receipt_of(result: object, needs: Needs) -> Receipt:
+    """What the task gave. Raises the exception that it ended with, and `BadResult` for what is no receipt of ours."""
+    if isinstance(result, BaseException):
+        raise result
     return caching.checked_receipt(result, needs.engine)
-
-
-def _nothing() -> None:
-    return

@@ -15,7 +15,7 @@ from prefect.tasks import Task, exponential_backoff
 from inktally.errors import is_retryable
 
 
-def is_worth_a_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+def _is_worth_a_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     error = state.result(raise_on_failure=False)
     return isinstance(error, BaseException) and is_retryable(error)
 
@@ -24,7 +24,7 @@ RETRIES: dict[str, Any] = {
     "retries": 3,
     "retry_delay_seconds": exponential_backoff(backoff_factor=1),
     "retry_jitter_factor": 0.5,
-    "retry_condition_fn": is_worth_a_retry,
+    "retry_condition_fn": _is_worth_a_retry,
 }
 
 

@@ -75,4 +75,4 @@ def services(uri: str) -> Services:
 
 
 def services_of_batch(opened: Store, *, has_uploaders: bool) -> Services:
-    return Services(opened, pdf_writer(), notifier(), settings(), has_uploaders)
+    return Services(opened, pdf_writer(), notifier(), settings(), has_uploaders, moves_pictures=False)

@@ -16,11 +16,11 @@ from inktally.batch.part import Part
 from inktally.batch.place import Place
 from inktally.batch.rounds import Failure, Share, Tally, attempt_prefix, few
 from inktally.delivery import Options, Problem, StoredObject
-from inktally.errors import BadResult, PictureError
+from inktally.errors import PictureError
 from inktally.ports import Store
 from inktally.steps.choices import Choices
 from inktally.steps.deliveries import Needs
-from tasks import batch_steps, caching, recognition, wiring
+from tasks import batch_steps, recognition, wiring
 from tasks.batch_steps import whole
 
 WINDOW = 256
@@ -59,7 +59,7 @@ class Work:
         self._attempt = attempt if options.refresh else ""
         self._refreshed: set[int] = set()
         self._tell = tell
-        self._counting = Choices.of_batch(options, wiring.settings()).counting
+        self._counting = Choices.of(options, wiring.settings(), {}).counting
         self._tally = Tally()
         self._failures: list[Failure] = []
         self._wait_for_turn = wiring.pace(part.pause).wait
@@ -122,13 +122,11 @@ class Work:
 
     def _take(self, window: Window, needs: Needs, result: Any) -> None:
         try:
-            receipt = caching.checked_receipt(result, needs.engine)
-        except BadResult as error:
-            result = result if isinstance(result, BaseException) else error
-        if isinstance(result, PictureError):
-            self._enter(window, Entry(delivery=needs.delivery, problem=Problem.of(result)))
-        elif isinstance(result, BaseException):
-            self._fail(needs.delivery.picture, result)
+            receipt = recognition.receipt_of(result, needs)
+        except PictureError as error:
+            self._enter(window, Entry(delivery=needs.delivery, problem=Problem.of(error)))
+        except BaseException as error:  # noqa: BLE001 - what the task ended with, also if it was cancelled
+            self._fail(needs.delivery.picture, error)
         else:
             self._enter(window, Entry(delivery=needs.delivery, receipt=receipt))
 

@@ -39,8 +39,10 @@ def _count_together(store: str, group: Sequence[Picture], counting: Counting) ->
     except Exception as error:  # noqa: BLE001 - kept as the problem of each
         problem = error
     for picture in group:
-        picture.problem = problem
         picture.spend("count", monotonic() - begun)
+        picture.problem = None  # of the count of all together, when this one is of each
+        if problem is not None:
+            picture.fail(problem)
     return problem
 
 
@@ -87,7 +89,7 @@ def _together(step: str, task: Callable[[list[Answer]], list[Answer | Exception]
     for picture, result in zip(pictures, results, strict=True):
         picture.spend(step, monotonic() - begun)
         if isinstance(result, Exception):
-            picture.problem = result
+            picture.fail(result)
         else:
             picture.answer = result
 

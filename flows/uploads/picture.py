@@ -22,16 +22,13 @@ from inktally.ports import Store
 from inktally.progress import tell
 from inktally.settings import Settings
 from inktally.steps import announcing, deliveries, markers
-from inktally.steps.answering import Answer, Services
+from inktally.steps.answering import Answer
 from inktally.steps.choices import Choices
 from inktally.steps.counting import counts_of
 from inktally.steps.deliveries import Needs
 from tasks import caching, chaining, recognition, wiring
 
 logger = logging.getLogger(__name__)
-
-UNREADABLE = Choices(counting=Counting(), outputs=(), after="keep")
-"""Of a picture that cannot be read: nothing is counted or written."""
 
 
 @dataclass
@@ -45,7 +42,7 @@ class Picture:
     upload: Upload
     options: Options
     settings: Settings
-    services: Services | None = None
+    opened: Store | None = None
     problem: Exception | None = None
     answer: Answer | None = None
     outcome: Outcome | None = None
@@ -53,7 +50,7 @@ class Picture:
     must_wait: bool = False
     is_no_more: bool = False
     _delivery: Delivery | None = None
-    _choices: Choices = UNREADABLE
+    _choices: Choices | None = None
     _needs_or_none: Needs | None = None
     _claim: Lease | None = None
     _counts: WordCounts | None = None
@@ -64,8 +61,8 @@ class Picture:
         settings = wiring.settings()
         named = upload.store or settings.store
         try:
-            services = wiring.services(named)
-            return cls(upload.model_copy(update={"store": services.store.uri}), options, settings, services)
+            store = wiring.store(named)
+            return cls(upload.model_copy(update={"store": store.uri}), options, settings, store)
         except InktallyError as error:  # no such store
             return cls(upload.model_copy(update={"store": named}), options, settings, problem=error)
 
@@ -126,7 +123,7 @@ class Picture:
         except Busy:
             self.let_go()
             raise
-        return markers.answer_of(self._store, self.delivery)
+        return markers.outcome_of(self._store, self.delivery)
 
     def _find_needs(self) -> None:
         recogniser = wiring.recogniser(self.options.engine or self.settings.engine)
@@ -141,25 +138,26 @@ class Picture:
 
     def take(self, future: PrefectFuture[Any]) -> None:
         """Take what recognition gave."""
-        result = future.result(raise_on_failure=False)
         with self._step("recognise"):
-            if isinstance(result, BaseException):
-                raise result
-            receipt = caching.checked_receipt(result, self._needs.engine)
-            self._take_receipt(receipt)
+            receipt = recognition.receipt_of(future.result(raise_on_failure=False), self._needs)
+            self._read_as(receipt)
             self.seconds["recognise"] = receipt.seconds
+        if self.is_cached:
+            self._recall_counts()
 
     def recall(self) -> None:
-        """Take the cached recognition of a picture that is known."""
+        """Take the cached recognition of a picture that is known, and its counts."""
         with self._step("recognise"):
-            self._take_receipt(recognition.recall(self._store, self._needs))
+            self._read_as(recognition.recall(self._store, self._needs))
+        self._recall_counts()
 
-    def _take_receipt(self, receipt: Receipt) -> None:
-        engine = self._needs.engine
-        self.answer = Answer.of(self._store, self.delivery, self._choices, receipt=receipt, engine=engine)
-        if self.is_cached:
-            with self._step("count"):
-                self.counts()
+    def _read_as(self, receipt: Receipt) -> None:
+        assert self._choices is not None, f"nobody has found out what is asked for {self.name}"
+        self.answer = Answer.of_read(self._store, self.delivery, receipt, self._choices, self._needs.engine)
+
+    def _recall_counts(self) -> None:
+        with self._step("count"):
+            self.counts()
 
     @property
     def is_known(self) -> bool:
@@ -182,6 +180,7 @@ class Picture:
 
     @property
     def counting(self) -> Counting:
+        assert self._choices is not None
         return self._choices.counting
 
     def check_claim(self) -> None:
@@ -195,15 +194,20 @@ class Picture:
 
     def conclude(self) -> None:
         """Make up the outcome."""
-        outcome = self.answer.outcome if self.answer else Outcome(upload=self._address(), etag=self._etag)
-        error = Problem.of(self.problem) if self.problem else outcome.error
-        self.outcome = outcome.model_copy(update={"seconds": self.seconds, "error": error})
-        if self.answer:
-            self.answer = self.answer.model_copy(update={"outcome": self.outcome})
+        facts: dict[str, Any] = {"seconds": dict(self.seconds)}
+        if self.problem is not None:
+            facts["error"] = Problem.of(self.problem)
+        if self.answer is None:
+            self.outcome = Outcome(upload=self._address(), etag=self._etag, **facts)
+            return
+        if self.problem is not None and (counts := self.counts()):
+            self.answer = self.answer.counted(counts)
+        self.answer = self.answer.noting(**facts)
+        self.outcome = self.answer.outcome
 
     def end(self) -> None:
         """Tell how it ended, and let it go."""
-        error = self.summary.error
+        error = Problem.of(self.problem) if self.problem else self.summary.error
         if error is None:
             chaining.announce_counted(self.delivery, self.summary)
         self.let_go()
@@ -231,11 +235,12 @@ class Picture:
 
     def tell_it_takes_longer(self) -> None:
         """Mail once that the answer comes later, if it has not come yet; also of one whose turn has not come."""
-        if self.services is None or (self.outcome is not None and (self._delivery is None or not self.is_our_fault)):
+        is_ended = self.outcome is not None and (self._delivery is None or not self.is_our_fault)
+        if is_ended or self.opened is None:
             return
         try:
             delivery = self._delivery or deliveries.look(self._store, self.upload)
-            announcing.announce_delay(self._store, self.services.notifier, delivery, self.settings)
+            announcing.announce_delay(self._store, wiring.notifier(), delivery, self.settings)
         except InktallyError as error:
             logger.warning("%s: nobody could be told that it takes longer: %s", self.name, error)
 
@@ -275,8 +280,8 @@ class Picture:
 
     @property
     def _store(self) -> Store:
-        assert self.services is not None, f"{self.upload.store} is no store"
-        return self.services.store
+        assert self.opened is not None, f"{self.upload.store} is no store"
+        return self.opened
 
     @property
     def _needs(self) -> Needs:
@@ -288,7 +293,7 @@ class Picture:
         return self._delivery.picture.etag if self._delivery else self.upload.etag
 
     def _address(self) -> str:
-        return self._store.address(self.upload.key) if self.services else f"{self.upload.store}/{self.upload.key}"
+        return self._store.address(self.upload.key) if self.opened else f"{self.upload.store}/{self.upload.key}"
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
@@ -297,11 +302,15 @@ class Picture:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - decided upon by its type
-            self.problem = error
-            if self.is_rejected:
-                self.answer = Answer.of(self._store, self.delivery, UNREADABLE, problem=Problem.of(error))
+            self.fail(error)
         finally:
             self.spend(name, monotonic() - begun)
+
+    def fail(self, error: Exception) -> None:
+        """Keep what went wrong; where the picture is at fault, that is its answer."""
+        self.problem = error
+        if self.is_rejected:
+            self.answer = Answer.of_unreadable(self._store, self.delivery, Problem.of(error))
 
     def spend(self, step: str, seconds: float) -> None:
         """Note down what a step took."""

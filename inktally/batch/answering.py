@@ -14,7 +14,7 @@ from inktally.outputs.layout import Reading
 from inktally.steps import announcing, answering, counting
 from inktally.steps.answering import Answer, Services
 from inktally.steps.choices import Choices
-from inktally.steps.markers import answer_of
+from inktally.steps.markers import outcome_of
 
 
 def answer_document(services: Services, choices: Choices, entries: Sequence[Entry]) -> list[Outcome]:
@@ -25,7 +25,7 @@ def answer_document(services: Services, choices: Choices, entries: Sequence[Entr
     reading: Reading | None = None
     outcomes = []
     for entry in entries:
-        outcome = answer_of(services.store, entry.delivery)
+        outcome = outcome_of(services.store, entry.delivery)
         if outcome is None:
             if entry.receipt is not None:
                 reading = _reading(services, choices, entry, reading)
@@ -48,16 +48,18 @@ def _answered(services: Services, choices: Choices, entry: Entry, reading: Readi
     claim = keys.marker(entry.delivery.id, "claim")
     try:
         with leased(services.store, claim, ttl=services.settings.lease_seconds, timeout=0):
-            before = answer_of(services.store, entry.delivery)
+            before = outcome_of(services.store, entry.delivery)
             return before or _answer(services, choices, entry, reading)
     except Busy:
         return None
 
 
 def _answer(services: Services, choices: Choices, entry: Entry, reading: Reading | None) -> Outcome:
-    answer = Answer.of(services.store, entry.delivery, choices, entry.receipt, entry.problem)
-    if entry.receipt is not None and not answer.outcome.cached:
-        answer = answer.noting(seconds={"recognise": entry.receipt.seconds})
+    if entry.receipt is not None:
+        answer = Answer.of_read(services.store, entry.delivery, entry.receipt, choices)
+    else:
+        assert entry.problem is not None, "a picture was read, or has a problem"
+        answer = Answer.of_unreadable(services.store, entry.delivery, entry.problem)
     answer = answering.publish(services, answer, reading)
     answer = answering.announce(services, answer, reading.counts if reading else None)
     answer = answering.dispose(services, answer)

@@ -11,6 +11,7 @@ from inktally.ports import Recogniser, Store
 from inktally.settings import Settings
 from inktally.steps import deliveries, markers
 from inktally.steps.deliveries import Needs
+from inktally.steps.recognising import check_size
 
 State = Literal["open", "answered", "at work", "gone"]
 
@@ -39,6 +40,7 @@ def look(
     if outcome is not None or markers.is_at_work(store, delivery, settings):
         return Looked(picture=picture, state="answered" if outcome is not None else "at work")
     try:
+        check_size(delivery.picture.size, settings)
         needs = deliveries.needs_of(delivery, options, recogniser, settings)
     except PictureError as error:
         return Looked(picture=picture, delivery=delivery, problem=Problem.of(error))

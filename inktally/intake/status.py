@@ -61,7 +61,7 @@ class Status(Value):
 def status_of(store: Store, upload_id: str, settings: Settings) -> Status:
     """Raises `NotFound` when no picture has come under this id."""
     delivery = delivery_of(store, upload_id)
-    outcome = markers.answer_of(store, delivery)
+    outcome = markers.outcome_of(store, delivery)
     told = _final(store, delivery, outcome) if outcome else _under_way(store, delivery, upload_id, settings)
     picture = delivery.picture
     name = picture.key.removeprefix(keys.from_web(upload_id))
@@ -198,7 +198,9 @@ def take_up(store: Store, delivery: Delivery, settings: Settings) -> None:
         raise Busy(f"Another picture has come in place of {delivery.upload.key} and is being read; it goes first.")
     refused = Overwritten("Another picture has come by the same upload before; send this one as an upload of its own.")
     address = store.address(delivery.picture.key)
-    markers.answer(store, delivery, Outcome(upload=address, etag=delivery.picture.etag, error=Problem.of(refused)))
+    markers.mark_answered(
+        store, delivery, Outcome(upload=address, etag=delivery.picture.etag, error=Problem.of(refused))
+    )
 
 
 def _noted_or_first(store: Store, delivery: Delivery, upload_id: str, settings: Settings) -> Delivery | None:

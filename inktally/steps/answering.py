@@ -6,13 +6,14 @@ as tasks of a run, a picture of a batch all at once: it is the same code.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Self
 
 from pydantic import Field
 
 from inktally.delivery import Delivery, Outcome, Problem, Receipt
-from inktally.document import CountsDocument, Engine, Value
+from inktally.document import CountsDocument, Engine, Value, WordCounts
 from inktally.errors import RecipientRefused
 from inktally.outputs.layout import Reading
 from inktally.ports import Notifier, PdfWriter, Store
@@ -20,63 +21,63 @@ from inktally.settings import Settings
 from inktally.steps import announcing, counting, disposing, markers, publishing
 from inktally.steps.choices import Choices
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Services:
-    """A store, and what is done with its pictures. One of somebody else's has no uploaders, and nobody is mailed."""
+    """A store, and what is done with its pictures. Without uploaders nobody is mailed; a batch moves no pictures."""
 
     store: Store
     pdf_writer: PdfWriter
     notifier: Notifier
     settings: Settings
     has_uploaders: bool = True
+    moves_pictures: bool = True
 
 
 class Answer(Value):
-    """A delivery on its way to its outcome: what was read, or why nothing was, and what is asked for."""
+    """A delivery on its way to its outcome: what was read and is asked for, or why nothing could be read."""
 
     delivery: Delivery
-    choices: Choices
     outcome: Outcome
-    receipt: Receipt | None = Field(default=None, description="null: the picture cannot be read")
+    receipt: Receipt | None = None
+    choices: Choices | None = None
     engine: Engine | None = Field(default=None, description="that read it, where the run knows")
 
     @classmethod
-    def of(
-        cls,
-        store: Store,
-        delivery: Delivery,
-        choices: Choices,
-        receipt: Receipt | None = None,
-        problem: Problem | None = None,
-        engine: Engine | None = None,
+    def of_read(
+        cls, store: Store, delivery: Delivery, receipt: Receipt, choices: Choices, engine: Engine | None = None
     ) -> Self:
-        """With a receipt, or the problem of a picture that cannot be read."""
+        is_cached = receipt.is_found_by(delivery)
         outcome = Outcome(
             upload=store.address(delivery.picture.key),
             etag=delivery.picture.etag,
-            cached=receipt is not None and receipt.is_found_by(delivery),
-            error=problem,
+            cached=is_cached,
+            seconds={} if is_cached else {"recognise": receipt.seconds},
         )
-        return cls(delivery=delivery, choices=choices, outcome=outcome, receipt=receipt, engine=engine)
+        return cls(delivery=delivery, outcome=outcome, receipt=receipt, choices=choices, engine=engine)
+
+    @classmethod
+    def of_unreadable(cls, store: Store, delivery: Delivery, problem: Problem) -> Self:
+        address = store.address(delivery.picture.key)
+        return cls(delivery=delivery, outcome=Outcome(upload=address, etag=delivery.picture.etag, error=problem))
 
     def noting(self, **facts: Any) -> Self:
         return self.model_copy(update={"outcome": self.outcome.model_copy(update=facts)})
 
+    def counted(self, counts: WordCounts | CountsDocument) -> Self:
+        return self.noting(words=counts.total, distinct=counts.distinct, mean_confidence=counts.mean_confidence)
+
 
 def publish(services: Services, answer: Answer, reading: Reading | None = None) -> Answer:
     """Write the outputs. `reading` is what they are made of, where it is at hand. Raises `NotFound`, `OutputFailed`."""
-    if answer.receipt is None:
+    if answer.receipt is None or answer.choices is None:
         return answer
-    store, delivery = services.store, answer.delivery
-    reading = reading or counting.reading_of(store, delivery, answer.receipt, answer.choices.counting)
-    outputs = publishing.publish(
-        store, delivery, reading, answer.choices.outputs, services.pdf_writer, services.settings
-    )
-    counts = reading.counts
-    return answer.noting(
-        words=counts.total, distinct=counts.distinct, mean_confidence=counts.mean_confidence, outputs=outputs
-    )
+    store, delivery, choices = services.store, answer.delivery, answer.choices
+    reading = reading or counting.reading_of(store, delivery, answer.receipt, choices.counting)
+    outputs = publishing.publish(store, delivery, reading, choices.outputs, services.pdf_writer, services.settings)
+    return answer.counted(reading.counts).noting(outputs=outputs)
 
 
 def announce(services: Services, answer: Answer, counts: CountsDocument | None = None) -> Answer:
@@ -87,33 +88,37 @@ def announce(services: Services, answer: Answer, counts: CountsDocument | None =
     if not services.has_uploaders:
         return answer
     store, notifier, delivery, settings = services.store, services.notifier, answer.delivery, services.settings
-    if answer.receipt is None:
-        assert answer.outcome.error is not None, "a picture has a recognition or a problem"
-        problem = answer.outcome.error
+    if answer.receipt is None or answer.choices is None:
+        problem = _problem(answer)
         return answer.noting(notified=announcing.announce_failure(store, notifier, delivery, problem, settings))
     if counts is None:
-        assert answer.engine is not None
+        assert answer.engine is not None, "only a run that knows the engine has the counts looked up"
         counts = counting.counts_document(store, delivery, answer.engine, answer.receipt, answer.choices.counting)
     try:
         return answer.noting(notified=announcing.announce_counts(store, notifier, delivery, counts, settings))
     except RecipientRefused as error:
+        logger.warning("the uploader of %s cannot be notified: %s", delivery.upload.key, error)
         return answer.noting(error=Problem.of(error))
 
 
 def dispose(services: Services, answer: Answer) -> Answer:
     """Keep, archive, delete or set aside the picture."""
-    store, delivery, after = services.store, answer.delivery, answer.choices.after
-    if after is None:
+    store, delivery = services.store, answer.delivery
+    if not services.moves_pictures:
         return answer
-    if answer.receipt is None:
-        assert answer.outcome.error is not None
-        disposing.reject(store, delivery, answer.outcome.error)
+    if answer.choices is None:
+        disposing.reject(store, delivery, _problem(answer))
     else:
-        disposing.dispose(store, delivery, answer.outcome.outputs, after, services.settings)
+        disposing.dispose(store, delivery, answer.outcome.outputs, answer.choices.after, services.settings)
     return answer
 
 
 def mark(services: Services, answer: Answer) -> Answer:
     """Write down that the delivery is done, and how it ended."""
-    markers.answer(services.store, answer.delivery, answer.outcome)
+    markers.mark_answered(services.store, answer.delivery, answer.outcome)
     return answer
+
+
+def _problem(answer: Answer) -> Problem:
+    assert answer.outcome.error is not None, "a picture was read, or has a problem"
+    return answer.outcome.error

@@ -55,15 +55,18 @@ class UploadOptions(Value):
 
 
 class Choices(Value):
-    """How a picture is counted, what is written of it, and what becomes of it (None: it stays where it is)."""
+    """How a picture is counted, what is written of it, and what becomes of it."""
 
     counting: Counting
     outputs: tuple[OutputName, ...]
-    after: After | None = None
+    after: After
 
     @classmethod
     def of(cls, options: Options, settings: Settings, metadata: Mapping[str, str]) -> Self:
-        """Of an upload with this metadata. Raises `UnknownOption`, and `BadSettings` for outputs that do not exist."""
+        """Of an upload with this metadata; of a batch, without any.
+
+        Raises `UnknownOption`, and `BadSettings` for outputs that do not exist.
+        """
         uploaders = UploadOptions.of(metadata)
         asked = uploaders.min_confidence if options.min_confidence is None else options.min_confidence
         return cls(
@@ -74,11 +77,6 @@ class Choices(Value):
             outputs=chosen(options.outputs or uploaders.outputs or settings.outputs),
             after=options.after or settings.after,
         )
-
-    @classmethod
-    def of_batch(cls, options: Options, settings: Settings) -> Self:
-        """Of all pictures of a batch: they are counted in one way, and are left alone."""
-        return cls.of(options, settings, {}).model_copy(update={"after": None})
 
 
 def engine_for(delivery: Delivery, options: Options, recogniser: Recogniser, settings: Settings) -> Engine:

@@ -11,8 +11,7 @@ from inktally.errors import BadResult, Overwritten
 from inktally.ports import Recogniser, Store
 from inktally.settings import Settings
 from inktally.steps.choices import engine_for
-from inktally.steps.markers import answer_of
-from inktally.steps.recognising import check_size
+from inktally.steps.markers import outcome_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,22 +45,23 @@ def find(store: Store, upload: Upload, attempt: str = "") -> tuple[Delivery, Out
     With `attempt`, one that was processed before is a new delivery of that attempt.
     """
     delivery = look(store, upload)
-    outcome = answer_of(store, delivery)
+    outcome = outcome_of(store, delivery)
     if outcome is not None and attempt and not upload.attempt:
-        return find(store, upload.model_copy(update={"attempt": attempt}))
+        anew = upload.model_copy(update={"attempt": attempt})
+        delivery = delivery.model_copy(update={"upload": anew})
+        outcome = outcome_of(store, delivery)
     return delivery, outcome
 
 
 def needs_of(delivery: Delivery, options: Options, recogniser: Recogniser, settings: Settings) -> Needs:
-    """Raises `PictureError` when the picture itself cannot be read so, `BadSettings` and `MissingTool`."""
-    check_size(delivery.picture.size, settings)
+    """Raises `UnknownLanguage`, a fault of the picture, `BadSettings` and `MissingTool`."""
     return Needs(delivery=delivery, engine=engine_for(delivery, options, recogniser, settings))
 
 
 def recalled(needs: Needs, cached_receipt: Callable[[Delivery, Engine], Receipt | None]) -> Needs:
-    """With the receipt that is cached for these bytes. One that cannot be used is to be replaced, and is logged."""
+    """With the receipt that is cached for these bytes. One that cannot be used is logged, and is to be replaced."""
     try:
         return needs.model_copy(update={"receipt": cached_receipt(needs.delivery, needs.engine)})
     except BadResult as error:
-        logger.warning("%s is recognised again: %s", needs.delivery.upload.name, error)
+        logger.warning("what is cached of %s cannot be used: %s", needs.delivery.upload.name, error)
         return needs.model_copy(update={"is_cache_bad": True})

@@ -29,7 +29,7 @@ def test_whoever_waits_for_an_upload_looks_at_the_marker_that_a_run_writes(store
     found = deliveries.look(store, Upload(key=received.picture.key, store=store.uri))
     assert found.id == received.id == status.delivery_of(store, upload_of(received)).id
     assert not markers.is_answered(store, received)
-    markers.answer(store, found, Outcome(upload="", words=3))
+    markers.mark_answered(store, found, Outcome(upload="", words=3))
     assert markers.is_answered(store, received)
 
 
@@ -42,7 +42,7 @@ def test_names_wishes_and_stages_come_through_and_outlive_the_picture(store: Sto
     status.take_up(store, found, SETTINGS)
     status.note(store, found, "recognising")
     store.remove(found.picture.key)
-    markers.answer(store, found, Outcome(upload="", words=3))
+    markers.mark_answered(store, found, Outcome(upload="", words=3))
     told = status.status_of(store, upload_of(received), SETTINGS)
     assert (told.name, told.state, told.words, told.picture) == (NAME, "answered", 3, "deleted")
 
@@ -60,8 +60,8 @@ def test_a_form_of_the_store_that_is_sent_again_is_still_one_delivery(store: Sto
         found.append(deliveries.look(store, Upload(key=key, store=store.uri)))
         status.take_up(store, found[-1], SETTINGS)
         if len(found) == 1:
-            markers.answer(store, found[0], Outcome(upload="", words=3))
-    refused = markers.answer_of(store, found[1])
+            markers.mark_answered(store, found[0], Outcome(upload="", words=3))
+    refused = markers.outcome_of(store, found[1])
     assert refused is not None
     assert refused.error is not None
     assert status.status_of(store, upload_id, SETTINGS).words == 3

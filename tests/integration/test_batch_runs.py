@@ -142,7 +142,7 @@ def test_a_recognition_that_has_gone_or_is_damaged_costs_its_own_pictures_alone(
     (pictures,) = writer.handed.pictures
     answered = batch_steps.answer.fn(
         wiring.services_of_batch(store, has_uploaders=True),
-        Choices(counting=Counting(), outputs=("word_counts",)),
+        Choices(counting=Counting(), outputs=("word_counts",), after="keep"),
         pictures,
     )
     assert answered.tally == Tally(answered=1, unanswered=1, words=1)

@@ -71,7 +71,7 @@ def answer(store: Store, delivery: Delivery, settings: Settings) -> None:
         problem = Problem.of(error)
         disposing.reject(store, delivery, problem)
         outcome = Outcome(upload="", error=problem)
-    markers.answer(store, delivery, outcome)
+    markers.mark_answered(store, delivery, outcome)
 
 
 def _counted(store: Store, delivery: Delivery, settings: Settings) -> Outcome:

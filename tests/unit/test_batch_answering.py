@@ -28,7 +28,7 @@ from tests.support.readings import a_recognition, a_word
 SETTINGS = Settings(_env_file=None)
 ANNA = "anna@example.org"
 COUNTS = WordCounts(words=tuple(CountedWord(word=word, count=1, confidence=91.5) for word in ("hand", "made")))
-CHOICES = Choices(counting=Counting(), outputs=("plain_text", "word_counts"))
+CHOICES = Choices(counting=Counting(), outputs=("plain_text", "word_counts"), after="keep")
 UNREADABLE = Problem(kind="UnreadablePicture", message="The file is cut off; send it again.")
 
 
@@ -55,7 +55,9 @@ class Desk:
 
     @property
     def services(self) -> Services:
-        return Services(self.store, pdf.build(SETTINGS), self.notifier, SETTINGS, self.has_uploaders)
+        return Services(
+            self.store, pdf.build(SETTINGS), self.notifier, SETTINGS, self.has_uploaders, moves_pictures=False
+        )
 
     def entry(self, name: str, email: str = "", problem: Problem | None = None) -> Entry:
         key = f"input/{name}"

@@ -55,7 +55,7 @@ class Upload:
 
     def answer(self, **facts: object) -> None:
         outcome = Outcome.model_validate({"upload": "somewhere", **facts})
-        markers.answer(self.store, self.delivery, outcome)
+        markers.mark_answered(self.store, self.delivery, outcome)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_another_picture_put_in_the_place_of_an_answered_one_is_not_read(upload:
     upload.end()
     other = upload.put_again()
     status.take_up(upload.store, other, SETTINGS)
-    refused = markers.answer_of(upload.store, other)
+    refused = markers.outcome_of(upload.store, other)
     assert refused is not None
     assert refused.error is not None
     assert "upload of its own" in refused.error.message

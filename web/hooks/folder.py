@@ -115,7 +115,7 @@ class FolderWatch:
     def _unanswered(self, key: str) -> Delivery | None:
         """The delivery, and noted down whom to tell; None when it has been answered."""
         delivery = deliveries.look(self._store, Upload(key=key, store=self._store.uri))
-        if markers.answer_of(self._store, delivery) is not None:
+        if markers.outcome_of(self._store, delivery) is not None:
             return None
         if self._to and not announcing.recipient_of(self._store, delivery):
             announcing.set_recipient(self._store, delivery, self._to)
