@@ -24,7 +24,7 @@ from inktally.batch import rounds
 from inktally.batch.handover import sorted_keys
 from inktally.batch.part import Part
 from inktally.batch.place import Place
-from inktally.batch.progress import Progress
+from inktally.batch.progress import BatchProgress
 from inktally.batch.rounds import Round, Share, Tally
 from inktally.batch.summary import Summary
 from inktally.delivery import Options
@@ -131,7 +131,7 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 
 
 def _recognised(store: Store, place: Place, options: Options, shards: int, rate: float) -> Share:
-    progress, bar, attempt = Progress(place.pictures(store)), ui.Progress(), str(flow_run.id)
+    progress, bar, attempt = BatchProgress(place.pictures(store)), ui.ProgressArtifact(), str(flow_run.id)
 
     def tell(tally: Tally) -> None:
         progress.tell("recognising", tally.looked_at, tally.answered_before)
@@ -161,7 +161,7 @@ def _answer(store: Store, place: Place, counted: Round) -> Summary:
     """A file of pictures at a time, whatever their number."""
     services = whole(wiring.services_of_batch(store, has_uploaders=not place.mount))
     share, done = counted.share, Share()
-    progress = Progress(range(share.tally.handed_over))
+    progress = BatchProgress(range(share.tally.handed_over))
     for pictures in share.handed.pictures:
         done += batch_steps.answer(services, _choices(counted), pictures)
         progress.tell("answering", done.tally.answered + done.tally.unanswered)

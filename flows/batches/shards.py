@@ -112,7 +112,7 @@ def hand_in(store: Store, shard: Shard, share: Share) -> None:
 def recognised_by_workers(store: Store, shards: Sequence[Shard], tell: Callable[[Tally], None]) -> Share:
     """Have all shards worked on by runs. Raises `BadSettings` where none can be started, `EngineFailed` when one fails
     again and again, and whatever keeps us from watching for longer than a minute."""
-    with _wanted(store, shards[0]), get_client(sync_client=True) as client, Watch(store, client) as watch:
+    with _wanted(store, shards[0]), get_client(sync_client=True) as client, ShardRuns(store, client) as watch:
         for shard in shards:
             watch.begin(shard)
         while not watch.is_over():
@@ -132,13 +132,13 @@ def _wanted(store: Store, shard: Shard) -> Iterator[None]:
             store.remove(shard.begun)
 
 
-class Watch:
+class ShardRuns:
     """All shards of a batch, looked at together. Their runs are asked to end when the block ends by an exception."""
 
     def __init__(self, store: Store, client: SyncPrefectClient) -> None:
         self._store = store
         self._client = client
-        self._watched: list[Watched] = []
+        self._watched: list[ShardRun] = []
         self._seen = time.monotonic()
         self._asked = 0.0
 
@@ -152,7 +152,7 @@ class Watch:
 
     def begin(self, shard: Shard) -> None:
         """Have a run work on a shard. Raises `BadSettings` where there is no deployment for it."""
-        self._watched.append(Watched(self._store, shard))
+        self._watched.append(ShardRun(self._store, shard))
 
     def is_over(self) -> bool:
         """As `look`; while the store or Prefect is away, for a minute, it is not."""
@@ -193,7 +193,7 @@ class Watch:
         return sum((each.share for each in self._watched if each.share), Share())
 
 
-class Watched:
+class ShardRun:
     """A shard, and the run that is at work on it."""
 
     def __init__(self, store: Store, shard: Shard) -> None:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from inktally import keys
-from inktally.delivery import Outcome, Upload
+from inktally.delivery import Delivery, Outcome, Upload
 from inktally.intake import status
 from inktally.intake.web import new_id, receive
 from inktally.ports import Store, TakesPosts
@@ -19,13 +19,18 @@ PNG = b"\x89PNG and so on"
 NAME = 'Größe 字 "1"+%20&= 🦉.png'
 
 
+def upload_of(delivery: Delivery) -> str:
+    """The id of an upload over the web."""
+    return keys.web_upload_of(delivery.picture.key)
+
+
 def test_whoever_waits_for_an_upload_looks_at_the_marker_that_a_run_writes(store: Store) -> None:
     received = receive(store, PNG, SETTINGS, name=NAME)
-    found = deliveries.look(store, Upload(key=received.upload.key, store=store.uri))
-    assert found.id == received.delivery.id == status.delivery_of(store, received.id).id
-    assert not markers.is_answered(store, received.delivery)
+    found = deliveries.look(store, Upload(key=received.picture.key, store=store.uri))
+    assert found.id == received.id == status.delivery_of(store, upload_of(received)).id
+    assert not markers.is_answered(store, received)
     markers.answer(store, found, Outcome(upload="", words=3))
-    assert markers.is_answered(store, received.delivery)
+    assert markers.is_answered(store, received)
 
 
 def test_names_wishes_and_stages_come_through_and_outlive_the_picture(store: Store) -> None:
@@ -38,7 +43,7 @@ def test_names_wishes_and_stages_come_through_and_outlive_the_picture(store: Sto
     status.note(store, found, "recognising")
     store.remove(found.picture.key)
     markers.answer(store, found, Outcome(upload="", words=3))
-    told = status.status_of(store, received.id, SETTINGS)
+    told = status.status_of(store, upload_of(received), SETTINGS)
     assert (told.name, told.state, told.words, told.picture) == (NAME, "answered", 3, "deleted")
 
 

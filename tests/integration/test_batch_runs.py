@@ -22,7 +22,7 @@ from rich.console import Console
 
 from flows import batch_flow
 from flows.batches import shards, work
-from flows.batches.shards import Shard, Watch, Watched, at_work, hand_in
+from flows.batches.shards import Shard, ShardRun, ShardRuns, at_work, hand_in
 from flows.commands import batch
 from flows.commands.console import print_plan, print_summary
 from inktally import keys
@@ -243,7 +243,7 @@ def test_a_shard_that_hands_in_while_it_is_looked_at_is_not_begun_again(
         return client.read_flow_runs(**asked)
 
     before = len(prefect.runs())
-    watch = Watch(place.opened(wiring.settings()), SimpleNamespace(read_flow_runs=read_flow_runs))  # type: ignore[arg-type]
+    watch = ShardRuns(place.opened(wiring.settings()), SimpleNamespace(read_flow_runs=read_flow_runs))  # type: ignore[arg-type]
     watch.begin(ours)
     assert watch.look()
     assert (watch.tally, len(prefect.runs()) - before) == (Tally(known=3), 1)
@@ -271,7 +271,7 @@ def test_a_shard_whose_batch_has_ended_stops(place: Place, store: Store, monkeyp
 
 def test_a_shard_that_is_stopped_keeps_the_state_it_has_ended_in(place: Place, client: SyncPrefectClient) -> None:
     def stopped(*states: Any) -> str:
-        watched = Watched(place.opened(wiring.settings()), shard(place))
+        watched = ShardRun(place.opened(wiring.settings()), shard(place))
         for state in states:
             client.set_flow_run_state(watched.run, state, force=True)
         watched.stop(client)
@@ -287,7 +287,7 @@ def test_a_shard_is_begun_again_after_a_pause_that_grows(
     place: Place, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "NEXT_QUESTION", 0.0)
-    watch, pauses = Watch(place.opened(wiring.settings()), client), []
+    watch, pauses = ShardRuns(place.opened(wiring.settings()), client), []
     watch.begin(shard(place))
     (watched,) = watch._watched  # noqa: SLF001
     for is_deleted in (False, True, False):
@@ -308,7 +308,7 @@ def test_while_prefect_is_away_a_shard_is_waited_for_and_not_for_ever(
     place: Place, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "NEXT_QUESTION", 0.0)
-    watch = Watch(place.opened(wiring.settings()), client)
+    watch = ShardRuns(place.opened(wiring.settings()), client)
     watch.begin(shard(place))
     with connected(NOBODY) as away:
         watch._client = away  # noqa: SLF001
@@ -332,7 +332,7 @@ def test_many_shards_are_looked_at_with_few_requests(
         asked.append(len(what["flow_run_filter"].id.any_))
         return client.read_flow_runs(**what)
 
-    watch = Watch(place.opened(wiring.settings()), SimpleNamespace(read_flow_runs=read_flow_runs))  # type: ignore[arg-type]
+    watch = ShardRuns(place.opened(wiring.settings()), SimpleNamespace(read_flow_runs=read_flow_runs))  # type: ignore[arg-type]
     parts = shard(place).divided(5, 0)
     for part in parts:
         watch.begin(part)

@@ -21,7 +21,7 @@ from inktally.batch.looking import Looked
 from inktally.batch.part import Pace, Part
 from inktally.batch.place import Place
 from inktally.batch.plan import Plan, Planner
-from inktally.batch.progress import Progress
+from inktally.batch.progress import BatchProgress
 from inktally.batch.rounds import Round, Share, Tally
 from inktally.batch.summary import write_report
 from inktally.delivery import Options, Problem
@@ -198,7 +198,7 @@ def test_the_plan_tells_new_pictures_from_duplicates_and_says_what_they_cost() -
 
 def test_progress_is_told_with_rate_and_time_to_go(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "inktally.progress"):
-        progress = Progress(range(1200))
+        progress = BatchProgress(range(1200))
         end = time.monotonic() + 10
         while progress.total is None and time.monotonic() < end:
             time.sleep(0.001)
@@ -215,7 +215,7 @@ def test_a_listing_that_fails_leaves_progress_without_a_total(caplog: pytest.Log
         raise StoreDown("The store is down.")
 
     with caplog.at_level(logging.INFO, "inktally.progress"):
-        progress = Progress(listing())
+        progress = BatchProgress(listing())
         time.sleep(0.05)
         progress.tell("recognising", 30)
     assert progress.total is None

@@ -33,7 +33,7 @@ from inktally.stores.files import FilesStore
 from tests.support.paper import picture
 from tests.support.readers import answer, picture_of
 from tests.support.servers import wait_until
-from web.site.app import create_app
+from web.app import create_app
 from web.site.translations import LANGUAGES, negotiated, translations
 from web.site.visitors import ADDRESS, visitor_of
 

@@ -10,7 +10,7 @@ from inktally.delivery import Upload as Uploaded
 from inktally.errors import Busy, NotFound, StoreDown
 from inktally.intake import status
 from inktally.intake.status import Status
-from inktally.intake.web import Received, new_id, receive
+from inktally.intake.web import new_id, receive
 from inktally.lease import Lease
 from inktally.settings import read_settings
 from inktally.steps import deliveries, disposing, markers
@@ -25,16 +25,17 @@ class Upload:
 
     def __init__(self) -> None:
         self.store = MemoryStore()
-        self.received: Received = receive(self.store, PNG, SETTINGS, name="a.png", email="anna@example.org")
+        self.received = receive(self.store, PNG, SETTINGS, name="a.png", email="anna@example.org")
+        self.id = keys.web_upload_of(self.received.picture.key)
         self.claim: Lease | None = None
 
     @property
     def delivery(self) -> Delivery:
-        return status.delivery_of(self.store, self.received.id)
+        return status.delivery_of(self.store, self.id)
 
     @property
     def status(self) -> Status:
-        return status.status_of(self.store, self.received.id, SETTINGS)
+        return status.status_of(self.store, self.id, SETTINGS)
 
     def begin(self) -> None:
         self.claim = Lease(self.store, keys.marker(self.delivery.id, "claim"), ttl=SETTINGS.lease_seconds)

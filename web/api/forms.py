@@ -49,14 +49,14 @@ class Asked(BaseModel):
         default=0.0,
         ge=0,
         le=100,
-        description="words recognised less surely are not counted",
+        description="words below this confidence are not counted",
         json_schema_extra=_without_default,
     )
     body_only: bool = Field(default=False, description="headers, footers and page numbers are not counted")
     email: str = Field(
         default="",
         max_length=254,
-        description="who is told by mail, if that address has been confirmed",
+        description="who is notified by mail, if that address has been confirmed",
         json_schema_extra={"format": "email"},
     )
 
@@ -101,7 +101,7 @@ class Links(BaseModel):
     outputs: dict[str, str] = Field(default={}, description="name of an output -> where it is")
 
 
-class Upload(Status):
+class UploadReport(Status):
     """An upload: how it fares, where its results are, and in the answer to a picture that was sent, its counts."""
 
     links: Links

@@ -22,8 +22,8 @@ from inktally.outputs.json_text import by_lines
 from inktally.outputs.registry import OUTPUTS
 from inktally.settings import Settings
 from inktally.steps import markers
+from web.app import create_app
 from web.site import previews
-from web.site.app import create_app
 
 SECRET = "a secret that is long enough for this"
 ID = "A" * 22
