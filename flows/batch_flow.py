@@ -24,16 +24,17 @@ from inktally.batch import rounds
 from inktally.batch.handover import sorted_keys
 from inktally.batch.part import Part
 from inktally.batch.place import Place
-from inktally.batch.progress import Progress
+from inktally.batch.progress import BatchProgress
 from inktally.batch.rounds import Round, Share, Tally
 from inktally.batch.summary import Summary
-from inktally.delivery import Counting, Options
+from inktally.delivery import Options
 from inktally.errors import Busy, InktallyError, Stopped
 from inktally.lease import Lease, leased
-from inktally.outputs import chosen
-from inktally.sandbox.parent import close_all
-from inktally.steps.asked import counting_for
+from inktally.ports import Store
+from inktally.sandbox.parent import closed_on_interrupt
+from inktally.steps.choices import Choices
 from tasks import batch_steps, ui, wiring
+from tasks.batch_steps import whole
 from tasks.ending import ended
 
 AS_THE_SETTINGS_SAY = Options()
@@ -69,28 +70,30 @@ def batch_flow(
     """
     try:
         place = wiring.place(pictures, store)
-        with _alone(place) as lease, _sandbox_closed_on_interrupt():
-            return ended(_final_state(_batch(place, lease, options, shards, rate)))
+        opened = place.opened(wiring.settings())
+        with _alone(opened, place) as lease, closed_on_interrupt():
+            return ended(_final_state(_batch(opened, place, lease, options, shards, rate)))
     except InktallyError as error:
         return ended(Failed(message=f"{error} The next run goes on where this one stopped.", data=error))
 
 
-def _batch(place: Place, lease: Lease, options: Options, shards: int, rate: float) -> Summary:
-    store, seconds = batch_steps.opened(place), dict[str, float]()
+def _batch(store: Store, place: Place, lease: Lease, options: Options, shards: int, rate: float) -> Summary:
+    seconds = dict[str, float]()
     place.refuse_names_of_others(store)
+    Choices.of(options, wiring.settings(), {})  # what cannot be done is said before anything is
     counted = left = rounds.counted_round(store, place)
     if counted is None:
         rounds.clear(store, place)
         with _timed(seconds, "recognise"):
-            share = _recognised(place, options, shards, rate)
+            share = _recognised(store, place, options, shards, rate)
         counted = Round(attempt=str(flow_run.id), options=options, share=share)
         if share.handed.pictures:
             with _timed(seconds, "count"):
-                counted = _count(place, lease, counted)
+                counted = _count(store, place, lease, counted)
     summary = Summary(tally=counted.share.tally, failures=counted.share.failures)
     if counted.share.handed.pictures:
         with _timed(seconds, "answer"):
-            summary = _answer(place, counted)
+            summary = _answer(store, place, counted)
     if lease.is_kept():  # else the next run has cleared it away, and goes by the same names
         rounds.clear(store, place)
     return summary.model_copy(update={"seconds": seconds, "resumed": left is not None})
@@ -105,30 +108,20 @@ def _batch(place: Place, lease: Lease, options: Options, shards: int, rate: floa
 def batch_shard(shard: Shard) -> State[Any]:
     """Recognise one share of a batch's pictures, for the batch that asks for it."""
     try:
-        with at_work(shard) as tell, _sandbox_closed_on_interrupt():
+        store = shard.place.opened(wiring.settings())
+        with at_work(store, shard) as tell, closed_on_interrupt():
             folder = f"{shard.part.number:04}-{flow_run.id}/"
-            share = Work(shard.place, shard.options, shard.attempt, folder, shard.part, tell=tell).run()
-            hand_in(shard, share)
+            share = Work(store, shard.place, shard.options, shard.attempt, folder, shard.part, tell=tell).run()
+            hand_in(store, shard, share)
     except Stopped as error:
         return Completed(name="Left", message=str(error))
     return Completed(message=f"{share.tally.looked_at:,} pictures", data=share.tally)
 
 
-def _alone(place: Place) -> AbstractContextManager[Lease]:
+def _alone(store: Store, place: Place) -> AbstractContextManager[Lease]:
     """Raises `Busy` when another run is at work on the same place."""
-    store, ttl = batch_steps.opened(place), wiring.settings().lease_seconds
+    ttl = wiring.settings().lease_seconds
     return leased(store, keys.batch_lease(place.name), ttl=ttl, timeout=ttl + PATIENCE_SECONDS)
-
-
-@contextmanager
-def _sandbox_closed_on_interrupt() -> Iterator[None]:
-    """Whoever interrupts us waits for our end."""
-    try:
-        yield
-    except BaseException as error:
-        if not isinstance(error, Exception):
-            close_all()
-        raise
 
 
 @contextmanager
@@ -138,8 +131,8 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     seconds[step] = round(monotonic() - begun, 3)
 
 
-def _recognised(place: Place, options: Options, shards: int, rate: float) -> Share:
-    progress, bar, attempt = Progress(place.pictures(batch_steps.opened(place))), ui.Progress(), str(flow_run.id)
+def _recognised(store: Store, place: Place, options: Options, shards: int, rate: float) -> Share:
+    progress, bar, attempt = BatchProgress(place.pictures(store)), ui.ProgressArtifact(), str(flow_run.id)
 
     def tell(tally: Tally) -> None:
         progress.tell("recognising", tally.looked_at, tally.answered_before)
@@ -148,16 +141,16 @@ def _recognised(place: Place, options: Options, shards: int, rate: float) -> Sha
             wiring.counter_of_parts().warm_up()
 
     if shards > 1:
-        whole = Shard(pictures=place.address, store=place.store, options=options, attempt=attempt)
-        return recognised_by_workers(whole.divided(shards, rate), tell)
-    return Work(place, options, attempt, "", Part(rate=rate), tell=tell).run()
+        batch = Shard(pictures=place.address, store=place.store, options=options, attempt=attempt)
+        return recognised_by_workers(store, batch.divided(shards, rate), tell)
+    return Work(store, place, options, attempt, "", Part(rate=rate), tell=tell).run()
 
 
-def _count(place: Place, lease: Lease, counted: Round) -> Round:
+def _count(store: Store, place: Place, lease: Lease, counted: Round) -> Round:
     """Written down when it is done, so that no later run repeats it. Raises `Busy` when another has begun meanwhile."""
-    store, into = batch_steps.opened(place), counted.counted(place)
-    batch_steps.count(place, counted.share.handed, into)
-    batch_steps.keep_counts(place, into, _counting(counted.options))
+    into = counted.counted(place)
+    batch_steps.count(store, counted.share.handed, into)
+    batch_steps.keep_counts(store, into, _choices(counted).counting)
     if not lease.is_kept():
         raise Busy("The store was away for so long that another run has taken over, or may; nothing was answered.")
     counted = counted.model_copy(update={"totals": tuple(sorted_keys(store, f"{into}totals/"))})
@@ -165,21 +158,21 @@ def _count(place: Place, lease: Lease, counted: Round) -> Round:
     return counted
 
 
-def _answer(place: Place, counted: Round) -> Summary:
-    """A few files of pictures at a time, whatever their number."""
-    outputs = chosen(counted.options.outputs or wiring.settings().outputs)
+def _answer(store: Store, place: Place, counted: Round) -> Summary:
+    """A file of pictures at a time, whatever their number."""
+    services, choices = whole(wiring.services_of_batch(store, has_uploaders=not place.mount)), _choices(counted)
     share, done = counted.share, Share()
-    progress = Progress(range(share.tally.handed_over))
+    progress = BatchProgress(range(share.tally.handed_over))
     for pictures in share.handed.pictures:
-        done += batch_steps.answer(place, pictures, _counting(counted.options), outputs)
+        done += batch_steps.answer(services, choices, pictures)
         progress.tell("answering", done.tally.answered + done.tally.unanswered)
-    summary = batch_steps.report(place, counted.totals, share + done)
+    summary = batch_steps.report(store, place, counted.totals, share + done)
     ui.show_batch(summary, return_state=True)
     return summary
 
 
-def _counting(options: Options) -> Counting:
-    return counting_for(options, wiring.settings())
+def _choices(counted: Round) -> Choices:
+    return Choices.of(counted.options, wiring.settings(), {})
 
 
 def _final_state(summary: Summary) -> State[Any]:

@@ -5,30 +5,22 @@ As a command: python -m flows.corpus_flow [STORE] (see --help). As a deployment:
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
-from typing import Any, TextIO, get_args
+from typing import Any
 
 from prefect import State, flow, get_run_logger
 from prefect.states import Completed, Failed
 
-from flows.commands.console import console_of
-from flows.commands.corpus_tables import print_report
-from flows.commands.uploads import in_order, prefect_for_commands
-from inktally.corpus import reconciling
 from inktally.corpus.figures import By
-from inktally.errors import BadSettings, InktallyError
+from inktally.errors import InktallyError
 from inktally.keys import INPUT
 from tasks import corpus_steps, wiring
-from tasks.ending import ended, result
-
-TOP = 20
+from tasks.ending import ended
 
 
 @flow(name="corpus-flow", flow_run_name="corpus", persist_result=False)
 def corpus_flow(
-    store: str = "", by: By | None = None, top: int = TOP, document: str = "", *, recount: bool = False
+    store: str = "", by: By | None = None, top: int = corpus_steps.TOP, document: str = "", *, recount: bool = False
 ) -> State[Any]:
     """Bring the word counts over all documents up to date, and report them.
 
@@ -53,55 +45,7 @@ def corpus_flow(
     return ended(Completed(message=message, data=told))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = _parser()
-    asked = parser.parse_args(argv)
-    return in_order(parser, lambda stdout: _told(asked, stdout))
-
-
-def _told(asked: argparse.Namespace, stdout: TextIO) -> int:
-    try:
-        _move(asked)
-        with prefect_for_commands():
-            arguments = (asked.store, asked.by, asked.top, asked.document)
-            state = corpus_flow(*arguments, recount=asked.recount, return_state=True)
-        told = result(state)
-        if isinstance(told, BaseException):
-            raise told
-    except BadSettings:
-        raise
-    except InktallyError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    if asked.json:
-        stdout.write(told.model_dump_json() + "\n")
-    else:
-        print_report(console_of(stdout), told)
-    return 0
-
-
-def _move(asked: argparse.Namespace) -> None:
-    """Take documents out of the corpus, or in again."""
-    store = wiring.store(asked.store or wiring.settings().store)
-    for name in asked.remove:
-        reconciling.exclude(store, name.removeprefix(INPUT))
-    for name in asked.restore:
-        reconciling.include(store, name.removeprefix(INPUT))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m flows.corpus_flow", description=corpus_flow.description)
-    add = parser.add_argument
-    add("store", nargs="?", default="", help="s3://bucket or a folder; without it, the setting")
-    add("--by", choices=get_args(By), help="also by day, or by the first folder of the documents' names")
-    add("--top", type=int, default=TOP, metavar="N", help=f"how many words ({TOP})")
-    add("--document", default="", metavar="NAME", help="what marks this document, by TF-IDF")
-    add("--remove", action="append", default=[], metavar="NAME", help="take this document out; its outputs stay")
-    add("--restore", action="append", default=[], metavar="NAME", help="take it in again")
-    add("--recount", action="store_true", help="read all documents anew, and put right what is not as they say")
-    add("--json", action="store_true", help="one JSON object on stdout, and nothing else")
-    return parser
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    from flows.commands.corpus import main
+
+    sys.exit(main(corpus_flow))

@@ -107,6 +107,10 @@ class Receipt(Value):
     seconds: float = Field(default=0.0, description="that recognition took", ge=0)
     made_for: str = Field(default="", description="id of the delivery it was made for; empty: it was found")
 
+    def is_found_by(self, delivery: Delivery) -> bool:
+        """Whether the recognition was not made for this delivery."""
+        return self.made_for != delivery.id
+
 
 class Counting(Value):
     """How words are counted: what distinguishes two counts of one recognition.

@@ -181,7 +181,7 @@ class Settings(BaseSettings):
         120, gt=0, description="Pictures that one client of the REST API may send in a minute"
     )
     api_uploads_at_once: int = Field(
-        16, gt=0, description="Pictures that the REST API receives at once; more wait for some seconds"
+        32, gt=0, description="Pictures that the REST API receives at once; more wait for some seconds"
     )
     link_seconds: float = Field(
         20.0, ge=0, description="A picture by link must have come in this time; 0: none is taken"

@@ -1,4 +1,8 @@
-"""How recognitions are cached by Prefect: on the picture's ETag, as plain JSON, under a lock that can expire."""
+"""How a picture is recognised once: Prefect caches the receipt on the picture's ETag, as plain JSON.
+
+No lock of Prefect's is needed: who reads a picture holds the lease on its content (inktally/steps/recognising.py), so
+the same bytes are read once, however many runs ask at the same time.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,6 @@ from inktally.document import Engine
 from inktally.errors import BadResult, BadSettings, NotFound
 from inktally.steps import recognising
 from tasks import wiring
-from tasks.locking import StoreLockManager
 
 PLAIN_JSON = JSONSerializer(jsonlib="json", object_encoder=None, object_decoder=None)
 
@@ -35,10 +38,19 @@ class TrustedKeys(WritableFileSystem):
 
     def read_path(self, path: str, **_: bool) -> bytes:  # type: ignore[override]  # Prefect asks with _sync=True
         """Raises `ValueError` for a record that we would not have written."""
+        return self._read(path)[0]
+
+    def result(self, path: str) -> object:
+        """What the record says is there. Raises what `read_path` does."""
+        return self._read(path)[1]
+
+    def _read(self, path: str) -> tuple[bytes, object]:
+        """Of a result that has gone, or that a folder is just being given, there is no record either."""
         record = json.loads(self.inner.read_path(record_of(path), _sync=True))
         if record["serializer"] != PLAIN_JSON.model_dump() or Path(record["storage_key"]).name != path:
             raise ValueError(f"The record {path} was not written by Inktally.")
-        return json.dumps({"storage_key": record["storage_key"], "serializer": PLAIN_JSON.model_dump()}).encode()
+        ours = json.dumps({"storage_key": record["storage_key"], "serializer": PLAIN_JSON.model_dump()}).encode()
+        return ours, json.loads(self.inner.read_path(path, _sync=True))
 
     def write_path(self, path: str, content: bytes, **_: bool) -> None:  # type: ignore[override]
         self.inner.write_path(record_of(path), content=content, _sync=True)
@@ -57,14 +69,13 @@ def cached_receipt(delivery: Delivery, engine: Engine) -> Receipt | None:
 
     Raises `BadResult` for one that cannot be used, because it is no receipt of ours or its recognition has gone.
     """
-    storage, key = result_storage_block(delivery.upload.store), recognition_key(delivery, engine)
+    records = TrustedKeys(inner=result_storage_block(delivery.upload.store))
     try:
-        TrustedKeys(inner=storage).read_path(key)
-        result = storage.read_path(key, _sync=True)
+        result = records.result(recognition_key(delivery, engine))
     except Exception:  # noqa: BLE001 - each storage block has an error of its own for "not there"
         return None
     try:
-        receipt = checked_receipt(json.loads(result), engine)
+        receipt = checked_receipt(result, engine)
         read_by = recognising.recognition_of(wiring.store(delivery.upload.store), receipt).engine
     except (ValueError, NotFound) as error:
         raise BadResult(f"A cached result cannot be used: {error}") from error
@@ -87,9 +98,8 @@ def checked_receipt(result: object, engine: Engine) -> Receipt:
 @lru_cache
 def recognition_cache(store: str) -> dict[str, Any]:
     """The options that make a task cache recognitions of the pictures in `store`."""
-    locks = StoreLockManager(wiring.store(store), wiring.settings().lease_seconds)
     policy = CacheKeyFnPolicy(cache_key_fn=_key_of_task).configure(
-        key_storage=TrustedKeys(inner=result_storage_block(store)), lock_manager=locks, isolation_level="SERIALIZABLE"
+        key_storage=TrustedKeys(inner=result_storage_block(store))
     )
     return {
         "cache_policy": policy,

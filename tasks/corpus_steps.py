@@ -17,6 +17,8 @@ from tasks import wiring
 from tasks.retrying import RETRIES
 from tasks.ui import markdown
 
+TOP = 20  # words that are reported
+
 
 @task(name="compare", persist_result=False, **RETRIES)
 def compare(store: str, *, recount: bool) -> Changes:

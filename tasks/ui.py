@@ -31,7 +31,7 @@ FEW_WORDS = 5  # of each among several
 NEXT_UPDATE = 5.0  # seconds
 
 
-class Progress:
+class ProgressArtifact:
     """The share of a run's pictures that are done, as an artifact that moves; of a single one there is none.
 
     That an artifact cannot be written is logged and harms no picture.

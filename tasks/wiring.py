@@ -10,6 +10,7 @@ from inktally.batch.place import Place, place_of
 from inktally.outputs import pdf
 from inktally.ports import Counter, Notifier, PdfWriter, Recogniser, Store
 from inktally.settings import Settings, read_settings
+from inktally.steps.answering import Services
 
 
 @lru_cache
@@ -65,3 +66,13 @@ def pdf_writer() -> PdfWriter:
 @lru_cache
 def notifier() -> Notifier:
     return plugins.notifier(settings())
+
+
+@lru_cache
+def services(uri: str) -> Services:
+    """Of uploads to the store at s3://bucket or in a folder."""
+    return Services(store(uri), pdf_writer(), notifier(), settings())
+
+
+def services_of_batch(opened: Store, *, has_uploaders: bool) -> Services:
+    return Services(opened, pdf_writer(), notifier(), settings(), has_uploaders, moves_pictures=False)

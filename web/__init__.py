@@ -1,1 +1,1 @@
-"""Inktally's HTTP doors: the receiver of bucket events."""
+"""Inktally's HTTP doors: the receiver of bucket events, the page, and the REST API."""

@@ -1,4 +1,4 @@
-from web.hooks.__main__ import main  # python -m web
+from web.hooks.receiver import main  # python -m web
 
 if __name__ == "__main__":
     raise SystemExit(main())

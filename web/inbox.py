@@ -22,8 +22,8 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from inktally.errors import BadSettings
-from inktally.settings import read_settings
+from inktally.settings import Settings
+from web.command import run_command
 
 NAME = re.compile(r"[0-9a-f]{32}")  # as the notifier names its files
 MOST_LISTED = 200
@@ -125,13 +125,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Show the mails in INKTALLY_MAIL_FOLDER on the web, to this machine only.",
     )
     parser.add_argument("--port", type=int, default=8025, help="default: 8025")
-    asked = parser.parse_args(argv)
-    try:
-        folder = Path(read_settings().mail_folder)
-    except BadSettings as error:
-        parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
-    uvicorn.run(create_app(folder), host="127.0.0.1", port=asked.port, log_level="warning", server_header=False)
-    return 0
+    return run_command(parser, argv, _serve)
+
+
+def _serve(settings: Settings, asked: argparse.Namespace) -> None:
+    app = create_app(Path(settings.mail_folder))
+    uvicorn.run(app, host="127.0.0.1", port=asked.port, log_level="warning", server_header=False)
 
 
 if __name__ == "__main__":

@@ -2,48 +2,55 @@
 
 from __future__ import annotations
 
-import argparse
-import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 
-from inktally.errors import BadSettings
-from inktally.settings import Settings, read_settings
 from web.meters import Meters
 
 LARGEST_HEAD = 16_384  # bytes of all headers together
 GRACE_SECONDS = 8  # Docker kills after 10
 
 
-def add_meters(app: FastAPI, meters: Meters) -> None:
-    @app.get("/healthz")
+def add_health(app: FastAPI) -> None:
+    @app.get("/healthz", include_in_schema=False)
     async def health() -> Response:
         return JSONResponse({"status": "up"})
+
+
+def metered(meters: Meters, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """An application that tells whether it is up, and its metrics."""
+    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    add_health(app)
 
     @app.get("/metrics")
     async def metrics() -> Response:
         return Response(meters.shown(), media_type=meters.content_type)
 
+    return app
 
-def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None, serve: Callable[[Settings], None]) -> int:
-    """Serve as a command does: it logs to stderr, and settings that cannot work are told as wrong usage."""
-    parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+@asynccontextmanager
+async def meanwhile(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Have work done in the background until the block ends; then it is cancelled."""
+    tasks = [asyncio.create_task(each) for each in work]
     try:
-        serve(read_settings())
-    except BadSettings as error:
-        parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
-    return 0
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
-class _Server(uvicorn.Server):
-    """Says at once that it is to end. uvicorn itself waits for all answers first, and streams have no end."""
+class _PromptServer(uvicorn.Server):
+    """Reports a stop at once: uvicorn itself waits for all answers first, and streams have no end."""
 
     def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
         super().__init__(config)
@@ -57,7 +64,7 @@ class _Server(uvicorn.Server):
 def run_server(app: FastAPI, host: str, port: int, on_stop: Callable[[], None] = lambda: None) -> None:
     """Until a signal ends it. What has not been answered a while after that is cut short."""
     with suppress(KeyboardInterrupt):
-        _Server(server_config(app, host, port), on_stop).run()
+        _PromptServer(server_config(app, host, port), on_stop).run()
 
 
 def server_config(app: FastAPI, host: str, port: int) -> uvicorn.Config:

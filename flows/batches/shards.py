@@ -31,7 +31,7 @@ from inktally.document import Value
 from inktally.errors import BadSettings, EngineFailed, NotFound, Stopped, TransientError
 from inktally.lease import leased
 from inktally.ports import Store
-from tasks import batch_steps, wiring
+from tasks import wiring
 
 logger = logging.getLogger(__name__)
 
@@ -75,12 +75,12 @@ class Shard(Value):
 
 
 @contextmanager
-def at_work(shard: Shard) -> Iterator[Callable[[Tally], None]]:
+def at_work(store: Store, shard: Shard) -> Iterator[Callable[[Tally], None]]:
     """Within the block a shard's run is seen to live; it gives what tells how far it has come.
 
     Raises `Stopped`, then or within the block, when nobody waits for the shard any more.
     """
-    store, told = batch_steps.opened(shard.place), 0.0
+    told = 0.0
 
     def tell(tally: Tally) -> None:
         nonlocal told
@@ -104,15 +104,15 @@ def _tell(store: Store, shard: Shard, tally: Tally) -> None:
         logger.warning("how far the shard is could not be told: %s", error)
 
 
-def hand_in(shard: Shard, share: Share) -> None:
+def hand_in(store: Store, shard: Shard, share: Share) -> None:
     """Write down that a shard is done."""
-    batch_steps.opened(shard.place).put(shard.key("shares"), share.model_dump_json().encode())
+    store.put(shard.key("shares"), share.model_dump_json().encode())
 
 
-def recognised_by_workers(shards: Sequence[Shard], tell: Callable[[Tally], None]) -> Share:
+def recognised_by_workers(store: Store, shards: Sequence[Shard], tell: Callable[[Tally], None]) -> Share:
     """Have all shards worked on by runs. Raises `BadSettings` where none can be started, `EngineFailed` when one fails
     again and again, and whatever keeps us from watching for longer than a minute."""
-    with _wanted(shards[0]), get_client(sync_client=True) as client, Watch(client) as watch:
+    with _wanted(store, shards[0]), get_client(sync_client=True) as client, ShardRuns(store, client) as watch:
         for shard in shards:
             watch.begin(shard)
         while not watch.is_over():
@@ -122,9 +122,8 @@ def recognised_by_workers(shards: Sequence[Shard], tell: Callable[[Tally], None]
 
 
 @contextmanager
-def _wanted(shard: Shard) -> Iterator[None]:
+def _wanted(store: Store, shard: Shard) -> Iterator[None]:
     """Within the block runs of all shards of a batch go on; after it those end that could not be stopped."""
-    store = batch_steps.opened(shard.place)
     store.put(shard.begun, b"")
     try:
         yield
@@ -133,12 +132,13 @@ def _wanted(shard: Shard) -> Iterator[None]:
             store.remove(shard.begun)
 
 
-class Watch:
+class ShardRuns:
     """All shards of a batch, looked at together. Their runs are asked to end when the block ends by an exception."""
 
-    def __init__(self, client: SyncPrefectClient) -> None:
+    def __init__(self, store: Store, client: SyncPrefectClient) -> None:
+        self._store = store
         self._client = client
-        self._watched: list[Watched] = []
+        self._watched: list[ShardRun] = []
         self._seen = time.monotonic()
         self._asked = 0.0
 
@@ -152,7 +152,7 @@ class Watch:
 
     def begin(self, shard: Shard) -> None:
         """Have a run work on a shard. Raises `BadSettings` where there is no deployment for it."""
-        self._watched.append(Watched(shard))
+        self._watched.append(ShardRun(self._store, shard))
 
     def is_over(self) -> bool:
         """As `look`; while the store or Prefect is away, for a minute, it is not."""
@@ -193,14 +193,14 @@ class Watch:
         return sum((each.share for each in self._watched if each.share), Share())
 
 
-class Watched:
+class ShardRun:
     """A shard, and the run that is at work on it."""
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, store: Store, shard: Shard) -> None:
         self.tally = Tally()
         self.share: Share | None = None
         self._shard = shard
-        self._store = batch_steps.opened(shard.place)
+        self._store = store
         self._starts = 0
         self._silent_since: float | None = None
         self._start()

@@ -6,24 +6,25 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from prefect.futures import PrefectFuture
-from prefect.utilities.annotations import quote
 
 from inktally.batch.handover import Entry, PartsWriter
+from inktally.batch.looking import Looked
 from inktally.batch.part import Part
 from inktally.batch.place import Place
 from inktally.batch.rounds import Failure, Share, Tally, attempt_prefix, few
-from inktally.delivery import Options, Problem, Receipt, StoredObject
-from inktally.errors import BadResult, PictureError
-from inktally.steps.asked import counting_for
-from inktally.steps.looking import Looked
-from tasks import batch_steps, caching, wiring
+from inktally.delivery import Options, Problem, StoredObject
+from inktally.errors import PictureError
+from inktally.ports import Store
+from inktally.steps.choices import Choices
+from inktally.steps.deliveries import Needs
+from tasks import batch_steps, recognition, wiring
+from tasks.batch_steps import whole
 
 WINDOW = 256
 """Pictures that are looked at together. Two windows are under way: one is looked at while another is recognised."""
-T = TypeVar("T")
 READERS = (os.cpu_count() or 1) + 2
 """Pictures that are under way to be recognised at once: as many as are read, and two that are fetched or put away."""
 
@@ -33,28 +34,35 @@ class Window:
     """Some pictures under way: those that are known, or cannot be read, and those that are being recognised."""
 
     entries: list[Entry] = field(default_factory=list)
-    recognising: list[tuple[PrefectFuture[Any], list[Looked]]] = field(default_factory=list)
+    recognising: list[tuple[PrefectFuture[Any], list[Needs]]] = field(default_factory=list)
 
 
 class Work:
-    """What one process does of a batch.
+    """What one process does of a batch whose place was opened as `store`.
 
     `attempt` names the batch's run, in whose place it leaves its files below `folder`; `tell` is told how far it is.
     """
 
     def __init__(
-        self, place: Place, options: Options, attempt: str, folder: str, part: Part, *, tell: Callable[[Tally], None]
+        self,
+        store: Store,
+        place: Place,
+        options: Options,
+        attempt: str,
+        folder: str,
+        part: Part,
+        *,
+        tell: Callable[[Tally], None],
     ) -> None:
-        self._place = place
+        self._store = store
         self._options = options
-        self._attempt = attempt
-        self._part = part
+        self._attempt = attempt if options.refresh else ""
         self._refreshed: set[int] = set()
         self._tell = tell
-        self._counting = counting_for(options, wiring.settings())
+        self._counting = Choices.of(options, wiring.settings(), {}).counting
         self._tally = Tally()
         self._failures: list[Failure] = []
-        store = batch_steps.opened(place)
+        self._wait_for_turn = wiring.pace(part.pause).wait
         self._pictures = filter(part.holds, place.pictures(store))
         self._writer = PartsWriter(store, f"{attempt_prefix(place, attempt)}{folder}")
 
@@ -71,34 +79,35 @@ class Work:
         return Share(handed=self._writer.handed, tally=self._tally, failures=few(self._failures))
 
     def _begin(self, pictures: list[StoredObject]) -> Window:
-        attempt = self._attempt if self._options.refresh else ""
-        looked = batch_steps.look_at(self._place, _whole(pictures), self._options, attempt)
-        window, unknown = Window(), dict[Any, list[Looked]]()
+        looked = batch_steps.look_at(self._store, whole(pictures), self._options, self._attempt)
+        window, unread = Window(), dict[Any, list[Needs]]()
         for picture, found in zip(pictures, looked, strict=True):
             if isinstance(found, Exception):
                 self._fail(picture, found)
             elif found.state != "open":
                 self._count(**{"answered_before" if found.state == "answered" else "left_to_others": 1})
-            elif found.engine and not found.receipt:
-                unknown.setdefault(found.content, []).append(found)
             else:
-                self._enter(window, found, found.receipt or found.problem)
-        for alike in unknown.values():
+                self._sort(found, window, unread)
+        for alike in unread.values():
             window.recognising.append((self._submit(alike[0]), alike))
         return window
 
-    def _submit(self, first: Looked) -> PrefectFuture[Any]:
-        assert first.delivery is not None
-        assert first.engine is not None
-        refresh = self._is_to_be_refreshed(first)
-        task = batch_steps.recognise.with_options(
-            refresh_cache=refresh or first.is_cache_bad, **caching.recognition_cache(self._place.store)
-        )
-        return task.submit(self._place, first.delivery, first.engine, self._part, refresh=refresh)
+    def _sort(self, found: Looked, window: Window, unread: dict[Any, list[Needs]]) -> None:
+        """An open picture: it cannot be read, is known, or is to be read."""
+        if found.needs is None:
+            assert found.delivery is not None
+            self._enter(window, Entry(delivery=found.delivery, problem=found.problem))
+        elif found.needs.receipt:
+            self._enter(window, Entry(delivery=found.needs.delivery, receipt=found.needs.receipt))
+        else:
+            unread.setdefault(found.needs.content, []).append(found.needs)
 
-    def _is_to_be_refreshed(self, looked: Looked) -> bool:
+    def _submit(self, first: Needs) -> PrefectFuture[Any]:
+        return recognition.submit(self._store, first, self._wait_for_turn, refresh=self._is_to_be_refreshed(first))
+
+    def _is_to_be_refreshed(self, needs: Needs) -> bool:
         """Once for each content; of each, a number is remembered."""
-        if not self._options.refresh or (content := hash(looked.content)) in self._refreshed:
+        if not self._options.refresh or (content := hash(needs.content)) in self._refreshed:
             return False
         self._refreshed.add(content)
         return True
@@ -106,45 +115,33 @@ class Work:
     def _end(self, window: Window) -> None:
         for future, alike in window.recognising:
             result = future.result(raise_on_failure=False)
-            for looked in alike:
-                self._take(window, looked, result)
+            for needs in alike:
+                self._take(window, needs, result)
         if window.entries:
-            batch_steps.hand_over(self._place, _whole(self._writer), _whole(window.entries), self._counting)
+            batch_steps.hand_over(self._store, whole(self._writer), whole(window.entries), self._counting)
 
-    def _take(self, window: Window, looked: Looked, result: Any) -> None:
-        assert looked.engine is not None
+    def _take(self, window: Window, needs: Needs, result: Any) -> None:
         try:
-            receipt = caching.checked_receipt(result, looked.engine)
-        except BadResult as error:
-            result = result if isinstance(result, BaseException) else error
-        if isinstance(result, PictureError):
-            self._enter(window, looked, Problem.of(result))
-        elif isinstance(result, BaseException):
-            self._fail(looked.picture, result)
+            receipt = recognition.receipt_of(result, needs)
+        except PictureError as error:
+            self._enter(window, Entry(delivery=needs.delivery, problem=Problem.of(error)))
+        except BaseException as error:  # noqa: BLE001 - what the task ended with, also if it was cancelled
+            self._fail(needs.delivery.picture, error)
         else:
-            self._enter(window, looked, receipt)
+            self._enter(window, Entry(delivery=needs.delivery, receipt=receipt))
 
-    def _enter(self, window: Window, looked: Looked, found: Receipt | Problem | None) -> None:
-        assert looked.delivery is not None
-        assert found is not None
-        if isinstance(found, Problem):
-            entry, kind = Entry(delivery=looked.delivery, problem=found), "rejected"
-        else:
-            entry = Entry(delivery=looked.delivery, receipt=found)
-            kind = "known" if entry.is_cached else "recognised"
+    def _enter(self, window: Window, entry: Entry) -> None:
         window.entries.append(entry)
-        self._count(**{kind: 1})
+        if entry.receipt is None:
+            self._count(rejected=1)
+        else:
+            self._count(**{"known" if entry.receipt.is_found_by(entry.delivery) else "recognised": 1})
 
     def _fail(self, picture: StoredObject, error: BaseException) -> None:
-        address = batch_steps.opened(self._place).address(picture.key)
-        self._failures = [*few(self._failures), Failure(picture=address, problem=Problem.of(error))]
+        failure = Failure(picture=self._store.address(picture.key), problem=Problem.of(error))
+        self._failures = [*few(self._failures), failure]
         self._count(failed=1)
 
     def _count(self, **pictures: int) -> None:
         self._tally += Tally(**pictures)
         self._tell(self._tally)
-
-
-def _whole(value: T) -> T:
-    """As an argument of a task that Prefect does not search for futures."""
-    return cast("T", quote(value))

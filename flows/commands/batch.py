@@ -97,7 +97,8 @@ def _show_plan(stdout: TextIO, place: Place, options: Options, asked: argparse.N
 
 def _warm_up(place: Place, options: Options) -> None:
     """Let Tesseract and Spark begin to start while Prefect does, where the first picture has no answer yet."""
-    store, settings, is_idle = batch_steps.opened(place), wiring.settings(), True
+    settings, is_idle = wiring.settings(), True
+    store = place.opened(settings)
     with suppress(InktallyError):  # which the run will tell
         first = next(place.pictures(store), None)
         is_idle = first is None or markers.is_answered(
@@ -112,11 +113,11 @@ def _plan(place: Place, options: Options) -> Plan:
     """What a run would do. A picture that cannot be looked at now is an error."""
     settings = wiring.settings()
     planner = Planner(settings.recognition_workers, _dollars_a_page(options.engine or settings.engine))
-    store = batch_steps.opened(place)
+    store = place.opened(settings)
     place.refuse_names_of_others(store)
     counted, pictures = rounds.counted_round(store, place), place.pictures(store)
     while window := list(islice(pictures, WINDOW)):
-        for looked in batch_steps.look_at.fn(place, window, options, "dry run" if options.refresh else ""):
+        for looked in batch_steps.look_at.fn(store, window, options, "dry run" if options.refresh else ""):
             if isinstance(looked, Exception):
                 raise looked
             planner.add(looked)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import PurePath
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -29,101 +29,77 @@ def console_of(stdout: TextIO) -> Console:
     return Console(file=stdout, width=None if stdout.isatty() else WIDTH_OF_FILES)
 
 
+def table_of(name: str, *numbers: str, **options: Any) -> Table:
+    """A table whose first column is text, and whose others are numbers."""
+    table = Table(box=None, pad_edge=False, header_style="bold", **options)
+    table.add_column(name, overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right")
+    return table
+
+
 @contextmanager
 def shown_progress(console: Console, pictures: int) -> Iterator[None]:
     """Show on `console` what is told of pictures (inktally.progress): moving lines on a terminal, else plain ones."""
-    source = logging.getLogger("inktally.progress")
-    shown = _Live(console, pictures) if console.is_terminal else _Plain(console)
-    source.addHandler(shown)
-    source.setLevel(logging.INFO)
-    try:
-        with shown:
-            yield
-    finally:
-        source.removeHandler(shown)
+    columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    stage = TextColumn("{task.fields[stage]}")
+    bar = Progress(*columns, stage, console=console, transient=True)
+    task = bar.add_task("", total=pictures, stage=Text("starting"))
 
-
-class _Plain(logging.Handler):
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self._console = console
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(Text(printable(record.getMessage())), soft_wrap=True)
-
-
-class _Live(logging.Handler):
-    """A bar over all pictures, and a line for each of the few at work."""
-
-    def __init__(self, console: Console, pictures: int) -> None:
-        super().__init__()
-        self._bar = Progress(
-            SpinnerColumn(),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[stage]}"),
-            console=console,
-            transient=True,
-        )
-        self._all = self._bar.add_task("", total=pictures, stage=Text("starting"))
-        self._lines: dict[str, TaskID] = {}
-
-    def __enter__(self) -> None:
-        self._bar.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def emit(self, record: logging.LogRecord) -> None:
+    def show(record: logging.LogRecord) -> None:
         fields = vars(record)
         picture, stage = fields.get("picture", ""), fields.get("stage", record.getMessage())
         line = Text.assemble((printable(PurePath(picture).name), "bold"), f"  {printable(stage)}")
-        self._bar.update(self._all, stage=line)
-        if stage.startswith(FINAL_STAGES):
-            self._bar.advance(self._all)
+        bar.update(task, stage=line, advance=int(stage.startswith(FINAL_STAGES)))
+
+    with _shown(console, bar, show, logging.INFO):
+        yield
 
 
 @contextmanager
 def shown_batch(console: Console) -> Iterator[None]:
     """Show on `console` how far a batch is: a bar on a terminal, else a line every ten seconds."""
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    bar = Progress(*columns, console=console, transient=True)
+    task = bar.add_task("starting", total=None)
+
+    def show(record: logging.LogRecord) -> None:
+        fields = vars(record)
+        done, total = fields.get("done"), fields.get("total")
+        bar.update(task, description=printable(record.getMessage()), completed=done, total=total)
+
+    with _shown(console, bar, show, logging.DEBUG):
+        yield
+
+
+@contextmanager
+def _shown(console: Console, bar: Progress, show: Callable[[logging.LogRecord], None], level: int) -> Iterator[None]:
+    """On a terminal `show` moves the bar with each record of at least this level; elsewhere each is a line."""
     source = logging.getLogger("inktally.progress")
-    shown = _Bar(console) if console.is_terminal else _Plain(console)
-    shown.setLevel(logging.DEBUG if console.is_terminal else logging.INFO)
+    shown = _Shown(show if console.is_terminal else lambda record: _print_line(console, record))
+    shown.setLevel(level if console.is_terminal else logging.INFO)
     source.addHandler(shown)
-    source.setLevel(logging.DEBUG)
+    source.setLevel(level)
     try:
-        with shown:
+        with bar if console.is_terminal else nullcontext():
             yield
     finally:
         source.removeHandler(shown)
 
 
-class _Bar(logging.Handler):
-    """One bar, which begins anew with each stage."""
+class _Shown(logging.Handler):
+    """Shows each record."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, show: Callable[[logging.LogRecord], None]) -> None:
         super().__init__()
-        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-        self._bar = Progress(*columns, console=console, transient=True)
-        self._task = self._bar.add_task("starting", total=None)
-
-    def __enter__(self) -> None:
-        self._bar.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._show = show
 
     def emit(self, record: logging.LogRecord) -> None:
-        fields = vars(record)
-        done, total = fields.get("done"), fields.get("total")
-        self._bar.update(self._task, description=printable(record.getMessage()), completed=done, total=total)
+        self._show(record)
+
+
+def _print_line(console: Console, record: logging.LogRecord) -> None:
+    console.print(Text(printable(record.getMessage())), soft_wrap=True)
 
 
 def print_plan(console: Console, plan: Plan) -> None:
@@ -161,10 +137,7 @@ def print_summary(console: Console, summary: Summary) -> None:
     """How a batch ended: its most frequent words, what became of its pictures, and where the rest stands."""
     tally, seconds = summary.tally, sum(summary.seconds.values())
     if summary.top:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("Word", overflow="fold")
-        table.add_column("Count", justify="right")
-        table.add_column("Pictures", justify="right")
+        table = table_of("Word", "Count", "Pictures")
         for word in summary.top:
             table.add_row(Text(printable(word.word)), f"{word.count:,}", f"{word.documents:,}")
         console.print(table)
@@ -192,10 +165,7 @@ def print_summary(console: Console, summary: Summary) -> None:
 
 def print_outcomes(console: Console, labels: Sequence[str], outcomes: Sequence[Outcome]) -> None:
     """The table of all pictures, and below it what is wrong with those that failed."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Picture", overflow="fold")
-    for heading in ("Words", "Distinct", "Confidence"):
-        table.add_column(heading, justify="right")
+    table = table_of("Picture", "Words", "Distinct", "Confidence")
     table.add_column("Read")
     table.add_column("Seconds", justify="right")
     for label, outcome in zip(labels, outcomes, strict=True):

@@ -243,7 +243,7 @@ def _standing(store: Store, key: str, asked: argparse.Namespace) -> Upload:
     """A picture that stands in the store already: a new attempt when it has been answered before."""
     upload = Upload(key=key, store=store.uri)
     delivery = deliveries.look(store, upload)
-    if asked.refresh or markers.answer_of(store, delivery):
+    if asked.refresh or markers.outcome_of(store, delivery):
         upload = upload.model_copy(update={"attempt": uuid4().hex})
     if asked.to:
         announcing.set_recipient(store, deliveries.look(store, upload), asked.to)

@@ -1,4 +1,4 @@
-"""One picture on its way through a run: which step comes next, what it gave, and how the picture ended."""
+"""One picture on its way through a run: what is known of it, and how it ended."""
 
 from __future__ import annotations
 
@@ -13,26 +13,20 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 
 from inktally import keys
-from inktally.delivery import After, Counting, Delivery, Options, Outcome, OutputName, Problem, Receipt, Upload
-from inktally.document import Engine, WordCounts
-from inktally.errors import (
-    BadResult,
-    Busy,
-    InktallyError,
-    NotFound,
-    Overwritten,
-    PictureError,
-    RecipientRefused,
-)
+from inktally.delivery import Counting, Delivery, Options, Outcome, Problem, Receipt, Upload
+from inktally.document import WordCounts
+from inktally.errors import Busy, InktallyError, NotFound, Overwritten, PictureError
 from inktally.intake import status
 from inktally.lease import Lease
-from inktally.outputs import chosen
 from inktally.ports import Store
 from inktally.progress import tell
-from inktally.steps import announcing, counting, deliveries, markers
-from inktally.steps.asked import counting_for, engine_for
-from inktally.steps.wishes import Wishes
-from tasks import caching, chaining, upload_steps, wiring
+from inktally.settings import Settings
+from inktally.steps import announcing, deliveries, markers
+from inktally.steps.answering import Answer
+from inktally.steps.choices import Choices
+from inktally.steps.counting import counts_of
+from inktally.steps.deliveries import Needs
+from tasks import caching, chaining, recognition, wiring
 
 logger = logging.getLogger(__name__)
 
@@ -42,35 +36,35 @@ class Picture:
     """An upload, what the run has found out about it so far, and in the end its outcome.
 
     One picture never stops the others: an error of a step is kept as the picture's `problem`, and no further step is
-    taken but those that tell of it.
+    taken but those that tell of it. `answer` is there once the picture has been read, or cannot be.
     """
 
     upload: Upload
     options: Options
-    receipt: Receipt | None = None
+    settings: Settings
+    opened: Store | None = None
     problem: Exception | None = None
+    answer: Answer | None = None
     outcome: Outcome | None = None
-    outputs: dict[str, str] = field(default_factory=dict)
-    outputs_asked: tuple[OutputName, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
-    recipient: str | None = None
-    _delivery: Delivery | None = None
-    _engine: Engine | None = None
-    _claim: Lease | None = None
-    _counts: WordCounts | None = None
-    _wishes: Wishes = Wishes()  # noqa: RUF009 - frozen
-    _overwrite_cache: bool = False
     must_wait: bool = False
     is_no_more: bool = False
+    _delivery: Delivery | None = None
+    _choices: Choices | None = None
+    _needs_or_none: Needs | None = None
+    _claim: Lease | None = None
+    _counts: WordCounts | None = None
 
     @classmethod
     def of(cls, upload: Upload, options: Options) -> Picture:
         """The picture of an upload, with its store spelled in the one way."""
-        named = upload.store or wiring.settings().store
+        settings = wiring.settings()
+        named = upload.store or settings.store
         try:
-            return cls(upload.model_copy(update={"store": wiring.store(named).uri}), options)
+            store = wiring.store(named)
+            return cls(upload.model_copy(update={"store": store.uri}), options, settings, store)
         except InktallyError as error:  # no such store
-            return cls(upload.model_copy(update={"store": named}), options, problem=error)
+            return cls(upload.model_copy(update={"store": named}), options, settings, problem=error)
 
     @classmethod
     def prepare(cls, uploads: Iterable[Upload], options: Options) -> None:
@@ -86,13 +80,13 @@ class Picture:
         if self.problem is None:
             with self._step("look"):
                 self._delivery = deliveries.look(self._store, self.upload)
-                self._recall()
+                self._find_needs()
         return self.problem is None and not self.is_known and "-" not in self.delivery.picture.etag
 
     def begin(self, wait: float = 0.0) -> None:
-        """Look at the picture, claim it, and look whether it is known. One answered before has its outcome at once.
+        """Find out what the picture needs, and claim it. One that was processed before has its outcome at once.
 
-        One that another run is at work on `must_wait`, if there is time: the others of this run come first, so that
+        One that another run is processing `must_wait`, if there is time: the others of this run come first, so that
         two runs never wait for each other.
         """
         if self.problem is None:
@@ -100,7 +94,7 @@ class Picture:
                 self._look()
                 self.outcome = self.outcome or self._claim_it(wait)
                 if self.outcome is None:
-                    self._recall()
+                    self._find_needs()
         self.must_wait = isinstance(self.problem, Busy) and wait < self.options.wait
         self.is_no_more = isinstance(self.problem, NotFound | Overwritten)
         if self.must_wait:
@@ -114,85 +108,80 @@ class Picture:
             tell(self.name, "answered before")
 
     def _look(self) -> None:
-        """Find the delivery, and its answer if it has one; what is to be refreshed is a new attempt of this run."""
-        self._delivery = deliveries.look(self._store, self.upload)
-        self.outcome = markers.answer_of(self._store, self.delivery)
-        if self.outcome is not None and self.options.refresh and not self.upload.attempt:
-            self.upload = self.upload.model_copy(update={"attempt": str(flow_run.id)})
-            self._look()
+        attempt = str(flow_run.id) if self.options.refresh else ""
+        self._delivery, self.outcome = deliveries.find(self._store, self.upload, attempt)
+        self.upload = self._delivery.upload
 
     def _claim_it(self, wait: float) -> Outcome | None:
         """Make this run the one that answers; if another has done so in the meantime, its outcome."""
-        claim = Lease(self._store, keys.marker(self.delivery.id, "claim"), ttl=wiring.settings().lease_seconds)
+        claim = Lease(self._store, keys.marker(self.delivery.id, "claim"), ttl=self.settings.lease_seconds)
         if not claim.acquire(wait):
             raise Busy(f"Another run is at work on {self.name}; its result will be there when that has finished.")
         self._claim = claim
         try:
-            status.take_up(self._store, self.delivery, wiring.settings())
+            status.take_up(self._store, self.delivery, self.settings)
         except Busy:
             self.let_go()
             raise
-        return markers.answer_of(self._store, self.delivery)
+        return markers.outcome_of(self._store, self.delivery)
 
-    def _recall(self) -> None:
-        """Find out who would read the picture, whether it has been read, and what is to be written of it."""
-        settings = wiring.settings()
-        self._wishes = Wishes.of(self.delivery.picture.metadata)
-        self.outputs_asked = chosen(self.options.outputs or self._wishes.outputs or settings.outputs)
-        recogniser = wiring.recogniser(self.options.engine or settings.engine)
-        self._engine = engine_for(self.delivery, self.options, recogniser, settings)
-        try:
-            self.receipt = None if self.options.refresh else caching.cached_receipt(self.delivery, self._engine)
-        except BadResult as error:
-            logger.warning("%s is recognised again: %s", self.name, error)
-            self._overwrite_cache = True
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it has been recognised before."""
-        return self.receipt is not None
+    def _find_needs(self) -> None:
+        recogniser = wiring.recogniser(self.options.engine or self.settings.engine)
+        self._choices = Choices.of(self.options, self.settings, self.delivery.picture.metadata)
+        needs = deliveries.needs_of(self.delivery, self.options, recogniser, self.settings)
+        self._needs_or_none = needs if self.options.refresh else deliveries.recalled(needs, caching.cached_receipt)
 
     def submit(self) -> PrefectFuture[Any]:
         """Begin to recognise, in a thread of the task runner."""
         self.tell("recognising")
-        recognise = upload_steps.recognise.with_options(
-            refresh_cache=self.options.refresh or self._overwrite_cache,
-            **caching.recognition_cache(self.upload.store),
-        )
-        return recognise.submit(self.delivery, self.engine, refresh=self.options.refresh)
-
-    def recall(self) -> None:
-        """Take the cached recognition through Prefect, whose UI shows the task as Cached."""
-        with self._step("recognise"):
-            recognise = upload_steps.recognise.with_options(**caching.recognition_cache(self.upload.store))
-            result = recognise(self.delivery, self.engine, refresh=False)
-            self.receipt = caching.checked_receipt(result, self.engine)
-        self._recall_counts()
+        return recognition.submit(self._store, self._needs, wiring.counter().warm_up, refresh=self.options.refresh)
 
     def take(self, future: PrefectFuture[Any]) -> None:
         """Take what recognition gave."""
-        result = future.result(raise_on_failure=False)
         with self._step("recognise"):
-            if isinstance(result, BaseException):
-                raise result
-            self.receipt = caching.checked_receipt(result, self.engine)
-            self.seconds["recognise"] = self.receipt.seconds
+            receipt = recognition.receipt_of(future.result(raise_on_failure=False), self._needs)
+            self._read_as(receipt)
+            self.seconds["recognise"] = receipt.seconds
         if self.is_cached:
             self._recall_counts()
+
+    def recall(self) -> None:
+        """Take the cached recognition of a picture that is known, and its counts."""
+        with self._step("recognise"):
+            self._read_as(recognition.recall(self._store, self._needs))
+        self._recall_counts()
+
+    def _read_as(self, receipt: Receipt) -> None:
+        assert self._choices is not None, f"nobody has found out what is asked for {self.name}"
+        self.answer = Answer.of_read(self._store, self.delivery, receipt, self._choices, self._needs.engine)
 
     def _recall_counts(self) -> None:
         with self._step("count"):
             self.counts()
 
     @property
+    def is_known(self) -> bool:
+        """Whether it has been recognised before."""
+        return self._needs_or_none is not None and self._needs_or_none.receipt is not None
+
+    @property
     def is_cached(self) -> bool:
         """Whether its recognition was not made for this delivery."""
-        return self.receipt is not None and self.receipt.made_for != self.delivery.id
+        return self.answer is not None and self.answer.outcome.cached
 
     @property
     def needs_a_count(self) -> bool:
         """Whether it has been recognised, and its words have never been counted."""
         return self.problem is None and self.receipt is not None and self._counts is None
+
+    @property
+    def receipt(self) -> Receipt | None:
+        return self.answer.receipt if self.answer else None
+
+    @property
+    def counting(self) -> Counting:
+        assert self._choices is not None
+        return self._choices.counting
 
     def check_claim(self) -> None:
         """Keep it as a problem when another run may have taken the picture over."""
@@ -205,14 +194,24 @@ class Picture:
 
     def conclude(self) -> None:
         """Make up the outcome."""
-        self.outcome = self._outcome()
+        facts: dict[str, Any] = {"seconds": dict(self.seconds)}
+        if self.problem is not None:
+            facts["error"] = Problem.of(self.problem)
+        if self.answer is None:
+            self.outcome = Outcome(upload=self._address(), etag=self._etag, **facts)
+            return
+        if self.problem is not None and (counts := self.counts()):
+            self.answer = self.answer.counted(counts)
+        self.answer = self.answer.noting(**facts)
+        self.outcome = self.answer.outcome
 
     def end(self) -> None:
         """Tell how it ended, and let it go."""
-        if self.problem is None:
+        error = Problem.of(self.problem) if self.problem else self.summary.error
+        if error is None:
             chaining.announce_counted(self.delivery, self.summary)
         self.let_go()
-        tell(self.name, f"failed: {self.problem}" if self.problem else "done")
+        tell(self.name, f"failed: {error.message}" if error else "done")
         if self.is_our_fault:
             unforeseen = None if isinstance(self.problem, InktallyError) else self.problem
             logger.error("%s was not answered: %s", self.name, self.problem, exc_info=unforeseen)
@@ -225,48 +224,23 @@ class Picture:
         tell(self.name, stage)
         status.note(self._store, self.delivery, stage)
 
-    def _outcome(self) -> Outcome:
-        outcome = Outcome(
-            upload=self._address(),
-            etag=self._delivery.picture.etag if self._delivery else self.upload.etag,
-            outputs=self.outputs,
-            seconds=self.seconds,
-            notified=self.recipient,
-            error=Problem.of(self.problem) if self.problem else None,
-        )
-        counts = self.counts()
-        if self.receipt is None or counts is None:
-            return outcome
-        facts = {
-            "cached": self.is_cached,
-            "words": counts.total,
-            "distinct": counts.distinct,
-            "mean_confidence": counts.mean_confidence,
-        }
-        return outcome.model_copy(update=facts)
-
-    def _address(self) -> str:
-        try:
-            return self._store.address(self.upload.key)
-        except InktallyError:  # no such store
-            return f"{self.upload.store}/{self.upload.key}"
-
     def counts(self) -> WordCounts | None:
         """None when there are none, or when the store cannot be asked now: an outcome must not fail."""
         if self._counts is None and self.receipt is not None:
             try:
-                self._counts = counting.counts_of(self._store, self.receipt, self.counting)
+                self._counts = counts_of(self._store, self.receipt, self.counting)
             except InktallyError as error:
                 logger.warning("the counts of %s cannot be read: %s", self.name, error)
         return self._counts
 
     def tell_it_takes_longer(self) -> None:
         """Mail once that the answer comes later, if it has not come yet; also of one whose turn has not come."""
-        if self.outcome is not None and (self._delivery is None or not self.is_our_fault):
+        is_ended = self.outcome is not None and (self._delivery is None or not self.is_our_fault)
+        if is_ended or self.opened is None:
             return
         try:
             delivery = self._delivery or deliveries.look(self._store, self.upload)
-            announcing.announce_delay(self._store, wiring.notifier(), delivery, wiring.settings())
+            announcing.announce_delay(self._store, wiring.notifier(), delivery, self.settings)
         except InktallyError as error:
             logger.warning("%s: nobody could be told that it takes longer: %s", self.name, error)
 
@@ -286,11 +260,6 @@ class Picture:
         return self._delivery
 
     @property
-    def engine(self) -> Engine:
-        assert self._engine is not None, f"nobody has chosen an engine for {self.name}"
-        return self._engine
-
-    @property
     def summary(self) -> Outcome:
         assert self.outcome is not None, f"{self.name} has not been finished"
         return self.outcome
@@ -303,27 +272,28 @@ class Picture:
     @property
     def is_final(self) -> bool:
         """Whether a further run could change nothing."""
-        return self.problem is None or isinstance(self.problem, PictureError | RecipientRefused)
+        return self.problem is None or self.is_rejected
 
     @property
     def is_our_fault(self) -> bool:
         return not (self.is_final or self.is_no_more or isinstance(self.problem, Busy))
 
     @property
-    def counting(self) -> Counting:
-        asked, wished = self.options.min_confidence, self._wishes
-        least = wished.min_confidence if asked is None else asked
-        body_only = self.options.body_only or wished.body_only
-        options = self.options.model_copy(update={"min_confidence": least, "body_only": body_only})
-        return counting_for(options, wiring.settings())
-
-    @property
-    def after(self) -> After:
-        return self.options.after or wiring.settings().after
-
-    @property
     def _store(self) -> Store:
-        return wiring.store(self.upload.store)
+        assert self.opened is not None, f"{self.upload.store} is no store"
+        return self.opened
+
+    @property
+    def _needs(self) -> Needs:
+        assert self._needs_or_none is not None, f"nobody has found out what {self.name} needs"
+        return self._needs_or_none
+
+    @property
+    def _etag(self) -> str:
+        return self._delivery.picture.etag if self._delivery else self.upload.etag
+
+    def _address(self) -> str:
+        return self._store.address(self.upload.key) if self.opened else f"{self.upload.store}/{self.upload.key}"
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
@@ -332,9 +302,15 @@ class Picture:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - decided upon by its type
-            self.problem = error
+            self.fail(error)
         finally:
             self.spend(name, monotonic() - begun)
+
+    def fail(self, error: Exception) -> None:
+        """Keep what went wrong; where the picture is at fault, that is its answer."""
+        self.problem = error
+        if self.is_rejected:
+            self.answer = Answer.of_unreadable(self._store, self.delivery, Problem.of(error))
 
     def spend(self, step: str, seconds: float) -> None:
         """Note down what a step took."""

@@ -1,10 +1,10 @@
-"""The pictures of one run on their way: some are recognised while those before them are counted and answered."""
+"""The pictures of one run under way: some are recognised while those before them are counted and answered."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
@@ -15,9 +15,7 @@ from typing import Any, Self
 
 from prefect.futures import PrefectFuture
 
-from flows.uploads import group
 from flows.uploads.picture import Picture
-from inktally.sandbox.parent import close_all
 from tasks import ui, wiring
 
 CORES = os.cpu_count() or 1  # more recognitions at once would only be slower
@@ -31,15 +29,16 @@ NEXT_LOOK = 0.05  # seconds
 
 
 class Pipeline:
-    """Begins pictures a few at a time, gathers them as they are recognised, and finishes group after group.
+    """Begins pictures a few at a time, gathers them as they are recognised, and hands them on in groups to `go_on`.
 
     A group that needs a count is closed when nothing more is to come, or when Spark is there and its first picture has
-    waited for INKTALLY_GROUP_SECONDS; for five times that while it is small. Groups are finished by a thread of their
-    own, one after the other.
+    waited for INKTALLY_GROUP_SECONDS; for five times that while it is small. Groups go on in a thread of their own, one
+    after the other.
     """
 
-    def __init__(self, pictures: int) -> None:
-        self._progress = ui.Progress(pictures)
+    def __init__(self, go_on: Callable[[list[Picture]], None], pictures: int) -> None:
+        self._go_on = go_on
+        self._progress = ui.ProgressArtifact(pictures)
         self._finisher = ThreadPoolExecutor(1, "finish")
         self._under_way: list[Future[None]] = []
         self._finished: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()
@@ -54,11 +53,9 @@ class Pipeline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is not None and not issubclass(kind, Exception):  # an interrupt, whose sender waits
-            close_all()
         self._finisher.shutdown(cancel_futures=kind is not None)
 
-    def run(self, pictures: Iterable[Picture], wait: float = 0.0) -> None:
+    def recognise(self, pictures: Iterable[Picture], wait: float = 0.0) -> None:
         """See pictures through to their outcomes, but for those that must wait for another run."""
         to_come = deque(pictures)
         while to_come or self._recognising:
@@ -122,7 +119,7 @@ class Pipeline:
 
     def _finish(self, pictures: list[Picture]) -> None:
         def finish() -> None:
-            group.finish(pictures)
+            self._go_on(pictures)
             self._progress.advance(len(pictures))
 
         if pictures:

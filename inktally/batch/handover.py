@@ -33,11 +33,6 @@ class Entry(Value):
     receipt: Receipt | None = None
     problem: Problem | None = None
 
-    @property
-    def is_cached(self) -> bool:
-        """Whether its recognition was not made for it."""
-        return self.receipt is not None and self.receipt.made_for != self.delivery.id
-
 
 class Handed(Value):
     """The files that one process has written, and how many pictures are in them."""

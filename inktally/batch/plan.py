@@ -6,8 +6,8 @@ from statistics import fmean
 
 from pydantic import Field
 
+from inktally.batch.looking import Looked
 from inktally.document import Value
-from inktally.steps.looking import Looked
 
 SAMPLE = 1000
 """Known recognitions from whose times the time of the others is estimated."""
@@ -45,16 +45,16 @@ class Planner:
         self._counts[kind] += 1
         if kind == "new":
             self._bytes += looked.picture.size
-        if looked.receipt and len(self._took) < SAMPLE:
-            self._took.append(looked.receipt.seconds)
+        if looked.needs and looked.needs.receipt and len(self._took) < SAMPLE:
+            self._took.append(looked.needs.receipt.seconds)
 
     def _kind(self, looked: Looked) -> str:
         if looked.state != "open":
             return looked.state
-        if looked.problem:
+        if looked.needs is None:
             return "rejected"
-        content = hash(looked.content)
-        if looked.receipt:
+        content = hash(looked.needs.content)
+        if looked.needs.receipt:
             return "known"
         if content in self._contents:
             return "duplicate"

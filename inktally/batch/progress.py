@@ -13,7 +13,7 @@ EVERY, EVERY_MOMENT = 10.0, 0.5  # seconds: for logs, and for who draws a bar
 MINUTE, HOUR = 60, 3600
 
 
-class Progress:
+class BatchProgress:
     """Told how many pictures are done, it tells it now and then, with what that means for the rest.
 
     `pictures` are listed beside the work, to find out how many there are: `total` is None until that is known.

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from inktally import keys
-from inktally.batch.handover import Handed
+from inktally.batch.handover import Entry, Handed
 from inktally.batch.place import Place
-from inktally.delivery import Options, Problem
+from inktally.delivery import Options, Outcome, Problem
 from inktally.document import Value
 from inktally.errors import NotFound
 from inktally.ports import Store
@@ -86,6 +86,23 @@ class Round(Value):
     def counted(self, place: Place) -> str:
         """What the keys of its counts begin with."""
         return f"{attempt_prefix(place, self.attempt)}counted/"
+
+
+def tallied(store: Store, documents: Sequence[Sequence[Entry]], results: Sequence[list[Outcome] | Exception]) -> Share:
+    """What became of documents: of each the outcomes of its pictures, or the error that befell it."""
+    failures: list[Failure] = []
+    tally = Tally()
+    for entries, result in zip(documents, results, strict=True):
+        if isinstance(result, Exception):
+            problem = Problem.of(result)
+            failures += [
+                Failure(picture=store.address(entry.delivery.picture.key), problem=problem) for entry in entries
+            ]
+            tally += Tally(unanswered=len(entries))
+        else:
+            failures += [Failure(picture=outcome.upload, problem=outcome.error) for outcome in result if outcome.error]
+            tally += Tally(answered=len(result), words=sum(outcome.words for outcome in result))
+    return Share(tally=tally, failures=few(failures))
 
 
 def few(failures: Sequence[Failure]) -> tuple[Failure, ...]:

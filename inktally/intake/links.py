@@ -59,9 +59,6 @@ class Policy:
     resolver: Resolver = resolve
     tls: ssl.SSLContext = field(default_factory=lambda: httpx.create_ssl_context(trust_env=False))
 
-    def permits(self, address: str) -> bool:
-        return address in self.allowed or is_public(address)
-
 
 async def fetch(link: str, target: IO[bytes], policy: Policy) -> str:
     """Write what stands at `link` to `target`; the last part of its path, as a name.
@@ -148,7 +145,7 @@ async def _addresses(url: httpx.URL, policy: Policy) -> list[str]:
         raise LinkFailed("The host of the link is not known.") from error
     if not found:
         raise LinkFailed("The host of the link is not known.")
-    if not all(policy.permits(address) for address in found):
+    if not all(address in policy.allowed or is_public(address) for address in found):
         raise BadLink("The link leads to a place that is not public.")
     return found
 

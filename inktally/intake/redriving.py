@@ -15,18 +15,18 @@ from inktally.ports import Store
 logger = logging.getLogger(__name__)
 
 
-class Failure(Value):
+class FailedPicture(Value):
     """A picture that could not be read, and why."""
 
     picture: StoredObject
     problem: Problem
 
 
-def failures(store: Store, prefix: str = keys.FAILED) -> Iterator[Failure]:
+def failures(store: Store, prefix: str = keys.FAILED) -> Iterator[FailedPicture]:
     """The failed pictures whose keys begin with `prefix`, as the store lists them."""
     for found in store.list(prefix):
         if not found.key.endswith(keys.REASON):
-            yield Failure(picture=found, problem=_reason(store, found.key))
+            yield FailedPicture(picture=found, problem=_reason(store, found.key))
 
 
 def _reason(store: Store, key: str) -> Problem:
@@ -37,7 +37,7 @@ def _reason(store: Store, key: str) -> Problem:
         return Problem(kind="Unknown", message="No reason stands beside it.")
 
 
-def redrive(store: Store, failure: Failure) -> Upload:
+def redrive(store: Store, failure: FailedPicture) -> Upload:
     """Put a failed picture back under input/, where it is a new delivery; then take it from failed/."""
     key = keys.INPUT + failure.picture.key.removeprefix(keys.FAILED)
     put = store.copy(failure.picture, key)

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from inktally import keys, ports
-from inktally.delivery import Delivery, Outcome, Problem, StoredObject, Upload
+from inktally.delivery import Delivery, Outcome, Problem, Upload
 from inktally.document import Value
 from inktally.errors import Busy, InktallyError, NotFound, Overwritten, PictureError, error_named
 from inktally.mail.letters import ADVICE, OUR_ADVICE
@@ -52,7 +52,7 @@ class Status(Value):
     distinct: int | None = Field(default=None, description="the number of different words")
     mean_confidence: float | None = Field(default=None, description="over all counted words, 0 to 100")
     outputs: tuple[str, ...] = Field(default=(), description="names of what has been made of it")
-    notified: bool = Field(default=False, description="whether somebody has been told by mail")
+    notified: bool = Field(default=False, description="whether somebody has been notified by mail")
     problem: Problem | None = Field(default=None, description="what is wrong")
     advice: str = Field(default="", description="what to do about it")
     picture: Whereabouts = Field(default="kept", description="what has become of the picture itself")
@@ -61,7 +61,7 @@ class Status(Value):
 def status_of(store: Store, upload_id: str, settings: Settings) -> Status:
     """Raises `NotFound` when no picture has come under this id."""
     delivery = delivery_of(store, upload_id)
-    outcome = markers.answer_of(store, delivery)
+    outcome = markers.outcome_of(store, delivery)
     told = _final(store, delivery, outcome) if outcome else _under_way(store, delivery, upload_id, settings)
     picture = delivery.picture
     name = picture.key.removeprefix(keys.from_web(upload_id))
@@ -70,13 +70,15 @@ def status_of(store: Store, upload_id: str, settings: Settings) -> Status:
 
 
 def delivery_of(store: Store, upload_id: str) -> Delivery:
-    """The delivery that a status, and results, are about: the one taken up, else what stands there.
+    """The delivery that a status, and results, are about: the one taken up, else the newest that is stored.
 
     Raises `NotFound`.
     """
     if (taken_up := _taken_up(store, upload_id)) is not None:
         return taken_up
-    if (standing := _standing(store, upload_id)) is not None:
+    newest = max(store.list(keys.from_web(upload_id)), key=lambda each: each.modified, default=None)
+    standing = newest and ports.stat_or_none(store, newest.key)
+    if standing is not None:
         return Delivery(upload=Upload(key=standing.key, store=store.uri, version=standing.version), picture=standing)
     raise NotFound("Nothing has come under this id; a picture that is sent by a form shows once it is there.")
 
@@ -86,12 +88,6 @@ def output_of(store: Store, delivery: Delivery, output: str) -> bytes:
     if output not in OUTPUTS:
         raise NotFound(f"There is no output {output!r}; there are: {', '.join(OUTPUTS)}.")
     return store.read(OUTPUTS[output].key(delivery.upload.name))
-
-
-def _standing(store: Store, upload_id: str) -> StoredObject | None:
-    """The newest, should there be several."""
-    found = max(store.list(keys.from_web(upload_id)), key=lambda each: each.modified, default=None)
-    return None if found is None else ports.stat_or_none(store, found.key)
 
 
 def _taken_up(store: Store, upload_id: str) -> Delivery | None:
@@ -151,12 +147,12 @@ def _spent(recognising: float | None, counting: float | None) -> dict[str, float
 
 
 def _ours(store: Store, delivery: Delivery) -> dict[str, object]:
-    """What a stranger gets to know of a fault of ours: its kind. The rest stands in the logs."""
+    """What a stranger learns of a service error: its kind. The rest is in the logs."""
     try:
         kind = Problem.model_validate_json(store.read(keys.marker(delivery.id, PROBLEM))).kind
     except (NotFound, ValidationError):
         kind = "Unknown"
-    message = "A step has failed, and will be taken again."
+    message = "Processing failed and will be retried."
     return {"problem": Problem(kind=kind, message=message), "advice": OUR_ADVICE}
 
 
@@ -207,7 +203,9 @@ def take_up(store: Store, delivery: Delivery, settings: Settings) -> None:
         raise Busy(f"Another picture has come in place of {delivery.upload.key} and is being read; it goes first.")
     refused = Overwritten("Another picture has come by the same upload before; send this one as an upload of its own.")
     address = store.address(delivery.picture.key)
-    markers.answer(store, delivery, Outcome(upload=address, etag=delivery.picture.etag, error=Problem.of(refused)))
+    markers.mark_answered(
+        store, delivery, Outcome(upload=address, etag=delivery.picture.etag, error=Problem.of(refused))
+    )
 
 
 def _noted_or_first(store: Store, delivery: Delivery, upload_id: str, settings: Settings) -> Delivery | None:
@@ -224,18 +222,16 @@ def _noted_or_first(store: Store, delivery: Delivery, upload_id: str, settings: 
     return None
 
 
-def note(store: Store, delivery: Delivery, stage: str) -> None:
-    """Note down that a run has come so far."""
+def note(store: Store, delivery: Delivery, stage: str, content: bytes = b"") -> None:
+    """Note down that a run has reached this stage."""
     if keys.web_upload_of(delivery.picture.key):
         with _without_harm(delivery):
-            store.put(keys.marker(delivery.id, stage), b"")
+            store.put(keys.marker(delivery.id, stage), content)
 
 
 def note_problem(store: Store, delivery: Delivery, problem: Exception) -> None:
-    """Note down that a run has failed by a fault of ours."""
-    if keys.web_upload_of(delivery.picture.key):
-        with _without_harm(delivery):
-            store.put(keys.marker(delivery.id, PROBLEM), Problem.of(problem).model_dump_json().encode())
+    """Note down that a run has failed by a service error."""
+    note(store, delivery, PROBLEM, Problem.of(problem).model_dump_json().encode())
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 
 from inktally import keys
 from inktally.delivery import Delivery, Upload
-from inktally.document import Value
 from inktally.errors import NotFound, UnsupportedFormat
 from inktally.imaging.decoding.formats import HEAD, PICTURE_SUFFIXES, READ, suffix_of
 from inktally.intake.status import delivery_of
@@ -22,38 +21,22 @@ from inktally.lease import leased
 from inktally.mail.message import valid_address
 from inktally.ports import Store
 from inktally.settings import Settings
+from inktally.steps.choices import UploadOptions
 from inktally.steps.recognising import check_size
-from inktally.steps.wishes import Wishes
 
 ID_BYTES = 16
 ONCE_SECONDS = 5.0
 DIGEST = "digest"
 ID = re.compile(r"[A-Za-z0-9_-]{22}")
+"""An upload's id. Whoever has it may ask for the results."""
 LONGEST_NAME = 160  # bytes; outputs add to it, and a file system takes 255
 UNUSABLE = re.compile("[/\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 """Separators of folders, controls, line ends, and what is no character; all else may stand in a name."""
 
 
-class Received(Value):
-    """A picture that has been put into the store. `id` is url-safe, and whoever has it may ask for the results."""
-
-    id: str
-    delivery: Delivery
-    name: str
-    size: int
-
-    @property
-    def upload(self) -> Upload:
-        return self.delivery.upload
-
-
 def new_id() -> str:
     """128 random bits, url-safe (22 characters)."""
     return secrets.token_urlsafe(ID_BYTES)
-
-
-def is_id(text: str) -> bool:
-    return ID.fullmatch(text) is not None
 
 
 def picture_name(name: str, suffix: str = "") -> str:
@@ -71,7 +54,9 @@ def picture_name(name: str, suffix: str = "") -> str:
     return stem + present
 
 
-def metadata(email: str = "", language: str = "", wishes: Wishes | None = None, digest: str = "") -> dict[str, str]:
+def metadata(
+    email: str = "", language: str = "", wishes: UploadOptions | None = None, digest: str = ""
+) -> dict[str, str]:
     """What travels with the object. Raises `RecipientRefused` for what is no address."""
     given = {"email": valid_address(email) if email else "", "language": language, DIGEST: digest}
     return {name: value for name, value in given.items() if value} | (wishes.as_metadata() if wishes else {})
@@ -86,9 +71,9 @@ def receive(
     upload_id: str = "",
     email: str = "",
     language: str = "",
-    wishes: Wishes | None = None,
+    wishes: UploadOptions | None = None,
     digest: str = "",
-) -> Received:
+) -> Delivery:
     """Put a picture, once for an id. Nothing is decoded, but for the first bytes, which tell what it is.
 
     `digest` is kept with it, so that what is sent again under the same id can be told from something else.
@@ -99,8 +84,7 @@ def receive(
     upload_id, name = upload_id or new_id(), checked_name(content, name, settings)
     key = keys.from_web(upload_id, name)
     put = store.put(key, content, metadata=metadata(email, language, wishes, digest), if_absent=True)
-    upload = Upload(key=key, store=store.uri, version=put.version, etag=put.etag)
-    return Received(id=upload_id, delivery=Delivery(upload=upload, picture=put), name=name, size=put.size)
+    return Delivery(upload=Upload(key=key, store=store.uri, version=put.version, etag=put.etag), picture=put)
 
 
 @contextmanager

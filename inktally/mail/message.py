@@ -1,4 +1,4 @@
-"""One mail: its addresses, its headers, its two parts. What stands in it is the report's business."""
+"""One mail: its addresses, its headers, its two parts. inktally/mail/letters.py says what is in it."""
 
 from __future__ import annotations
 

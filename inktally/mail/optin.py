@@ -3,7 +3,7 @@
 Whoever types an address has to show that its mail reaches them: a link is mailed, once a day at most, and what it
 confirms is the address *for the browser that asked* (its nonce). So nobody learns whether an address is known here, and
 nobody can have results sent to somebody else. Pictures that come meanwhile wait under the nonce; confirming makes them
-due, and `inktally/steps/late_mails.py` sees that they are mailed. A link that cannot be mailed now, because the mail
+due, and `inktally/intake/late_mails.py` sees that they are mailed. A link that cannot be mailed now, because the mail
 service is away or has to hear from the person first, waits too. Addresses stand in keys as hashes only.
 """
 

@@ -1,4 +1,4 @@
-"""What people and programs get to see of a picture: the counts document and the mails.
+"""What people and programs get to see of a picture: the counts document, and why there is none.
 
 `python -m inktally.outputs.word_counts` writes the JSON Schema of the counts document, which is shipped as
 inktally/schemas/word_counts.schema.json.

@@ -17,8 +17,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -48,6 +48,17 @@ def close_all() -> None:
     """Kill whatever reads a picture for this process now: for an interrupt, whose sender waits."""
     for sandbox in list(_open):
         sandbox.close()
+
+
+@contextmanager
+def closed_on_interrupt() -> Iterator[None]:
+    """Kill what reads pictures when the block is interrupted: whoever interrupts us waits for our end."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            close_all()
+        raise
 
 
 class Sandbox:

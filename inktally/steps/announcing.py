@@ -20,7 +20,7 @@ from inktally.mail.links import result_link
 from inktally.mail.message import without_address
 from inktally.ports import Notifier, Store, stat_or_none
 from inktally.settings import Settings
-from inktally.steps.markers import answer_of, is_mailed, mark
+from inktally.steps.markers import is_mailed, mark, outcome_of
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def announce_failure(
 
 def announce_delay(store: Store, notifier: Notifier, delivery: Delivery, settings: Settings) -> str | None:
     """Mail that it takes longer, once, and never after the answer."""
-    if answer_of(store, delivery) is not None or is_mailed(store, delivery):
+    if outcome_of(store, delivery) is not None or is_mailed(store, delivery):
         return None
     return _mail_once(store, notifier, delivery, "delayed", settings, letters.delay_mail)
 

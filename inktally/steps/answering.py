@@ -1,113 +1,124 @@
-"""How a counted picture of a batch is answered: outputs, a mail where somebody waits for one, and the marker."""
+"""How a picture that was recognised, or cannot be, gets its answer: publish, announce, dispose, mark.
+
+One `Answer` carries a picture through; each step gives it back with what was done. A single upload takes the steps
+as tasks of a run, a picture of a batch all at once: it is the same code.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import logging
+from dataclasses import dataclass
+from typing import Any, Self
 
-from inktally import keys
-from inktally.batch.handover import Entry
-from inktally.batch.rounds import Failure, Share, Tally, few
-from inktally.delivery import Counting, Delivery, Outcome, OutputName, Problem, Receipt
-from inktally.errors import Busy, RecipientRefused
-from inktally.lease import leased
+from pydantic import Field
+
+from inktally.delivery import Delivery, Outcome, Problem, Receipt
+from inktally.document import CountsDocument, Engine, Value, WordCounts
+from inktally.errors import RecipientRefused
 from inktally.outputs.layout import Reading
 from inktally.ports import Notifier, PdfWriter, Store
 from inktally.settings import Settings
-from inktally.steps import announcing, markers, publishing
-from inktally.steps.counting import counts_for, reading_of
+from inktally.steps import announcing, counting, disposing, markers, publishing
+from inktally.steps.choices import Choices
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Answering:
-    """All that answering takes. Pictures of a store of somebody else's have no uploader who could be told."""
+class Services:
+    """A store, and what is done with its pictures. Without uploaders nobody is mailed; a batch moves no pictures."""
 
     store: Store
-    counting: Counting
-    outputs: tuple[OutputName, ...]
     pdf_writer: PdfWriter
     notifier: Notifier
     settings: Settings
-    has_uploaders: bool
+    has_uploaders: bool = True
+    moves_pictures: bool = True
 
-    def answer_document(self, entries: Sequence[Entry]) -> list[Outcome]:
-        """How the pictures of one document were answered, now or before; its recognition is read at most once."""
-        reading: Reading | None = None
-        outcomes = []
-        for entry in entries:
-            outcome = markers.answer_of(self.store, entry.delivery)
-            if outcome is None:
-                if entry.receipt is not None:
-                    reading = self._reading(entry.delivery, entry.receipt, reading)
-                outcome = self._answered(entry, reading)
-            outcomes.append(outcome)
-        return [outcome for outcome in outcomes if outcome is not None]
 
-    def _reading(self, delivery: Delivery, receipt: Receipt, known: Reading | None) -> Reading:
-        if known is None:
-            return reading_of(self.store, delivery, receipt, self.counting)
-        return replace(known, counts=counts_for(self.store, delivery, known.counts))
+class Answer(Value):
+    """A delivery on its way to its outcome: what was read and is asked for, or why nothing could be read."""
 
-    def _answered(self, entry: Entry, reading: Reading | None) -> Outcome | None:
-        """None when another run is at work on it."""
-        if not self.has_uploaders or not announcing.recipient_of(self.store, entry.delivery):
-            return self._answer(entry, reading)
-        claim = keys.marker(entry.delivery.id, "claim")
-        try:
-            with leased(self.store, claim, ttl=self.settings.lease_seconds, timeout=0):
-                return markers.answer_of(self.store, entry.delivery) or self._answer(entry, reading)
-        except Busy:
-            return None
+    delivery: Delivery
+    outcome: Outcome
+    receipt: Receipt | None = None
+    choices: Choices | None = None
+    engine: Engine | None = Field(default=None, description="that read it, where the run knows")
 
-    def _answer(self, entry: Entry, reading: Reading | None) -> Outcome:
-        outcome = self._counted(entry, reading) if reading else self._rejected(entry)
-        markers.answer(self.store, entry.delivery, outcome)
-        return outcome
-
-    def _counted(self, entry: Entry, reading: Reading) -> Outcome:
-        delivery, counts = entry.delivery, reading.counts
-        outputs = publishing.publish(self.store, delivery, reading, self.outputs, self.pdf_writer, self.settings)
-        refusal = notified = None
-        if self.has_uploaders:
-            try:
-                notified = announcing.announce_counts(self.store, self.notifier, delivery, counts, self.settings)
-            except RecipientRefused as error:
-                refusal = error
-        return Outcome(
-            upload=counts.source,
-            etag=counts.etag,
-            cached=entry.is_cached,
-            words=counts.total,
-            distinct=counts.distinct,
-            mean_confidence=counts.mean_confidence,
-            outputs=outputs,
-            seconds={"recognise": entry.receipt.seconds} if entry.receipt and not entry.is_cached else {},
-            notified=notified,
-            error=Problem.of(refusal) if refusal else None,
+    @classmethod
+    def of_read(
+        cls, store: Store, delivery: Delivery, receipt: Receipt, choices: Choices, engine: Engine | None = None
+    ) -> Self:
+        is_cached = receipt.is_found_by(delivery)
+        outcome = Outcome(
+            upload=store.address(delivery.picture.key),
+            etag=delivery.picture.etag,
+            cached=is_cached,
+            seconds={} if is_cached else {"recognise": receipt.seconds},
         )
+        return cls(delivery=delivery, outcome=outcome, receipt=receipt, choices=choices, engine=engine)
 
-    def _rejected(self, entry: Entry) -> Outcome:
-        delivery, problem = entry.delivery, entry.problem
-        assert problem is not None, "a picture has a recognition or a problem"
-        notified = None
-        if self.has_uploaders:
-            notified = announcing.announce_failure(self.store, self.notifier, delivery, problem, self.settings)
-        source = self.store.address(delivery.picture.key)
-        return Outcome(upload=source, etag=delivery.picture.etag, notified=notified, error=problem)
+    @classmethod
+    def of_unreadable(cls, store: Store, delivery: Delivery, problem: Problem) -> Self:
+        address = store.address(delivery.picture.key)
+        return cls(delivery=delivery, outcome=Outcome(upload=address, etag=delivery.picture.etag, error=problem))
+
+    def noting(self, **facts: Any) -> Self:
+        return self.model_copy(update={"outcome": self.outcome.model_copy(update=facts)})
+
+    def counted(self, counts: WordCounts | CountsDocument) -> Self:
+        return self.noting(words=counts.total, distinct=counts.distinct, mean_confidence=counts.mean_confidence)
 
 
-def tallied(store: Store, documents: Sequence[Sequence[Entry]], results: Sequence[list[Outcome] | Exception]) -> Share:
-    """What became of documents: of each the outcomes of its pictures, or the error that befell it."""
-    failures: list[Failure] = []
-    tally = Tally()
-    for entries, result in zip(documents, results, strict=True):
-        if isinstance(result, Exception):
-            problem = Problem.of(result)
-            failures += [
-                Failure(picture=store.address(entry.delivery.picture.key), problem=problem) for entry in entries
-            ]
-            tally += Tally(unanswered=len(entries))
-        else:
-            failures += [Failure(picture=outcome.upload, problem=outcome.error) for outcome in result if outcome.error]
-            tally += Tally(answered=len(result), words=sum(outcome.words for outcome in result))
-    return Share(tally=tally, failures=few(failures))
+def publish(services: Services, answer: Answer, reading: Reading | None = None) -> Answer:
+    """Write the outputs. `reading` is what they are made of, where it is at hand. Raises `NotFound`, `OutputFailed`."""
+    if answer.receipt is None or answer.choices is None:
+        return answer
+    store, delivery, choices = services.store, answer.delivery, answer.choices
+    reading = reading or counting.reading_of(store, delivery, answer.receipt, choices.counting)
+    outputs = publishing.publish(store, delivery, reading, choices.outputs, services.pdf_writer, services.settings)
+    return answer.counted(reading.counts).noting(outputs=outputs)
+
+
+def announce(services: Services, answer: Answer, counts: CountsDocument | None = None) -> Answer:
+    """Mail the counts, or what is wrong with the picture. A recipient who is refused for good is noted as the error.
+
+    Raises `MailRefused`, and `NotFound` when the counts have gone.
+    """
+    if not services.has_uploaders:
+        return answer
+    store, notifier, delivery, settings = services.store, services.notifier, answer.delivery, services.settings
+    if answer.receipt is None or answer.choices is None:
+        problem = _problem(answer)
+        return answer.noting(notified=announcing.announce_failure(store, notifier, delivery, problem, settings))
+    if counts is None:
+        assert answer.engine is not None, "only a run that knows the engine has the counts looked up"
+        counts = counting.counts_document(store, delivery, answer.engine, answer.receipt, answer.choices.counting)
+    try:
+        return answer.noting(notified=announcing.announce_counts(store, notifier, delivery, counts, settings))
+    except RecipientRefused as error:
+        logger.warning("the uploader of %s cannot be notified: %s", delivery.upload.key, error)
+        return answer.noting(error=Problem.of(error))
+
+
+def dispose(services: Services, answer: Answer) -> Answer:
+    """Keep, archive, delete or set aside the picture."""
+    store, delivery = services.store, answer.delivery
+    if not services.moves_pictures:
+        return answer
+    if answer.choices is None:
+        disposing.reject(store, delivery, _problem(answer))
+    else:
+        disposing.dispose(store, delivery, answer.outcome.outputs, answer.choices.after, services.settings)
+    return answer
+
+
+def mark(services: Services, answer: Answer) -> Answer:
+    """Write down that the delivery is done, and how it ended."""
+    markers.mark_answered(services.store, answer.delivery, answer.outcome)
+    return answer
+
+
+def _problem(answer: Answer) -> Problem:
+    assert answer.outcome.error is not None, "a picture was read, or has a problem"
+    return answer.outcome.error

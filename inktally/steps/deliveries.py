@@ -1,16 +1,67 @@
-"""What is known of a delivery, and what it still needs."""
+"""What is known of a delivery, and what it still needs. A single upload and a picture of a batch ask the same here."""
 
 from __future__ import annotations
 
-from inktally.delivery import Delivery, Upload
-from inktally.errors import Overwritten
-from inktally.ports import Store
+import logging
+from collections.abc import Callable
+
+from inktally.delivery import Delivery, Options, Outcome, Receipt, Upload
+from inktally.document import Engine, Value
+from inktally.errors import BadResult, Overwritten
+from inktally.ports import Recogniser, Store
+from inktally.settings import Settings
+from inktally.steps.choices import engine_for
+from inktally.steps.markers import outcome_of
+
+logger = logging.getLogger(__name__)
+
+
+class Needs(Value):
+    """A delivery that is to be read by `engine`, unless a receipt shows that it has been."""
+
+    delivery: Delivery
+    engine: Engine
+    receipt: Receipt | None = None
+    is_cache_bad: bool = False
+
+    @property
+    def content(self) -> tuple[str, int, str]:
+        """What pictures with the same bytes, read by the same engine, have in common."""
+        return self.delivery.picture.etag, self.delivery.picture.size, self.engine.fingerprint
 
 
 def look(store: Store, upload: Upload) -> Delivery:
-    """The delivery that stands there now. Raises `NotFound` when the picture has gone, `Overwritten` when
-    another has taken its place."""
+    """The delivery that is there now. Raises `NotFound` when the picture has gone, `Overwritten` when another has taken
+    its place."""
     picture = store.stat(upload.key, upload.version)
     if upload.etag and upload.etag != picture.etag:
         raise Overwritten(f"Another picture has been put in the place of {upload.key}; that one is answered instead.")
     return Delivery(upload=upload, picture=picture)
+
+
+def find(store: Store, upload: Upload, attempt: str = "") -> tuple[Delivery, Outcome | None]:
+    """The delivery that is there now, and how it ended if it was processed before. Raises as `look` does.
+
+    With `attempt`, one that was processed before is a new delivery of that attempt.
+    """
+    delivery = look(store, upload)
+    outcome = outcome_of(store, delivery)
+    if outcome is not None and attempt and not upload.attempt:
+        anew = upload.model_copy(update={"attempt": attempt})
+        delivery = delivery.model_copy(update={"upload": anew})
+        outcome = outcome_of(store, delivery)
+    return delivery, outcome
+
+
+def needs_of(delivery: Delivery, options: Options, recogniser: Recogniser, settings: Settings) -> Needs:
+    """Raises `UnknownLanguage`, a fault of the picture, `BadSettings` and `MissingTool`."""
+    return Needs(delivery=delivery, engine=engine_for(delivery, options, recogniser, settings))
+
+
+def recalled(needs: Needs, cached_receipt: Callable[[Delivery, Engine], Receipt | None]) -> Needs:
+    """With the receipt that is cached for these bytes. One that cannot be used is logged, and is to be replaced."""
+    try:
+        return needs.model_copy(update={"receipt": cached_receipt(needs.delivery, needs.engine)})
+    except BadResult as error:
+        logger.warning("what is cached of %s cannot be used: %s", needs.delivery.upload.name, error)
+        return needs.model_copy(update={"is_cache_bad": True})

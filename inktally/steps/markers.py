@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 PATIENCE_SECONDS, SHORTEST_PAUSE, LONGEST_PAUSE = 60.0, 0.1, 2.0
 
 
-def answer_of(store: Store, delivery: Delivery) -> Outcome | None:
+def outcome_of(store: Store, delivery: Delivery) -> Outcome | None:
     """How this delivery was answered; None when it has not been. Of a marker that cannot be read: only that it was."""
     try:
         return Outcome.model_validate_json(store.read(keys.marker(delivery.id, "answered")), extra="ignore")
@@ -50,7 +50,7 @@ def is_at_work(store: Store, delivery: Delivery, settings: Settings) -> bool:
     return claim is not None and claim.age <= settings.lease_seconds
 
 
-def answer(store: Store, delivery: Delivery, outcome: Outcome) -> None:
+def mark_answered(store: Store, delivery: Delivery, outcome: Outcome) -> None:
     """Write down that this delivery is done."""
     mark(store, keys.marker(delivery.id, "answered"), outcome.model_dump_json().encode())
 

@@ -6,39 +6,44 @@ import httpx
 import pytest
 
 from inktally import keys
-from inktally.delivery import Outcome, Upload
+from inktally.delivery import Delivery, Outcome, Upload
 from inktally.intake import status
 from inktally.intake.web import new_id, receive
 from inktally.ports import Store, TakesPosts
 from inktally.settings import Settings
 from inktally.steps import deliveries, markers
-from inktally.steps.wishes import Wishes
+from inktally.steps.choices import UploadOptions
 
 SETTINGS = Settings(_env_file=None)
 PNG = b"\x89PNG and so on"
 NAME = 'Größe 字 "1"+%20&= 🦉.png'
 
 
+def upload_of(delivery: Delivery) -> str:
+    """The id of an upload over the web."""
+    return keys.web_upload_of(delivery.picture.key)
+
+
 def test_whoever_waits_for_an_upload_looks_at_the_marker_that_a_run_writes(store: Store) -> None:
     received = receive(store, PNG, SETTINGS, name=NAME)
-    found = deliveries.look(store, Upload(key=received.upload.key, store=store.uri))
-    assert found.id == received.delivery.id == status.delivery_of(store, received.id).id
-    assert not markers.is_answered(store, received.delivery)
-    markers.answer(store, found, Outcome(upload="", words=3))
-    assert markers.is_answered(store, received.delivery)
+    found = deliveries.look(store, Upload(key=received.picture.key, store=store.uri))
+    assert found.id == received.id == status.delivery_of(store, upload_of(received)).id
+    assert not markers.is_answered(store, received)
+    markers.mark_answered(store, found, Outcome(upload="", words=3))
+    assert markers.is_answered(store, received)
 
 
 def test_names_wishes_and_stages_come_through_and_outlive_the_picture(store: Store) -> None:
-    wishes = Wishes(outputs="pdf", min_confidence=50, body_only=True)
+    wishes = UploadOptions(outputs="pdf", min_confidence=50, body_only=True)
     received = receive(store, PNG, SETTINGS, name=NAME, email="anna@example.org", language="deu", wishes=wishes)
     found = deliveries.look(store, received.upload)
-    assert Wishes.of(found.picture.metadata) == wishes
+    assert UploadOptions.of(found.picture.metadata) == wishes
     assert found.picture.metadata.items() >= {"email": "anna@example.org", "language": "deu"}.items()
     status.take_up(store, found, SETTINGS)
     status.note(store, found, "recognising")
     store.remove(found.picture.key)
-    markers.answer(store, found, Outcome(upload="", words=3))
-    told = status.status_of(store, received.id, SETTINGS)
+    markers.mark_answered(store, found, Outcome(upload="", words=3))
+    told = status.status_of(store, upload_of(received), SETTINGS)
     assert (told.name, told.state, told.words, told.picture) == (NAME, "answered", 3, "deleted")
 
 
@@ -55,8 +60,8 @@ def test_a_form_of_the_store_that_is_sent_again_is_still_one_delivery(store: Sto
         found.append(deliveries.look(store, Upload(key=key, store=store.uri)))
         status.take_up(store, found[-1], SETTINGS)
         if len(found) == 1:
-            markers.answer(store, found[0], Outcome(upload="", words=3))
-    refused = markers.answer_of(store, found[1])
+            markers.mark_answered(store, found[0], Outcome(upload="", words=3))
+    refused = markers.outcome_of(store, found[1])
     assert refused is not None
     assert refused.error is not None
     assert status.status_of(store, upload_id, SETTINGS).words == 3

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from inktally.mail.optin import Ask
 from tests.support.apis import KEY, RunningApi, api_settings, running_api
 from tests.support.readers import BROKEN, picture_of
 from web.api.access import Keys, Rates
-from web.api.mailing import of as mailing_of
-from web.api.problems import Refused
+from web.mailing import of as mailing_of
+from web.refused import Refused
+from web.uploads import bodies, places
 
 PICTURE = picture_of("The owl and the pussycat")
 PNG = {"Content-Type": "image/png"}
@@ -52,6 +54,20 @@ def is_problem(answer: httpx.Response, status: int, kind: str = "") -> bool:
     fits = (answer.status_code, told["status"], told["title"]) == (status, status, answer.reason_phrase)
     of_kind = not kind or told["kind"] == kind
     return fits and of_kind and bool(told["detail"]) and answer.headers["content-type"] == "application/problem+json"
+
+
+@contextmanager
+def slow_bodies(running: RunningApi, number: int, media_type: str) -> Iterator[list[socket.socket]]:
+    """Pictures that begin, and of which nothing more arrives."""
+    url = httpx.URL(running.url)
+    head = (
+        f"POST /api/ocr HTTP/1.1\r\nHost: {url.host}\r\nAuthorization: Bearer {KEY}\r\nContent-Type: {media_type}\r\n"
+    )
+    with ExitStack() as stack:
+        opened = [stack.enter_context(socket.create_connection((url.host, url.port or 0))) for _ in range(number)]
+        for each in opened:
+            each.sendall(f"{head}Content-Length: 100\r\n\r\n".encode())
+        yield opened
 
 
 def counted(answer: httpx.Response) -> dict[str, int]:
@@ -192,6 +208,24 @@ class TestRefusing:
             pass
         assert sent < 10_000_000
 
+    @pytest.mark.parametrize("media_type", ["image/png", "multipart/form-data; boundary=x", "application/json"])
+    def test_a_body_that_does_not_arrive_is_not_waited_for(
+        self, unread: RunningApi, monkeypatch: pytest.MonkeyPatch, media_type: str
+    ) -> None:
+        monkeypatch.setattr(bodies, "FIRST_SECONDS", 0.3)
+        with slow_bodies(unread, 1, media_type) as (slow,):
+            slow.settimeout(10)
+            answer = slow.recv(2000)
+            assert answer.startswith(b"HTTP/1.1 408")
+            assert b"problem:too-slow" in answer + slow.recv(2000)
+
+    def test_slow_bodies_of_one_client_do_not_stop_the_others(self, tmp_path: Path) -> None:
+        theirs = "another key of theirs"
+        with running_api(api_settings(tmp_path, api_keys=f"{KEY},{theirs}"), reads=False) as running:
+            headers = PNG | NO_WAIT | {"Authorization": f"Bearer {theirs}"}
+            with slow_bodies(running, 2 * places.OF_ONE_CLIENT, "image/png"):
+                assert running.http.post("/ocr", content=PICTURE, headers=headers, timeout=5).status_code == 202
+
     @pytest.mark.parametrize("media_type", ["text/html", "application/x-www-form-urlencoded", "", "imagine/png"])
     def test_another_type_of_body_is_told_what_is_wanted(self, api: RunningApi, media_type: str) -> None:
         answer = api.http.post("/ocr", content=PICTURE, headers={"Content-Type": media_type})
@@ -255,12 +289,10 @@ class TestRefusing:
             assert is_problem(answer, 500)
             assert str(tmp_path) not in answer.text
 
-    def test_too_many_at_once_are_asked_to_come_again(self, tmp_path: Path) -> None:
+    def test_too_many_at_once_are_asked_to_come_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(places, "PLACE_SECONDS", 1.0)
         with running_api(api_settings(tmp_path, api_uploads_at_once=1), reads=False) as running:
-            host, port = httpx.URL(running.url).host, httpx.URL(running.url).port
-            with socket.create_connection((host, port or 0)) as slow:
-                head = f"POST /api/ocr HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {KEY}\r\n"
-                slow.sendall(f"{head}Content-Type: image/png\r\nContent-Length: 100\r\n\r\n".encode())
+            with slow_bodies(running, 1, "image/png"):
                 answer, end = running.http.get("/uploads/x"), time.monotonic() + 20
                 while answer.status_code != 503 and time.monotonic() < end:  # until the slow one has its place
                     answer = running.http.post("/ocr", content=PICTURE, headers=PNG | NO_WAIT)

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from flows import batch_flow
 from flows.batches import shards, work
-from flows.batches.shards import Shard, Watch, Watched, at_work, hand_in
+from flows.batches.shards import Shard, ShardRun, ShardRuns, at_work, hand_in
 from flows.commands import batch
 from flows.commands.console import print_plan, print_summary
 from inktally import keys
@@ -39,6 +39,7 @@ from inktally.errors import BadSettings, Busy, Stopped
 from inktally.lease import Lease, leased
 from inktally.ports import Store
 from inktally.steps import deliveries
+from inktally.steps.choices import Choices
 from tasks import batch_steps, caching, wiring
 from tests.support.entries import a_receipt, keep_recognition
 from tests.support.machine import draw
@@ -47,7 +48,6 @@ from tests.support.readings import a_recognition, a_word
 
 CACHED = [
     *(each for each in vars(wiring).values() if hasattr(each, "cache_clear")),
-    batch_steps.opened,
     caching.recognition_cache,
 ]
 NOBODY = "http://127.0.0.1:9/api"
@@ -73,7 +73,7 @@ def forget() -> None:
 
 @pytest.fixture
 def store(place: Place) -> Store:
-    return batch_steps.opened(place)
+    return place.opened(wiring.settings())
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_what_is_known_of_a_picture_and_cannot_be_found_out_is_an_error_in_its_p
     monkeypatch.setenv("INKTALLY_RESULT_STORAGE", "s3-bucket/away")
     forget()
     with temporary_settings({PREFECT_API_URL: NOBODY}):
-        (looked,) = batch_steps.look_at.fn(place, list(place.pictures(store)), Options(), "")
+        (looked,) = batch_steps.look_at.fn(store, list(place.pictures(store)), Options(), "")
     assert isinstance(looked, ConnectError)
 
 
@@ -131,18 +131,20 @@ def entry(store: Store, content: int) -> Entry:
 
 
 @pytest.mark.parametrize("damage", [b"", b"torn {"])
-def test_a_recognition_that_has_gone_or_is_damaged_costs_its_own_pictures_alone(
-    place: Place, store: Store, damage: bytes
-) -> None:
+def test_a_recognition_that_has_gone_or_is_damaged_costs_its_own_pictures_alone(store: Store, damage: bytes) -> None:
     good, bad = entry(store, 1), entry(store, 2)
     assert bad.receipt
     store.remove(bad.receipt.artefact)
     if damage:
         store.put(bad.receipt.artefact, damage)
     writer = PartsWriter(store, "batches/x/")
-    batch_steps.hand_over.fn(place, writer, [good, bad], Counting())
+    batch_steps.hand_over.fn(store, writer, [good, bad], Counting())
     (pictures,) = writer.handed.pictures
-    answered = batch_steps.answer.fn(place, pictures, Counting(), ("word_counts",))
+    answered = batch_steps.answer.fn(
+        wiring.services_of_batch(store, has_uploaders=True),
+        Choices(counting=Counting(), outputs=("word_counts",), after="keep"),
+        pictures,
+    )
     assert answered.tally == Tally(answered=1, unanswered=1, words=1)
     assert [failure.picture for failure in answered.failures] == [store.address("input/2.png")]
 
@@ -161,7 +163,7 @@ def test_a_run_that_was_taken_for_dead_leaves_the_round_of_the_next_one_alone(
 
     monkeypatch.setattr(batch_flow, "_recognised", recognised)
     with leased(store, key, ttl=1.5) as lease:
-        batch_flow._batch(place, lease, Options(), 1, 0.0)  # noqa: SLF001 - the flow's body
+        batch_flow._batch(store, place, lease, Options(), 1, 0.0)  # noqa: SLF001 - the flow's body
     assert rounds.counted_round(store, place)
     assert store.stat(theirs)
 
@@ -175,13 +177,13 @@ def test_a_run_that_was_taken_for_dead_writes_down_no_round(
         take_over(store, lease.key)
         time.sleep(1)
         with pytest.raises(Busy, match="another run has taken over"):
-            batch_flow._count(place, lease, Round(attempt="a", options=Options(), share=Share()))  # noqa: SLF001
+            batch_flow._count(store, place, lease, Round(attempt="a", options=Options(), share=Share()))  # noqa: SLF001
     assert rounds.counted_round(store, place) is None
 
 
 def test_a_run_begins_as_soon_as_the_hold_of_one_that_was_killed_has_ended(place: Place, store: Store) -> None:
     store.put(keys.batch_lease(place.name), b"killed just now")
-    with batch_flow._alone(place) as lease:  # noqa: SLF001
+    with batch_flow._alone(store, place) as lease:  # noqa: SLF001
         assert lease.held
 
 
@@ -221,8 +223,12 @@ def test_pictures_that_other_runs_were_answering_are_told_of() -> None:
 
 def shard(place: Place) -> Shard:
     made = Shard(pictures=place.address, store=place.store, options=Options(), attempt="attempt")
-    batch_steps.opened(place).put(made.begun, b"")
+    place.opened(wiring.settings()).put(made.begun, b"")
     return made
+
+
+def opened(ours: Shard) -> Store:
+    return ours.place.opened(wiring.settings())
 
 
 def test_a_shard_that_hands_in_while_it_is_looked_at_is_not_begun_again(
@@ -231,13 +237,13 @@ def test_a_shard_that_hands_in_while_it_is_looked_at_is_not_begun_again(
     ours = shard(place)
 
     def read_flow_runs(**asked: Any) -> Any:
-        hand_in(ours, Share(tally=Tally(known=3)))
+        hand_in(opened(ours), ours, Share(tally=Tally(known=3)))
         (run,) = client.read_flow_runs(**asked)
         client.set_flow_run_state(run.id, Completed(), force=True)
         return client.read_flow_runs(**asked)
 
     before = len(prefect.runs())
-    watch = Watch(SimpleNamespace(read_flow_runs=read_flow_runs))  # type: ignore[arg-type]
+    watch = ShardRuns(place.opened(wiring.settings()), SimpleNamespace(read_flow_runs=read_flow_runs))  # type: ignore[arg-type]
     watch.begin(ours)
     assert watch.look()
     assert (watch.tally, len(prefect.runs()) - before) == (Tally(known=3), 1)
@@ -245,27 +251,27 @@ def test_a_shard_that_hands_in_while_it_is_looked_at_is_not_begun_again(
 
 def test_a_shard_that_was_done_before_is_left_at_once(place: Place) -> None:
     ours = shard(place)
-    hand_in(ours, Share())
-    with pytest.raises(Stopped, match="has done this shard"), at_work(ours):
+    hand_in(opened(ours), ours, Share())
+    with pytest.raises(Stopped, match="has done this shard"), at_work(opened(ours), ours):
         pytest.fail("it was begun")
 
 
 def test_a_shard_whose_batch_has_ended_stops(place: Place, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "NEXT_LOOK", 0.0)
     ours = shard(place)
-    with at_work(ours) as tell:
+    with at_work(opened(ours), ours) as tell:
         tell(Tally(known=1))
         rounds.clear(store, place)
         with pytest.raises(Stopped, match="has ended"):
             tell(Tally(known=2))
     assert [found.key for found in store.list(keys.BATCHES)] == []
-    with pytest.raises(Stopped, match="has ended"), at_work(ours):
+    with pytest.raises(Stopped, match="has ended"), at_work(opened(ours), ours):
         pytest.fail("it was begun")
 
 
 def test_a_shard_that_is_stopped_keeps_the_state_it_has_ended_in(place: Place, client: SyncPrefectClient) -> None:
     def stopped(*states: Any) -> str:
-        watched = Watched(shard(place))
+        watched = ShardRun(place.opened(wiring.settings()), shard(place))
         for state in states:
             client.set_flow_run_state(watched.run, state, force=True)
         watched.stop(client)
@@ -281,7 +287,7 @@ def test_a_shard_is_begun_again_after_a_pause_that_grows(
     place: Place, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "NEXT_QUESTION", 0.0)
-    watch, pauses = Watch(client), []
+    watch, pauses = ShardRuns(place.opened(wiring.settings()), client), []
     watch.begin(shard(place))
     (watched,) = watch._watched  # noqa: SLF001
     for is_deleted in (False, True, False):
@@ -302,7 +308,7 @@ def test_while_prefect_is_away_a_shard_is_waited_for_and_not_for_ever(
     place: Place, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "NEXT_QUESTION", 0.0)
-    watch = Watch(client)
+    watch = ShardRuns(place.opened(wiring.settings()), client)
     watch.begin(shard(place))
     with connected(NOBODY) as away:
         watch._client = away  # noqa: SLF001
@@ -326,14 +332,14 @@ def test_many_shards_are_looked_at_with_few_requests(
         asked.append(len(what["flow_run_filter"].id.any_))
         return client.read_flow_runs(**what)
 
-    watch = Watch(SimpleNamespace(read_flow_runs=read_flow_runs))  # type: ignore[arg-type]
+    watch = ShardRuns(place.opened(wiring.settings()), SimpleNamespace(read_flow_runs=read_flow_runs))  # type: ignore[arg-type]
     parts = shard(place).divided(5, 0)
     for part in parts:
         watch.begin(part)
     assert not watch.look()
     assert asked == [2, 2, 1]
     for part in parts:
-        hand_in(part, Share(tally=Tally(known=1)))
+        hand_in(opened(part), part, Share(tally=Tally(known=1)))
     assert watch.look()
     assert (watch.tally, watch.share.tally) == (Tally(known=5), Tally(known=5))
 
@@ -346,7 +352,7 @@ def worked(place: Place, options: Options, part: Part, tell: Any = lambda _tally
 
     @flow(task_runner=ThreadPoolTaskRunner(max_workers=work.READERS), persist_result=False)  # type: ignore[arg-type]
     def one_share() -> Share:
-        return work.Work(place, options, "attempt", "", part, tell=tell).run()
+        return work.Work(place.opened(wiring.settings()), place, options, "attempt", "", part, tell=tell).run()
 
     return one_share()
 

@@ -13,7 +13,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments import samples
-from flows import cache_flow
+from flows.commands import cache
 from inktally.reading.paid_pages import Ledger
 from tests.support.prefect_servers import PrefectServer
 
@@ -26,13 +26,14 @@ READ = """
     from flows.commands.api_server import api_server
     from inktally.delivery import Upload
     from inktally.steps import deliveries
-    from tasks import caching, upload_steps, wiring
+    from inktally.steps.deliveries import Needs
+    from tasks import caching, recognition, wiring
 
     @flow
     def read(delivery, engine, refresh):
-        recognise = upload_steps.recognise.with_options(
-            refresh_cache=refresh, **caching.recognition_cache(delivery.upload.store))
-        return recognise(delivery, engine, refresh=False)
+        needs = Needs(delivery=delivery, engine=engine, is_cache_bad=refresh)
+        store = wiring.store(delivery.upload.store)
+        return recognition.submit(store, needs, lambda: None, refresh=False).result()
 
     if __name__ == "__main__":
         uri = wiring.store(sys.argv[1]).uri
@@ -43,12 +44,12 @@ READ = """
                 return caching.cached_receipt(delivery, engine) is not None
             except Exception as error:
                 return type(error).__name__
-        from flows import cache_flow
+        from flows.commands import cache
         with api_server():  # within which whoever asks for cached results always is
             told = [cached()]
             read(delivery, engine, False)
             told.append(cached())
-            cache_flow.main(["clear", uri, "--document", "page.png", "--yes", "--json"])
+            cache.main(["clear", uri, "--document", "page.png", "--yes", "--json"])
             told.append(cached())
             receipt = read(delivery, engine, False)
             told.append(receipt["made_for"] == delivery.id)
@@ -101,7 +102,7 @@ def test_the_command_wants_to_know_what_and_asks_before_it_removes(
 ) -> None:
     def run(*arguments: str) -> tuple[int, str]:
         with temporary_settings({PREFECT_API_URL: prefect.api}):
-            status = cache_flow.main([*arguments])
+            status = cache.main([*arguments])
         captured = capsys.readouterr()
         return status, captured.out + captured.err
 

@@ -1,128 +1,79 @@
-"""Prefect's cache as Inktally configures it: plain JSON, one body at a time, locks that end with their holder."""
+"""Prefect's cache as Inktally configures it: the same picture is read once, and its receipt is plain JSON."""
 
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
-from prefect.locking.protocol import LockManager
 
-from inktally import plugins
-from inktally.settings import read_settings
-from tasks.locking import StoreLockManager
+from tests.support.machine import LONGEST_RUN, draw, new_machine
 from tests.support.prefect_servers import new_server
 
-HOLD = """
-    import sys, time
-    from inktally import plugins
-    from inktally.settings import read_settings
-    from tasks.locking import StoreLockManager
-    locks = StoreLockManager(plugins.store(sys.argv[1], read_settings()), ttl=float(sys.argv[2]))
-    locks.acquire_lock("v1.2/key", "me")
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-@pytest.fixture
-def locks(tmp_path: Path) -> StoreLockManager:
-    return manager(tmp_path)
-
-
-def manager(folder: Path, ttl: float = 30) -> StoreLockManager:
-    return StoreLockManager(plugins.store(str(folder), read_settings()), ttl)
-
-
-def test_it_is_a_lock_manager_as_prefect_wants_one(locks: StoreLockManager) -> None:
-    assert isinstance(locks, LockManager)
-
-
-def test_a_lock_belongs_to_its_holder_until_it_is_released(locks: StoreLockManager, tmp_path: Path) -> None:
-    assert locks.acquire_lock("key", "me")
-    assert locks.acquire_lock("key", "me")
-    assert (locks.is_lock_holder("key", "me"), locks.is_lock_holder("key", "you")) == (True, False)
-    other = manager(tmp_path)
-    assert not other.acquire_lock("key", "you", acquire_timeout=0)
-    assert not other.wait_for_lock("key", timeout=0)
-    with pytest.raises(ValueError, match="you does not hold"):
-        locks.release_lock("key", "you")
-    locks.release_lock("key", "me")
-    assert other.wait_for_lock("key", timeout=0)
-    assert other.acquire_lock("key", "you", acquire_timeout=0)
-    other.release_lock("key", "you")
-
-
-@pytest.mark.parametrize(("one", "other"), [("v1.2", "v1.3"), ("a/b", "a"), ("key", "KEY")])
-def test_keys_that_look_alike_have_locks_of_their_own(locks: StoreLockManager, one: str, other: str) -> None:
-    assert locks.acquire_lock(one, "me")
-    assert locks.acquire_lock(other, "you", acquire_timeout=0)
-    locks.release_lock(one, "me")
-    locks.release_lock(other, "you")
-
-
-def test_the_lock_of_a_killed_process_ends_after_its_time_and_not_before(tmp_path: Path) -> None:
-    program = [sys.executable, "-c", textwrap.dedent(HOLD), str(tmp_path), "2"]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        time.sleep(3)
-        locks = manager(tmp_path, ttl=2)
-        assert not locks.acquire_lock("v1.2/key", "you", acquire_timeout=0)
-        holder.send_signal(signal.SIGKILL)
-    begun = time.monotonic()
-    assert locks.acquire_lock("v1.2/key", "you", acquire_timeout=10)
-    assert time.monotonic() - begun < 5
-    locks.release_lock("v1.2/key", "you")
-
-
 RACE = """
-    import json, sys, time
-    from pathlib import Path
-    from prefect import flow, task
-    from prefect.cache_policies import CacheKeyFnPolicy
-    from tasks.caching import PLAIN_JSON
-    from tasks.locking import StoreLockManager
-    from inktally import plugins
-    from inktally.settings import read_settings
-
-    folder = Path(sys.argv[1])
-    locks = StoreLockManager(plugins.store(str(folder / "store"), read_settings()), ttl=30)
-    policy = CacheKeyFnPolicy(cache_key_fn=lambda context, parameters: "the-key").configure(
-        lock_manager=locks, isolation_level="SERIALIZABLE"
-    )
-
-    @task(cache_policy=policy, persist_result=True, result_serializer=PLAIN_JSON, result_storage=folder / "results")
-    def body():
-        with (folder / "bodies").open("a") as log:
-            log.write("ran\\n")
-        time.sleep(2)
-        return {"answer": 42}
+    import json, sys
+    from prefect import flow
+    from inktally.delivery import Upload
+    from inktally.steps.deliveries import Needs, look
+    from tasks import recognition, wiring
 
     @flow
-    def run():
-        return body()
+    def read():
+        store = wiring.store(wiring.settings().store)
+        delivery = look(store, Upload(key="input/page.png", store=store.uri))
+        engine = wiring.recogniser("tesseract").identify(["eng"])
+        needs = Needs(delivery=delivery, engine=engine)
+        futures = [recognition.submit(store, needs, lambda: None, refresh=False) for _ in range(2)]
+        return [future.result() for future in futures]
 
-    print(json.dumps(run()))
+    print(json.dumps(read()))
 """
 
 
-def test_two_processes_run_one_body_and_the_record_is_plain_json(tmp_path: Path) -> None:
-    program = [sys.executable, "-c", textwrap.dedent(RACE), str(tmp_path)]
+def test_two_processes_with_two_tasks_each_read_a_picture_once_and_keep_plain_json(tmp_path: Path) -> None:
     (tmp_path / "prefect").mkdir()
     prefect = new_server(tmp_path / "prefect")
-    with prefect.running():
+    with prefect.running(), new_machine(tmp_path / "machine", PREFECT_API_URL=prefect.api) as machine:
+        machine.slow_down_tesseract(2)
+        machine.opened_store.put("input/page.png", draw(tmp_path / "page.png", "read me once"))
+        program = [sys.executable, "-c", textwrap.dedent(RACE)]
         racers = [
-            subprocess.Popen(program, env=prefect.environment, stdout=subprocess.PIPE, text=True) for _ in range(2)
+            subprocess.Popen(program, env=machine.environment, stdout=subprocess.PIPE, text=True) for _ in range(2)
         ]
-        answers = [racer.communicate(timeout=90)[0].splitlines()[-1] for racer in racers]
-    assert [json.loads(answer) for answer in answers] == [{"answer": 42}] * 2
-    assert (tmp_path / "bodies").read_text() == "ran\n"
-    record = json.loads((tmp_path / "results" / "the-key").read_bytes())
-    assert json.loads(record["result"]) == {"answer": 42}
-    assert record["metadata"]["serializer"]["type"] == "json"
+        answers = [
+            receipt
+            for racer in racers
+            for receipt in json.loads(racer.communicate(timeout=LONGEST_RUN)[0].splitlines()[-1])
+        ]
+        assert machine.recognitions() == 1
+        assert len({(answer["content"], answer["artefact"], answer["words"]) for answer in answers}) == 1
+        assert [answer["made_for"] != "" for answer in answers].count(True) == 1
+        results = machine.store / ".inktally" / "results"
+        (record,) = (results / "keys").iterdir()
+        assert json.loads((results / record.name).read_bytes())["words"] == answers[0]["words"] == 3
+        assert json.loads(record.read_bytes())["serializer"]["type"] == "json"
+
+
+@pytest.mark.parametrize("left", ["half", "overlaid", "gone"])
+def test_a_receipt_that_cannot_be_read_is_made_again_without_reading_the_picture(left: str, tmp_path: Path) -> None:
+    """A write to a folder is not atomic: who reads it may find it cut off, or mixed with another, or cleared."""
+    (tmp_path / "prefect").mkdir()
+    prefect = new_server(tmp_path / "prefect")
+    with prefect.running(), new_machine(tmp_path / "machine", PREFECT_API_URL=prefect.api) as machine:
+        machine.opened_store.put("input/page.png", draw(tmp_path / "page.png", "read me once"))
+        program = [sys.executable, "-c", textwrap.dedent(RACE)]
+        subprocess.run(program, env=machine.environment, stdout=subprocess.DEVNULL, check=True)
+        results = machine.store / ".inktally" / "results"
+        (record,) = (results / "keys").iterdir()
+        receipt = results / record.name
+        written = receipt.read_bytes()
+        receipt.write_bytes({"half": written[: len(written) // 2], "overlaid": written + b'"}', "gone": b""}[left])
+        if left == "gone":
+            receipt.unlink()
+        again = subprocess.run(program, env=machine.environment, capture_output=True, text=True, check=True)
+        assert [answer["words"] for answer in json.loads(again.stdout.splitlines()[-1])] == [3, 3]
+        assert json.loads(receipt.read_bytes())["words"] == 3
+        assert machine.recognitions() == 1

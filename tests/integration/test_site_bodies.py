@@ -17,7 +17,7 @@ from inktally.settings import Settings
 from inktally.stores.files import FilesStore
 from tests.support.apis import api_settings, serving
 from tests.support.readers import answer
-from web.site.app import create_app
+from web.app import create_app
 from web.uploads import bodies, places
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"

@@ -14,7 +14,7 @@ from inktally.settings import Settings
 from tests.support.apis import serving
 from tests.support.browsers import CHROMIUM, drop, running_browser, tab
 from tests.support.paper import picture
-from web.site.app import create_app
+from web.app import create_app
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
 

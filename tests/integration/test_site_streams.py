@@ -17,8 +17,8 @@ from inktally.mail.links import Signer
 from inktally.settings import Settings
 from tests.support.apis import serving
 from tests.support.servers import answers, free_port, process, wait_until
+from web.app import create_app
 from web.site import following
-from web.site.app import create_app
 
 SECRET = "a secret that is long enough for this"
 PROJECT = Path(__file__).parents[2]

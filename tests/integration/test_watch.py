@@ -120,7 +120,7 @@ def test_what_came_while_nobody_watched_is_announced_unless_it_was_answered(
     for name in ("answered", "new"):
         store.put(f"input/{name}.png", name.encode())
     answered = deliveries.look(store, Upload(key="input/answered.png", store=store.uri))
-    markers.answer(store, answered, Outcome(upload=store.address("input/answered.png")))
+    markers.mark_answered(store, answered, Outcome(upload=store.address("input/answered.png")))
     with watching(forks, tmp_path, receiver.port):
         receiver.runs.soon(1)
         assert settled(receiver.runs) == ["input/new.png"]

@@ -17,8 +17,8 @@ from inktally.outputs import chosen
 from inktally.ports import Store
 from inktally.settings import Settings
 from inktally.steps import deliveries, disposing, markers, publishing
+from inktally.steps.choices import UploadOptions
 from inktally.steps.counting import reading_of
-from inktally.steps.wishes import Wishes
 
 PNG = b"\x89PNG\r\n\x1a\n"
 BROKEN = PNG + b"broken"
@@ -71,14 +71,14 @@ def answer(store: Store, delivery: Delivery, settings: Settings) -> None:
         problem = Problem.of(error)
         disposing.reject(store, delivery, problem)
         outcome = Outcome(upload="", error=problem)
-    markers.answer(store, delivery, outcome)
+    markers.mark_answered(store, delivery, outcome)
 
 
 def _counted(store: Store, delivery: Delivery, settings: Settings) -> Outcome:
     content = store.read(delivery.picture.key)
     if content == BROKEN:
         raise NotAPicture("The picture is broken.")
-    wishes = Wishes.of(delivery.picture.metadata)
+    wishes = UploadOptions.of(delivery.picture.metadata)
     counting = Counting(min_confidence=wishes.min_confidence or 0.0, body_only=wishes.body_only)
     read = _read(content.removeprefix(PNG).decode(errors="replace"))
     receipt = _receipt(store, read)

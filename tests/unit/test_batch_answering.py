@@ -9,8 +9,9 @@ from email.message import EmailMessage
 import pytest
 
 from inktally import keys
+from inktally.batch.answering import answer_document
 from inktally.batch.handover import Entry
-from inktally.batch.rounds import Tally
+from inktally.batch.rounds import Tally, tallied
 from inktally.delivery import Counting, Outcome, Problem, Upload
 from inktally.document import CountedWord, WordCounts
 from inktally.errors import MailRefused, RecipientRefused
@@ -18,7 +19,8 @@ from inktally.lease import Lease
 from inktally.outputs import pdf
 from inktally.settings import Settings
 from inktally.steps import deliveries
-from inktally.steps.answering import Answering, tallied
+from inktally.steps.answering import Services
+from inktally.steps.choices import Choices
 from tests.support.entries import a_receipt, keep_recognition
 from tests.support.memory_store import MemoryStore
 from tests.support.readings import a_recognition, a_word
@@ -26,6 +28,7 @@ from tests.support.readings import a_recognition, a_word
 SETTINGS = Settings(_env_file=None)
 ANNA = "anna@example.org"
 COUNTS = WordCounts(words=tuple(CountedWord(word=word, count=1, confidence=91.5) for word in ("hand", "made")))
+CHOICES = Choices(counting=Counting(), outputs=("plain_text", "word_counts"), after="keep")
 UNREADABLE = Problem(kind="UnreadablePicture", message="The file is cut off; send it again.")
 
 
@@ -51,15 +54,9 @@ class Desk:
     has_uploaders: bool = True
 
     @property
-    def answering(self) -> Answering:
-        return Answering(
-            store=self.store,
-            counting=Counting(),
-            outputs=("plain_text", "word_counts"),
-            pdf_writer=pdf.build(SETTINGS),
-            notifier=self.notifier,
-            settings=SETTINGS,
-            has_uploaders=self.has_uploaders,
+    def services(self) -> Services:
+        return Services(
+            self.store, pdf.build(SETTINGS), self.notifier, SETTINGS, self.has_uploaders, moves_pictures=False
         )
 
     def entry(self, name: str, email: str = "", problem: Problem | None = None) -> Entry:
@@ -70,7 +67,7 @@ class Desk:
         return Entry(delivery=delivery, receipt=receipt, problem=problem)
 
     def answer(self, *entries: Entry) -> list[Outcome]:
-        return self.answering.answer_document(entries)
+        return answer_document(self.services, CHOICES, entries)
 
     def told(self) -> list[str]:
         return [mail["To"] for mail in self.notifier.sent]

@@ -17,16 +17,16 @@ from pyarrow import parquet
 from inktally import keys
 from inktally.batch import handover, rounds
 from inktally.batch.handover import Handed, PartsWriter
+from inktally.batch.looking import Looked
 from inktally.batch.part import Pace, Part
 from inktally.batch.place import Place
 from inktally.batch.plan import Plan, Planner
-from inktally.batch.progress import Progress
+from inktally.batch.progress import BatchProgress
 from inktally.batch.rounds import Round, Share, Tally
 from inktally.batch.summary import write_report
 from inktally.delivery import Options, Problem
 from inktally.document import CountedWord, Token, WordCounts, sha256_of
 from inktally.errors import NotFound, StoreDown
-from inktally.steps.looking import Looked
 from tests.support.entries import READ_BY, a_delivery, a_picture, a_receipt, an_entry
 from tests.support.memory_store import MemoryStore
 
@@ -55,7 +55,8 @@ def test_pictures_come_back_by_document_and_those_that_cannot_be_read_first() ->
     writer.write(entries, [(a_receipt(1), tokens("One", "word")), (a_receipt(2), [])])
     (pictures,) = writer.handed.pictures
     assert list(handover.entries_by_document(store, pictures)) == [[bad], [entries[0], entries[3]], [entries[1]]]
-    assert [entry.is_cached for entry in entries] == [False, False, False, True]
+    found = [entry.receipt is not None and entry.receipt.is_found_by(entry.delivery) for entry in entries]
+    assert found == [False, False, False, True]
     document = f"{1:064x}/{READ_BY.fingerprint}/{sha256_of(pictures)[:16]}"
     assert rows(store, writer.handed.tokens) == [
         {"document": document, "word": "One", "confidence": 9013},
@@ -162,9 +163,10 @@ def test_a_report_whose_words_have_gone_is_an_error_that_names_the_file(tmp_path
 def test_the_plan_tells_new_pictures_from_duplicates_and_says_what_they_cost() -> None:
     def looked(number: int, content: int = 0, **found: object) -> Looked:
         picture = a_picture(number, etag=f"{content or number:032x}")
-        return Looked.model_validate(
-            {"picture": picture, "delivery": a_delivery(picture), "engine": READ_BY, "is_cache_bad": False, **found}
-        )
+        needs = None if {"state", "problem"} & found.keys() else {"delivery": a_delivery(picture), "engine": READ_BY}
+        if "receipt" in found and needs:
+            needs["receipt"] = found.pop("receipt")
+        return Looked.model_validate({"picture": picture, "delivery": a_delivery(picture), "needs": needs, **found})
 
     planner = Planner(readers=2, dollars_a_page=0.5)
     for each in (
@@ -172,11 +174,11 @@ def test_the_plan_tells_new_pictures_from_duplicates_and_says_what_they_cost() -
         looked(2),
         looked(3, content=1),
         looked(4, receipt=a_receipt(4)),
-        looked(5, engine=None, problem=Problem(kind="TooLarge", message="Too large.")),
-        looked(6, state="answered", engine=None),
-        looked(7, state="at work", engine=None),
-        looked(8, state="gone", engine=None),
-        looked(9, content=2, is_cache_bad=True),
+        looked(5, problem=Problem(kind="TooLarge", message="Too large.")),
+        looked(6, state="answered"),
+        looked(7, state="at work"),
+        looked(8, state="gone"),
+        looked(9, content=2),
     ):
         planner.add(each)
     assert planner.plan() == Plan(
@@ -196,7 +198,7 @@ def test_the_plan_tells_new_pictures_from_duplicates_and_says_what_they_cost() -
 
 def test_progress_is_told_with_rate_and_time_to_go(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "inktally.progress"):
-        progress = Progress(range(1200))
+        progress = BatchProgress(range(1200))
         end = time.monotonic() + 10
         while progress.total is None and time.monotonic() < end:
             time.sleep(0.001)
@@ -213,7 +215,7 @@ def test_a_listing_that_fails_leaves_progress_without_a_total(caplog: pytest.Log
         raise StoreDown("The store is down.")
 
     with caplog.at_level(logging.INFO, "inktally.progress"):
-        progress = Progress(listing())
+        progress = BatchProgress(listing())
         time.sleep(0.05)
         progress.tell("recognising", 30)
     assert progress.total is None

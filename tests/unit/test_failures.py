@@ -36,5 +36,5 @@ def test_a_redriven_picture_stands_under_input_again_with_its_address() -> None:
     assert upload.key == "input/book/b.png"
     delivery = deliveries.look(store, upload)
     assert delivery.picture.metadata == {"email": "anna@example.org"}
-    assert markers.answer_of(store, delivery) is None
+    assert markers.outcome_of(store, delivery) is None
     assert list(store.list("failed/")) == []

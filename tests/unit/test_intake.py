@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from inktally import keys
 from inktally.errors import EmptyPicture, NotAPicture, Overwritten, RecipientRefused, TooLarge, UnsupportedFormat
 from inktally.imaging.decoding.formats import HEAD, is_picture, suffix_of
-from inktally.intake.web import is_id, metadata, new_id, picture_name, receive
+from inktally.intake.web import ID, metadata, new_id, picture_name, receive
 from inktally.settings import Settings, read_settings
-from inktally.steps.wishes import Wishes
+from inktally.steps.choices import UploadOptions
 from inktally.stores import files
 from tests.support.memory_store import MemoryStore
 
@@ -28,22 +28,22 @@ def test_a_picture_stands_below_an_unguessable_id_with_address_and_language() ->
     store = MemoryStore()
     received = receive(store, PNG, settings(), name="page 1.png", email="anna@example.org", language="deu")
     found = store.stat(received.upload.key)
-    assert received.upload.key == f"input/web/{received.id}/page 1.png"
+    upload_id = keys.web_upload_of(found.key)
+    assert received.upload.key == f"input/web/{upload_id}/page 1.png"
     assert found.metadata == {"email": "anna@example.org", "language": "deu"}
     assert store.read(found.key) == PNG
-    assert is_id(received.id)
-    assert keys.web_upload_of(found.key) == received.id
+    assert ID.fullmatch(upload_id)
 
 
 def test_ids_are_never_the_same_and_url_safe() -> None:
     ids = {new_id() for _ in range(1000)}
     assert len(ids) == 1000
-    assert all(is_id(each) for each in ids)
+    assert all(ID.fullmatch(each) for each in ids)
 
 
 @pytest.mark.parametrize("text", ["", "..", "a" * 21, "a" * 23, "a" * 21 + "/", "a" * 21 + "\n", "a" * 22 + "\n"])
 def test_what_is_no_id_is_told(text: str) -> None:
-    assert not is_id(text)
+    assert not ID.fullmatch(text)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_same_upload_comes_once() -> None:
     store = MemoryStore()
     first = receive(store, PNG, settings(), name="a.png")
     with pytest.raises(Overwritten):
-        receive(store, PNG, settings(), name="a.png", upload_id=first.id)
+        receive(store, PNG, settings(), name="a.png", upload_id=keys.web_upload_of(first.picture.key))
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,9 @@ def test_a_file_is_put_into_a_folder_under_its_name(tmp_path: Path) -> None:
 
 
 def test_wishes_travel_with_the_picture_and_back() -> None:
-    wishes = Wishes(outputs="pdf,word_counts", min_confidence=62.5, body_only=True)
-    assert Wishes.of(metadata(wishes=wishes)) == wishes
-    assert metadata(wishes=Wishes()) == {}
+    wishes = UploadOptions(outputs="pdf,word_counts", min_confidence=62.5, body_only=True)
+    assert UploadOptions.of(metadata(wishes=wishes)) == wishes
+    assert metadata(wishes=UploadOptions()) == {}
 
 
 @pytest.mark.parametrize(

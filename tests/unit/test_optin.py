@@ -16,13 +16,13 @@ import pytest
 from inktally import keys
 from inktally.delivery import Outcome, Problem
 from inktally.errors import MailRefused, NotFound, QuotaUsedUp, RecipientRefused
+from inktally.intake import late_mails
 from inktally.intake.status import delivery_of
 from inktally.intake.web import receive
 from inktally.mail.links import Signer
 from inktally.mail.optin import DAY_SECONDS, OptIn, mailbox, new_ask
 from inktally.mail.quotas import Quotas
 from inktally.settings import Settings
-from inktally.steps import late_mails
 from inktally.steps.markers import answer
 from inktally.stores.files import FilesStore
 from tests.support.memory_store import MemoryStore
@@ -223,10 +223,10 @@ def test_what_is_one_mailbox() -> None:
 def test_a_picture_that_came_before_the_confirmation_is_mailed_after_it(tmp_path: Path) -> None:
     store, outbox, settings = FilesStore(tmp_path), Outbox(), Settings(_env_file=None)
     people, ask = OptIn(store, outbox, Signer("s" * 40), settings), new_ask("anna@example.org")
-    upload = receive(store, PNG, settings, name="page.png")
-    people.wait(ask, upload.id)
+    upload_id = keys.web_upload_of(receive(store, PNG, settings, name="page.png").picture.key)
+    people.wait(ask, upload_id)
     failed = Problem(kind="UnreadablePicture", message="It is broken.")
-    answer(store, delivery_of(store, upload.id), Outcome(upload="page.png", error=failed))
+    answer(store, delivery_of(store, upload_id), Outcome(upload="page.png", error=failed))
     assert late_mails.settle(store, outbox, settings) == 0
     assert not outbox.mails, "nobody has confirmed it"
     people.confirm(ask)
@@ -240,10 +240,11 @@ def test_a_picture_that_came_before_the_confirmation_is_mailed_after_it(tmp_path
 def test_one_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path) -> None:
     store, outbox, settings = FilesStore(tmp_path), Outbox(), Settings(_env_file=None)
     for number, content in enumerate((b"\xff", b"anna@example.org")):
-        upload = receive(store, PNG, settings, name="page.png", upload_id=f"{number:022d}")
-        store.put(keys.due(upload.id), content)
+        upload_id = f"{number:022d}"
+        receive(store, PNG, settings, name="page.png", upload_id=upload_id)
+        store.put(keys.due(upload_id), content)
         failed = Problem(kind="UnreadablePicture", message="It is broken.")
-        answer(store, delivery_of(store, upload.id), Outcome(upload="page.png", error=failed))
+        answer(store, delivery_of(store, upload_id), Outcome(upload="page.png", error=failed))
     assert late_mails.settle(store, outbox, settings) == 1
     assert [str(mail["To"]) for mail in outbox.mails] == ["anna@example.org"]
 
@@ -263,11 +264,11 @@ def test_a_picture_that_never_came_costs_little_to_look_for(tmp_path: Path) -> N
 def test_a_picture_that_has_not_been_answered_is_left_to_its_run(tmp_path: Path) -> None:
     store, outbox, settings = FilesStore(tmp_path), Outbox(), Settings(_env_file=None)
     people, ask = OptIn(store, outbox, Signer("s" * 40), settings), new_ask("anna@example.org")
-    upload = receive(store, PNG, settings, name="page.png")
-    people.wait(ask, upload.id)
+    upload_id = keys.web_upload_of(receive(store, PNG, settings, name="page.png").picture.key)
+    people.wait(ask, upload_id)
     people.confirm(ask)
     assert late_mails.settle(store, outbox, settings) == 1
-    assert store.read(keys.marker(delivery_of(store, upload.id).id, "recipient")) == b"anna@example.org"
+    assert store.read(keys.marker(delivery_of(store, upload_id).id, "recipient")) == b"anna@example.org"
 
 
 def test_what_nobody_confirms_is_forgotten_and_what_is_confirmed_is_kept() -> None:

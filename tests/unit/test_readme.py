@@ -26,10 +26,3 @@ def test_the_engine_in_the_readme_is_one() -> None:
     engine: PageEngine = module["build"](None)
     text = engine.read(PageImage(np.full((10, 10), 255, np.uint8)), engine.identify(["eng"]))
     assert (engine.remote, text.words, text.text) == (False, (), "")
-
-
-def test_every_file_that_the_readme_points_at_is_there() -> None:
-    project = Path(__file__).parents[2]
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
-    assert links
-    assert [link for link in links if not (project / link).exists()] == []

@@ -33,7 +33,7 @@ from inktally.stores.files import FilesStore
 from tests.support.paper import picture
 from tests.support.readers import answer, picture_of
 from tests.support.servers import wait_until
-from web.site.app import create_app
+from web.app import create_app
 from web.site.translations import LANGUAGES, negotiated, translations
 from web.site.visitors import ADDRESS, visitor_of
 
@@ -278,7 +278,9 @@ def test_an_answer_that_could_not_be_mailed_says_so(browser: TestClient, setting
     browser.put(leave["files"][0]["url"], content=png())
     store = FilesStore(Path(settings.store))
     delivery = delivery_of(store, stored(settings)[0].parent.name)
-    markers.answer(store, delivery, Outcome(upload="", words=1, error=Problem(kind=kind, message="No such mailbox.")))
+    markers.mark_answered(
+        store, delivery, Outcome(upload="", words=1, error=Problem(kind=kind, message="No such mailbox."))
+    )
     shown = browser.get(f"{leave['page']}?language=de").text
     assert "konnte nicht verschickt werden" in shown
     assert "Fertig" in shown

@@ -17,8 +17,8 @@ from inktally import errors
 from inktally.mail.letters import ADVICE
 from inktally.settings import Settings
 from tests.support.apis import serving
+from web.app import create_app
 from web.site import wording
-from web.site.app import create_app
 from web.site.pages import told
 
 HTML = {"accept": "text/html"}
@@ -69,7 +69,7 @@ def test_a_method_that_is_not_possible_is_no_fault_of_ours(browser: TestClient) 
 
 
 def test_what_nobody_has_thought_of_is_a_page_too(browser: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.site.uploads.grants.offered_languages", lambda _: 1 / 0)
+    monkeypatch.setattr("web.site.sending.grants.offered_languages", lambda _: 1 / 0)
     answer = browser.get("/")
     assert (answer.status_code, headline(answer)) == (500, "Something went wrong on our side.")
 

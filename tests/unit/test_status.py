@@ -10,7 +10,7 @@ from inktally.delivery import Upload as Uploaded
 from inktally.errors import Busy, NotFound, StoreDown
 from inktally.intake import status
 from inktally.intake.status import Status
-from inktally.intake.web import Received, new_id, receive
+from inktally.intake.web import new_id, receive
 from inktally.lease import Lease
 from inktally.settings import read_settings
 from inktally.steps import deliveries, disposing, markers
@@ -25,16 +25,17 @@ class Upload:
 
     def __init__(self) -> None:
         self.store = MemoryStore()
-        self.received: Received = receive(self.store, PNG, SETTINGS, name="a.png", email="anna@example.org")
+        self.received = receive(self.store, PNG, SETTINGS, name="a.png", email="anna@example.org")
+        self.id = keys.web_upload_of(self.received.picture.key)
         self.claim: Lease | None = None
 
     @property
     def delivery(self) -> Delivery:
-        return status.delivery_of(self.store, self.received.id)
+        return status.delivery_of(self.store, self.id)
 
     @property
     def status(self) -> Status:
-        return status.status_of(self.store, self.received.id, SETTINGS)
+        return status.status_of(self.store, self.id, SETTINGS)
 
     def begin(self) -> None:
         self.claim = Lease(self.store, keys.marker(self.delivery.id, "claim"), ttl=SETTINGS.lease_seconds)
@@ -54,7 +55,7 @@ class Upload:
 
     def answer(self, **facts: object) -> None:
         outcome = Outcome.model_validate({"upload": "somewhere", **facts})
-        markers.answer(self.store, self.delivery, outcome)
+        markers.mark_answered(self.store, self.delivery, outcome)
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def test_another_picture_put_in_the_place_of_an_answered_one_is_not_read(upload:
     upload.end()
     other = upload.put_again()
     status.take_up(upload.store, other, SETTINGS)
-    refused = markers.answer_of(upload.store, other)
+    refused = markers.outcome_of(upload.store, other)
     assert refused is not None
     assert refused.error is not None
     assert "upload of its own" in refused.error.message

@@ -400,7 +400,7 @@ def test_a_local_picture_never_takes_the_place_of_one_that_waits(desk: Desk, tmp
     upload = bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
     assert upload.key != "input/a.png"
     assert desk.store.read("input/a.png") == b"of Anna"
-    markers.answer(desk.store, waiting, Outcome(upload="a"))
+    markers.mark_answered(desk.store, waiting, Outcome(upload="a"))
     assert bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings).key == "input/a.png"
 
 
@@ -408,7 +408,7 @@ def test_a_picture_sent_again_before_its_answer_is_the_same_delivery(desk: Desk,
     (tmp_path / "a.png").write_text("one")
     first, again = (bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings) for _ in range(2))
     assert deliveries.look(desk.store, first).id == deliveries.look(desk.store, again).id
-    markers.answer(desk.store, deliveries.look(desk.store, again), Outcome(upload="a"))
+    markers.mark_answered(desk.store, deliveries.look(desk.store, again), Outcome(upload="a"))
     later = bring(desk.store, tmp_path / "a.png", "input/a.png", desk.settings)
     assert deliveries.look(desk.store, later).id != deliveries.look(desk.store, first).id
 
@@ -428,7 +428,7 @@ def test_an_answer_of_another_release_is_an_answer(desk: Desk) -> None:
     delivery = desk.deliver("input/a.png", "one")
     for marker in (b'{"upload": "a", "of_the_future": 1}', b"{}"):
         desk.store.put(keys.marker(delivery.id, "answered"), marker)
-        assert markers.answer_of(desk.store, delivery) is not None
+        assert markers.outcome_of(desk.store, delivery) is not None
 
 
 def test_a_delivery_is_the_same_however_its_store_is_spelled(desk: Desk) -> None:
@@ -439,10 +439,10 @@ def test_a_delivery_is_the_same_however_its_store_is_spelled(desk: Desk) -> None
 
 def test_the_first_answer_stands(desk: Desk) -> None:
     delivery = desk.deliver("input/a.png", "one")
-    assert markers.answer_of(desk.store, delivery) is None
-    markers.answer(desk.store, delivery, Outcome(upload="a", words=1))
-    markers.answer(desk.store, delivery, Outcome(upload="a", words=2))
-    found = markers.answer_of(desk.store, delivery)
+    assert markers.outcome_of(desk.store, delivery) is None
+    markers.mark_answered(desk.store, delivery, Outcome(upload="a", words=1))
+    markers.mark_answered(desk.store, delivery, Outcome(upload="a", words=2))
+    found = markers.outcome_of(desk.store, delivery)
     assert found is not None
     assert found.words == 1
 

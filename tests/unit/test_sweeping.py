@@ -31,7 +31,7 @@ def test_a_picture_that_nobody_answered_is_found_once_it_is_late() -> None:
 
 def test_what_is_answered_or_not_an_upload_is_left_alone() -> None:
     store = MemoryStore()
-    markers.answer(store, delivered(store), Outcome(upload="a"))
+    markers.mark_answered(store, delivered(store), Outcome(upload="a"))
     store.put("output/a.png.txt", b"text")
     store.put("input/folder/", b"")
     store.put("input/notes.txt", b"the receiver starts no run for it either")
@@ -41,7 +41,7 @@ def test_what_is_answered_or_not_an_upload_is_left_alone() -> None:
 
 def test_a_picture_replaced_after_its_answer_is_found_again() -> None:
     store = MemoryStore()
-    markers.answer(store, delivered(store), Outcome(upload="a"))
+    markers.mark_answered(store, delivered(store), Outcome(upload="a"))
     store.now += 10
     delivered(store)
     store.now += 1000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import re
 import time
 from collections import OrderedDict
@@ -15,8 +14,8 @@ from fastapi import Request
 
 from inktally.errors import BadSettings
 from inktally.settings import Settings
-from web.api.problems import Refused
-from web.hooks.senders import SHOWN_BY_OTHERS, is_loopback
+from web.callers import SHOWN_BY_OTHERS, bearer_of, is_loopback
+from web.refused import Refused
 
 HASHED = re.compile(r"sha256:([0-9a-f]{64})", re.IGNORECASE)
 SHORTEST_KEY = 16
@@ -42,7 +41,8 @@ class Keys:
         """A name for whoever asks, which is never shown. Raises `Refused` (401, 403)."""
         if not self._hashes:
             return self._local(request)
-        shown = hashlib.sha256(_shown(request)).hexdigest()
+        key = bearer_of(request) or request.headers.get("x-api-key", "")
+        shown = hashlib.sha256(key.encode("latin-1")).hexdigest()
         if not any([hmac.compare_digest(shown, known) for known in self._hashes]):  # noqa: C419
             raise Refused(401, "UnknownKey", "Show a key: Authorization: Bearer KEY.", {"WWW-Authenticate": "Bearer"})
         return shown
@@ -55,8 +55,8 @@ class Keys:
         by_others = [name for name in SHOWN_BY_OTHERS if name in request.headers]
         if by_others == ["origin"] and request.headers["origin"] in self._origins:
             by_others = []
-        host = _host_of(f"//{request.headers.get('host', '')}")
-        if self._is_public or by_others or not (_is_local(request) and is_loopback(host)):
+        hosts = request.client.host if request.client else "", _host_of(f"//{request.headers.get('host', '')}")
+        if self._is_public or by_others or not all(map(is_loopback, hosts)):
             raise Refused(403, "NoKeys", "No keys are set (INKTALLY_API_KEYS), so only this machine itself may ask.")
         return LOCAL
 
@@ -67,19 +67,6 @@ def _host_of(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
-
-
-def _is_local(request: Request) -> bool:
-    try:
-        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
-    except ValueError:
-        return False
-
-
-def _shown(request: Request) -> bytes:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    key = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
-    return key.encode("latin-1")
 
 
 def _hash_of(key: str) -> str:

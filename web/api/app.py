@@ -5,28 +5,26 @@ The site mounts it at /api. What it takes goes into the store; what reads the pi
 
 from __future__ import annotations
 
-import asyncio
-
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from inktally import __doc__ as about
-from inktally import plugins
 from inktally.intake.links import Policy
 from inktally.ports import Store
 from inktally.settings import Settings
-from web.api import description, mailing, problems, routes
+from web import mailing
+from web.api import description, problems, routes
 from web.api.access import Keys, Rates, origins_of
 from web.api.routes import Api
 from web.api.waiting import Waiting
+from web.uploads.places import BodyPlaces
 
 ASKED_BY_PAGES = ["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "Prefer"]
 TOLD_TO_PAGES = ["Location", "Retry-After", "Preference-Applied"]
 
 
-def create_api(settings: Settings, store: Store | None = None, policy: Policy | None = None) -> FastAPI:
+def create_api(settings: Settings, store: Store, policy: Policy | None = None) -> FastAPI:
     """`policy` says where links may lead. Raises `BadSettings`."""
-    store = store or plugins.store(settings.store, settings)
     keys = Keys(settings)
     app = FastAPI(title="Inktally", version="1", summary=about, docs_url=None, redoc_url=None)
     app.state.api = Api(
@@ -35,7 +33,7 @@ def create_api(settings: Settings, store: Store | None = None, policy: Policy | 
         policy=policy or Policy(max_bytes=settings.max_bytes, seconds=settings.link_seconds),
         keys=keys,
         rates=Rates(settings.api_uploads_per_minute),
-        places=asyncio.Semaphore(settings.api_uploads_at_once),
+        places=BodyPlaces(settings.api_uploads_at_once),
         waiting=Waiting(store, settings.api_wait_seconds),
         mailing=mailing.of(settings, store),
     )

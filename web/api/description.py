@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from inktally.outputs.registry import OUTPUTS
-from web.api.forms import Asked, Link, Upload
+from web.api.forms import Asked, Link, UploadReport
 from web.api.problems import MEDIA_TYPE, ProblemDetails
 
 PICTURES = ("image/png", "image/jpeg", "image/tiff", "image/webp", "application/pdf", "application/octet-stream")
@@ -46,21 +46,17 @@ def _files(*media_types: str) -> dict[str, Any]:
 
 
 def _body() -> dict[str, Any]:
-    form = _schema(Asked)
+    form = Asked.model_json_schema()
     form["properties"]["file"] = {"type": "string", "format": "binary"}
     form["required"] = ["file"]
     return {
         **{media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in PICTURES},
         "multipart/form-data": {"schema": form, "encoding": {"file": {"contentType": "image/*, application/pdf"}}},
-        "application/json": {"schema": _schema(Link)},
+        "application/json": {"schema": Link.model_json_schema()},
     }
 
 
-def _schema(model: type[Asked]) -> dict[str, Any]:
-    return model.model_json_schema()
-
-
-UPLOADED = {"model": Upload}
+UPLOADED = {"model": UploadReport}
 OCR: dict[str, Any] = {
     "operation_id": "ocr",
     "summary": "Count the words of a picture",

@@ -12,7 +12,7 @@ from inktally.intake.status import Status
 from inktally.languages import split_names
 from inktally.mail.message import public_address
 from inktally.outputs import NAMES, chosen
-from inktally.steps.wishes import Wishes
+from inktally.steps.choices import UploadOptions
 
 LONGEST_LANGUAGE = 100
 COUNTED = "word_counts"  # what the API answers with is made of every picture
@@ -49,14 +49,14 @@ class Asked(BaseModel):
         default=0.0,
         ge=0,
         le=100,
-        description="words recognised less surely are not counted",
+        description="words below this confidence are not counted",
         json_schema_extra=_without_default,
     )
     body_only: bool = Field(default=False, description="headers, footers and page numbers are not counted")
     email: str = Field(
         default="",
         max_length=254,
-        description="who is told by mail, if that address has been confirmed",
+        description="who is notified by mail, if that address has been confirmed",
         json_schema_extra={"format": "email"},
     )
 
@@ -81,10 +81,10 @@ class Asked(BaseModel):
         return type(self).model_validate(self.model_dump(exclude_unset=True) | fields)
 
     @property
-    def wishes(self) -> Wishes:
+    def wishes(self) -> UploadOptions:
         outputs = ",".join(chosen(f"{self.outputs},{COUNTED}")) if self.outputs else ""
         least = self.min_confidence if "min_confidence" in self.model_fields_set else None
-        return Wishes(outputs=outputs, min_confidence=least, body_only=self.body_only)
+        return UploadOptions(outputs=outputs, min_confidence=least, body_only=self.body_only)
 
 
 class Link(Asked):
@@ -101,7 +101,7 @@ class Links(BaseModel):
     outputs: dict[str, str] = Field(default={}, description="name of an output -> where it is")
 
 
-class Upload(Status):
+class UploadReport(Status):
     """An upload: how it fares, where its results are, and in the answer to a picture that was sent, its counts."""
 
     links: Links

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
@@ -18,13 +18,14 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from inktally.errors import InktallyError, QuotaUsedUp
 from inktally.mail.letters import ADVICE
 from inktally.mail.quotas import seconds_left
+from web.refused import Refused
+from web.uploads.places import RETRY_SECONDS
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 """Where a new word begins in the name of a kind."""
-RETRY_SECONDS = "10"
 LONGEST_DETAIL = 600
 OURS = "This is a fault of the service; those who run it can see it."
 
@@ -66,22 +67,13 @@ def problem(status: int, kind: str, detail: str, headers: Mapping[str, str] | No
 
 def install(app: FastAPI) -> None:
     """Have the application tell all its errors so."""
-    app.add_exception_handler(AnyHTTPException, _of_http)
-    app.add_exception_handler(RequestValidationError, _of_request)
-    app.add_exception_handler(InktallyError, _of_ours)
-    app.add_exception_handler(Exception, _of_anything)
+    app.exception_handler(AnyHTTPException)(_of_http)
+    app.exception_handler(RequestValidationError)(lambda _request, error: of_faults(error.errors()))
+    app.exception_handler(InktallyError)(lambda _request, error: of_error(error))
+    app.exception_handler(Exception)(lambda _request, _error: problem(500, "Unforeseen", OURS))  # the server logs it
 
 
-class Refused(HTTPException):
-    """A request that is refused, with the kind of its problem."""
-
-    def __init__(self, status: int, kind: str, detail: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(status, detail, headers)
-        self.kind = kind
-
-
-def _of_http(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, AnyHTTPException)
+def _of_http(request: Request, error: AnyHTTPException) -> JSONResponse:
     status = HTTPStatus(error.status_code)
     kind = error.kind if isinstance(error, Refused) else status.phrase.title().replace(" ", "")
     detail = str(error.detail)
@@ -92,26 +84,13 @@ def _of_http(request: Request, error: Exception) -> JSONResponse:
     return problem(status, kind, detail, error.headers)
 
 
-def _of_request(request: Request, error: Exception) -> JSONResponse:
-    """A request that does not fit. What stood there is not repeated. An id that cannot be is one that nobody has."""
-    del request
-    assert isinstance(error, RequestValidationError)
-    return of_faults(list(error.errors()))
-
-
-def of_faults(found: list[Any]) -> JSONResponse:
-    """From what pydantic says."""
+def of_faults(found: Sequence[Any]) -> JSONResponse:
+    """What pydantic says of a request. Its values are not repeated. An id that cannot exist is one that nobody has."""
     if any(fault["loc"][:1] == ("path",) for fault in found):
         return problem(404, "NotFound", "There is no such upload, or no such output.")
     faults = [Fault(where=".".join(map(str, fault["loc"])), message=fault["msg"]) for fault in found]
     told = "; ".join(f"{fault.where}: {fault.message}" for fault in faults)
     return problem(422, "BadRequest", f"The request cannot be understood: {told}", errors=faults)
-
-
-def _of_ours(request: Request, error: Exception) -> JSONResponse:
-    del request
-    assert isinstance(error, InktallyError)
-    return of_error(error)
 
 
 def of_error(error: InktallyError, **more: Any) -> JSONResponse:
@@ -124,8 +103,3 @@ def of_error(error: InktallyError, **more: Any) -> JSONResponse:
         logger.error("a request could not be served: %s", error)
         detail, advice = OURS, "Please try again in a moment." if error.retryable else None
     return problem(error.http_status, error.kind, detail, headers, advice=advice, **more)
-
-
-def _of_anything(request: Request, error: Exception) -> JSONResponse:
-    del request, error  # the server logs it
-    return problem(500, "Unforeseen", OURS)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +23,7 @@ from inktally.intake import status
 from inktally.intake.links import Policy
 from inktally.intake.status import Status
 from inktally.intake.web import DIGEST, ID, ID_BYTES, checked_name, new_id, once, receive
+from inktally.mail.optin import Ask
 from inktally.outputs import counts_csv
 from inktally.outputs.registry import CSV, JSON, OUTPUTS
 from inktally.ports import Store
@@ -32,15 +31,15 @@ from inktally.scratch import scratch_folder
 from inktally.settings import Settings
 from web.api import description, problems
 from web.api.access import Keys, Rates
-from web.api.forms import COUNTED, Asked, Links, Upload
-from web.api.mailing import Mailing
-from web.api.problems import RETRY_SECONDS, Refused
+from web.api.forms import COUNTED, Asked, Links, UploadReport
 from web.api.sent import Sent, follow
 from web.api.sent import receive as receive_body
 from web.api.waiting import Waiting
+from web.mailing import Mailing
+from web.refused import Refused
+from web.uploads.places import BodyPlaces
 
 SMALL = 5_000_000  # bytes; larger pictures are not waited for, unless the client prefers it
-PLACE_SECONDS = 3.0
 NEXT_LOOK = "1"  # seconds
 NOT_FOR_CACHES = {"Cache-Control": "no-store"}
 
@@ -54,7 +53,7 @@ class Api:
     policy: Policy
     keys: Keys
     rates: Rates
-    places: asyncio.Semaphore
+    places: BodyPlaces
     waiting: Waiting
     mailing: Mailing
 
@@ -149,7 +148,7 @@ async def _take(
     request: Request, api: Api, client: str, asked: Asked, upload_id: str, *, may_be_known: bool
 ) -> Delivery:
     """Receive a picture, and put it into the store, unless it `may_be_known` and is."""
-    async with _place(api), contextmanager_in_threadpool(scratch_folder(api.settings.scratch)) as folder:
+    async with api.places.one(client), contextmanager_in_threadpool(scratch_folder(api.settings.scratch)) as folder:
         sent = await receive_body(request, folder, api.settings.max_bytes)
         asked = asked.with_fields(sent.fields)
         digest = await run_in_threadpool(sent.digest) if may_be_known else ""
@@ -180,8 +179,9 @@ def _put(api: Api, client: str, sent: Sent, asked: Asked, upload_id: str, digest
     with once(api.store, upload_id, api.settings) if digest else nullcontext() as known:
         if known is not None:  # the same, sent twice at once
             return _same(known, digest)
-        email = api.mailing.recipient(client, asked.email, upload_id) if asked.email else ""
-        received = receive(
+        ask = Ask(address=asked.email, nonce=api.mailing.signer.pseudonym(f"api {client}"))
+        email = api.mailing.recipient(ask, ask.nonce, [upload_id]) if asked.email else ""
+        return receive(
             api.store,
             sent.picture,
             api.settings,
@@ -192,22 +192,6 @@ def _put(api: Api, client: str, sent: Sent, asked: Asked, upload_id: str, digest
             wishes=asked.wishes,
             digest=digest,
         )
-    return received.delivery
-
-
-@asynccontextmanager
-async def _place(api: Api) -> AsyncIterator[None]:
-    """One of so many; whoever finds none waits a little, its picture still unread."""
-    try:
-        async with asyncio.timeout(PLACE_SECONDS):
-            await api.places.acquire()
-    except TimeoutError:
-        detail = "Too many pictures are being received just now; please come again."
-        raise Refused(503, "Busy", detail, {"Retry-After": RETRY_SECONDS}) from None
-    try:
-        yield
-    finally:
-        api.places.release()
 
 
 async def _answer(request: Request, api: Api, upload_id: str) -> Response:
@@ -248,7 +232,7 @@ def _shown(
     status_code: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    shown = Upload(**told.model_dump(), links=_links(request, told), counts=found)
+    shown = UploadReport(**told.model_dump(), links=_links(request, told), counts=found)
     content = shown.model_dump(mode="json", by_alias=True)
     return JSONResponse(content, status_code, NOT_FOR_CACHES | (headers or {}))
 

@@ -10,8 +10,8 @@ import logging
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from itertools import islice
 from typing import Literal, Protocol
 
@@ -40,6 +40,9 @@ class Runs(Protocol):
         ...
 
     async def is_reachable(self) -> bool: ...
+
+
+Opened = Callable[[], AbstractAsyncContextManager[Runs]]
 
 
 class Announcer:
@@ -76,7 +79,7 @@ class Announcer:
         return "accepted"
 
 
-class Batches:
+class Outbox:
     """Takes uploads as they come, and announces those of one store together, at most 100 at once.
 
     The first after a quiet time goes at once. What comes within the window after it goes together, and while more keep

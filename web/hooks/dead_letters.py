@@ -14,9 +14,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from inktally.errors import BadSettings
-from inktally.settings import read_settings
 from inktally.text import printable
+from web.command import run_command
 
 MOST = 200  # letters; the oldest go first
 
@@ -65,13 +64,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m web.dead_letters", description="List the messages to the receiver that nobody can read."
     )
-    parser.parse_args(argv)
-    try:
-        sys.stdout.writelines(listed(read_settings().dead_letters))
-    except BadSettings as error:
-        parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(parser, argv, lambda settings, _asked: sys.stdout.writelines(listed(settings.dead_letters)))

@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -29,8 +28,9 @@ from inktally.errors import BadSettings, InktallyError, NotFound
 from inktally.imaging.decoding.formats import is_picture
 from inktally.intake.events import OWN_FOLDER
 from inktally.ports import Store
-from inktally.settings import Settings, read_settings
+from inktally.settings import Settings
 from inktally.steps import announcing, deliveries, markers
+from web.command import run_command
 from web.hooks.replay import send
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ Ring = Callable[[Delivery], Awaitable[None]]
 """Tells the receiver of a picture. Raises `httpx.HTTPError` when that may work later."""
 
 
-class Watch:
+class FolderWatch:
     """The pictures of one folder store that have changed, until each has been announced."""
 
     def __init__(self, store: Store, ring: Ring, *, to: str = "") -> None:
@@ -115,7 +115,7 @@ class Watch:
     def _unanswered(self, key: str) -> Delivery | None:
         """The delivery, and noted down whom to tell; None when it has been answered."""
         delivery = deliveries.look(self._store, Upload(key=key, store=self._store.uri))
-        if markers.answer_of(self._store, delivery) is not None:
+        if markers.outcome_of(self._store, delivery) is not None:
             return None
         if self._to and not announcing.recipient_of(self._store, delivery):
             announcing.set_recipient(self._store, delivery, self._to)
@@ -175,7 +175,7 @@ async def watch(settings: Settings, url: str, to: str) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    await Watch(plugins.store(settings.store, settings), ringer(url, settings), to=to).run(stop)
+    await FolderWatch(plugins.store(settings.store, settings), ringer(url, settings), to=to).run(stop)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -183,20 +183,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m web.watch",
         description="Announce the pictures that are dropped into input/ of the folder INKTALLY_STORE to the receiver.",
     )
-    parser.add_argument("--to", default="", metavar="ADDRESS", help="whom to answer, where a picture does not say")
+    parser.add_argument("--to", default="", metavar="ADDRESS", help="who gets the result, if the picture does not say")
     parser.add_argument("--url", help="the receiver; default: the one on this machine, by the settings")
-    asked = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("httpx", "watchfiles"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    try:
-        settings = read_settings()
-        url = asked.url or f"http://127.0.0.1:{settings.web_port}/hooks/s3"
-        asyncio.run(watch(settings, url, asked.to))
-    except BadSettings as error:
-        parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
-    return 0
+    return run_command(parser, argv, _watch)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _watch(settings: Settings, asked: argparse.Namespace) -> None:
+    asyncio.run(watch(settings, asked.url or f"http://127.0.0.1:{settings.web_port}/hooks/s3", asked.to))

@@ -10,9 +10,8 @@ import argparse
 import asyncio
 import logging
 import re
-import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,9 +26,10 @@ from inktally.errors import BadEvent, BadSettings
 from inktally.intake import events
 from inktally.intake.events import Arrival
 from inktally.settings import Settings
-from web.hooks.announcing import MOST, Announcer, Runs
+from web.command import run_command
+from web.hooks.announcing import MOST, Announcer, Opened
 from web.meters import Meters
-from web.serving import add_meters, run_command, run_server
+from web.serving import meanwhile, metered, run_server
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +38,10 @@ POLL_SECONDS = 5  # SQS waits up to 20 for messages; a signal that ends us waits
 VISIBILITY_SECONDS = 60
 RETRY_SECONDS = 5.0
 
-Opened = Callable[[], AbstractAsyncContextManager[Runs]]
-
 AWS_HOST = re.compile(r"sqs\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 
 
-class Letter(Value):
+class QueuedMessage(Value):
     """A message of the queue, and the uploads it announces."""
 
     receipt: str
@@ -72,21 +70,21 @@ class Queue:
         )
         return list(answer.get("Messages", []))
 
-    async def delete(self, letters: Iterable[Letter]) -> None:
-        await self._each_ten(self._client.delete_message_batch, letters)
+    async def delete(self, messages: Iterable[QueuedMessage]) -> None:
+        await self._each_ten(self._client.delete_message_batch, messages)
 
-    async def hold(self, letters: Iterable[Letter]) -> None:
+    async def hold(self, messages: Iterable[QueuedMessage]) -> None:
         """Keep them from others for as long again."""
         change = self._client.change_message_visibility_batch
-        await self._each_ten(change, letters, VisibilityTimeout=self.visibility)
+        await self._each_ten(change, messages, VisibilityTimeout=self.visibility)
 
-    async def give_back(self, letters: Iterable[Letter]) -> None:
-        await self._each_ten(self._client.change_message_visibility_batch, letters, VisibilityTimeout=0)
+    async def give_back(self, messages: Iterable[QueuedMessage]) -> None:
+        await self._each_ten(self._client.change_message_visibility_batch, messages, VisibilityTimeout=0)
 
-    async def _each_ten(self, request: Any, letters: Iterable[Letter], **more: int) -> None:
-        rest = iter(letters)
+    async def _each_ten(self, request: Any, messages: Iterable[QueuedMessage], **more: int) -> None:
+        rest = iter(messages)
         while some := list(islice(rest, AT_ONCE)):
-            entries = [{"Id": str(n), "ReceiptHandle": letter.receipt, **more} for n, letter in enumerate(some)]
+            entries = [{"Id": str(n), "ReceiptHandle": message.receipt, **more} for n, message in enumerate(some)]
             answer = await asyncio.to_thread(request, QueueUrl=self._url, Entries=entries)
             for failure in answer.get("Failed", []):
                 logger.warning("SQS will see a message again: %s", failure.get("Message") or failure.get("Code"))
@@ -132,26 +130,26 @@ class Pump:
 
     async def turn(self, seconds: int = POLL_SECONDS) -> None:
         """Take what there is, waiting so long for the first, and see it announced."""
-        letters = await self._letters(seconds)
-        groups = _by_store(letters)
+        messages = await self._messages(seconds)
+        groups = _by_store(messages)
         self._meters.waiting.set(sum(map(len, groups)))
-        async with self._held(letters):
+        async with self._held(messages):
             for arrivals in groups:
                 await self._announcer.announce(arrivals)
                 self._meters.uploads.labels("accepted").inc(len(arrivals))
                 self._meters.waiting.dec(len(arrivals))
-            await self._queue.delete(letters)
+            await self._queue.delete(messages)
 
-    async def _letters(self, seconds: int) -> list[Letter]:
+    async def _messages(self, seconds: int) -> list[QueuedMessage]:
         """Messages that could be read, with up to about 100 uploads together."""
-        letters: list[Letter] = []
-        while messages := await self._queue.receive(0 if letters else seconds):
-            letters += filter(None, map(self._read, messages))
-            if sum(len(letter.arrivals) for letter in letters) >= MOST or len(letters) >= MOST:
+        messages: list[QueuedMessage] = []
+        while received := await self._queue.receive(0 if messages else seconds):
+            messages += filter(None, map(self._read, received))
+            if sum(len(message.arrivals) for message in messages) >= MOST or len(messages) >= MOST:
                 break
-        return letters
+        return messages
 
-    def _read(self, message: dict[str, Any]) -> Letter | None:
+    def _read(self, message: dict[str, Any]) -> QueuedMessage | None:
         try:
             told = events.announced(events.decoded(message["Body"]))
         except BadEvent as error:
@@ -162,34 +160,30 @@ class Pump:
             logger.warning("some records of message %s cannot be read", message["MessageId"])
         for left_out in told.left_out:
             self._meters.uploads.labels(left_out.reason).inc()
-        return Letter(receipt=message["ReceiptHandle"], arrivals=told.arrivals)
+        return QueuedMessage(receipt=message["ReceiptHandle"], arrivals=told.arrivals)
 
     @asynccontextmanager
-    async def _held(self, letters: Sequence[Letter]) -> AsyncIterator[None]:
+    async def _held(self, messages: Sequence[QueuedMessage]) -> AsyncIterator[None]:
         """Nobody else sees the messages within the block; when it is left in haste, they are given back."""
-        holding = asyncio.create_task(self._hold(letters))
-        try:
-            yield
-        except asyncio.CancelledError:
-            with suppress(BotoCoreError, ClientError):
-                await self._queue.give_back(letters)
-            raise
-        finally:
-            holding.cancel()
-            with suppress(asyncio.CancelledError):
-                await holding
+        async with meanwhile(self._hold(messages)):
+            try:
+                yield
+            except asyncio.CancelledError:
+                with suppress(BotoCoreError, ClientError):
+                    await self._queue.give_back(messages)
+                raise
 
-    async def _hold(self, letters: Sequence[Letter]) -> None:
+    async def _hold(self, messages: Sequence[QueuedMessage]) -> None:
         while True:
             await asyncio.sleep(self._queue.visibility / 3)
             with suppress(BotoCoreError, ClientError):
-                await self._queue.hold(letters)
+                await self._queue.hold(messages)
 
 
-def _by_store(letters: Iterable[Letter]) -> list[list[Arrival]]:
+def _by_store(messages: Iterable[QueuedMessage]) -> list[list[Arrival]]:
     """The uploads of each store, each once, at most 100 together."""
     stores: dict[str, dict[str, Arrival]] = {}
-    for arrival in (arrival for letter in letters for arrival in letter.arrivals):
+    for arrival in (arrival for message in messages for arrival in message.arrivals):
         stores.setdefault(arrival.upload.store, {})[arrival.id] = arrival
     return [
         list(arrivals.values())[first : first + MOST]
@@ -206,18 +200,13 @@ def create_app(queue: Queue, settings: Settings, opened: Opened) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with opened() as runs:
             pump = Pump(queue, Announcer(runs, meters), settings.hook_window_seconds, meters)
-            pumping = asyncio.create_task(pump.run())
-            yield
-            pumping.cancel()
-            with suppress(asyncio.CancelledError):
-                await pumping
+            async with meanwhile(pump.run()):
+                yield
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None)
-    add_meters(app, meters)
-    return app
+    return metered(meters, lifespan)
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, _asked: argparse.Namespace) -> None:
     """Until a signal ends it. Raises `BadSettings`."""
     from web.hooks.trigger import check_api, prefect_runs
 
@@ -233,7 +222,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Take bucket events from the SQS queue INKTALLY_QUEUE_URL; Prefect runs what they announce.",
     )
     return run_command(parser, argv, serve)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

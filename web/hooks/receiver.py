@@ -7,12 +7,13 @@ EventBridge) are told so; Ceph and MinIO, which hammer or forget, never are: the
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,17 +21,19 @@ import httpx
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 
 from inktally.errors import BadEvent, InktallyError, RunsDown, UnknownSender
 from inktally.intake import events, sns
 from inktally.intake.events import Announced
 from inktally.settings import Settings
+from web.callers import is_loopback
+from web.command import run_command
 from web.hooks import dead_letters
-from web.hooks.announcing import Announcer, Batches, Runs
+from web.hooks.announcing import Announcer, Opened, Outbox, Runs
 from web.hooks.senders import Topics, shows_secret
 from web.meters import Meters
-from web.serving import add_meters
+from web.serving import meanwhile, metered, run_server
+from web.uploads import bodies
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +42,6 @@ BODY_SECONDS = 10.0
 OUTWARD_SECONDS = 5.0  # to SNS, and to Prefect when somebody asks whether we are ready
 RETRY_AFTER = "30"  # seconds
 TYPES = ("application/", "text/plain")  # libcurl, and so Ceph, says application/x-www-form-urlencoded
-
-Opened = Callable[[], AbstractAsyncContextManager[Runs]]
 
 
 def create_app(
@@ -58,16 +59,12 @@ def create_app(
         timeout = httpx.Timeout(OUTWARD_SECONDS)
         async with opened() as runs, httpx.AsyncClient(transport=transport, timeout=timeout) as http:
             app.state.receiver = Receiver(settings, runs, Topics(topics_of(settings), http, now), meters)
-            batches = app.state.receiver.batches
-            announcing = asyncio.create_task(batches.run())
-            yield
-            announcing.cancel()
-            with suppress(asyncio.CancelledError):
-                await announcing
-            await batches.finish()
+            outbox = app.state.receiver.outbox
+            async with meanwhile(outbox.run()):
+                yield
+            await outbox.finish()
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None)
-    add_meters(app, meters)
+    app = metered(meters, lifespan)
 
     @app.post("/hooks/s3")
     async def hook(request: Request) -> Response:
@@ -87,7 +84,7 @@ def topics_of(settings: Settings) -> frozenset[str]:
 
 
 class Receiver:
-    """Answers messages, one at a time; what they share is the batches."""
+    """Answers messages, one at a time; what they share is the outbox."""
 
     def __init__(self, settings: Settings, runs: Runs, topics: Topics, meters: Meters) -> None:
         self._settings = settings
@@ -95,7 +92,7 @@ class Receiver:
         self._topics = topics
         self._meters = meters
         self._announcer = Announcer(runs, meters)
-        self.batches = Batches(self._announcer, settings.hook_window_seconds, meters)
+        self.outbox = Outbox(self._announcer, settings.hook_window_seconds, meters)
 
     async def timed(self, request: Request) -> Response:
         begun = time.perf_counter()
@@ -122,8 +119,6 @@ class Receiver:
                 logger.warning("a message was refused: %s", error)
             headers = {"Retry-After": RETRY_AFTER} if error.retryable else None
             return JSONResponse({"error": str(error)}, error.http_status, headers)
-        except ClientDisconnect:
-            return Response(status_code=400)
 
     async def _answer(self, request: Request, body: bytes) -> Response:
         """Nothing of a message is acted upon before its sender is known."""
@@ -163,7 +158,7 @@ class Receiver:
     def _accept(self, told: Announced, *, patient: bool) -> Response:
         counts = {"accepted": 0, "repeated": 0} | Counter[str](each.reason for each in told.left_out)
         try:
-            counts["accepted"] = self.batches.add(told.arrivals)
+            counts["accepted"] = self.outbox.add(told.arrivals)
             counts["repeated"] = len(told.arrivals) - counts["accepted"]
         except RunsDown:
             if patient:
@@ -197,15 +192,23 @@ async def _body(request: Request) -> bytes:
     """The whole body, unless it is too large, too slow, or surely none of ours."""
     if not request.headers.get("content-type", TYPES[0]).strip().lower().startswith(TYPES):
         raise HTTPException(415, "A message is JSON.")
-    if int(request.headers.get("content-length", "0")) > MOST_BYTES:
-        raise HTTPException(413, f"A message has at most {MOST_BYTES} bytes.")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MOST_BYTES:
-                    raise HTTPException(413, f"A message has at most {MOST_BYTES} bytes.")
-    except TimeoutError:
-        raise HTTPException(408, "The message did not come in time.") from None
-    return bytes(body)
+    return await bodies.read(request, MOST_BYTES, BODY_SECONDS)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m web",
+        description="Receive bucket events at POST /hooks/s3, and have Prefect run what they announce.",
+        epilog="Settings (INKTALLY_WEB_HOST, …) are listed in the README; how to connect a bucket, in docs/events.md.",
+    )
+    return run_command(parser, argv, serve)
+
+
+def serve(settings: Settings, _asked: argparse.Namespace) -> None:
+    """Serve until a signal ends it. Raises `BadSettings`."""
+    from web.hooks.trigger import check_api, prefect_runs
+
+    check_api()
+    if not (settings.hook_secret.get_secret_value() or topics_of(settings) or is_loopback(settings.web_host)):
+        logger.warning("nobody may send: neither INKTALLY_HOOK_SECRET nor INKTALLY_SNS_TOPICS is set")
+    run_server(create_app(settings, prefect_runs), settings.web_host, settings.web_port)

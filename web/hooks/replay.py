@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from inktally.errors import BadSettings
-from inktally.settings import Settings, read_settings
+from inktally.settings import Settings
+from web.command import run_command
 
 
 def send(body: bytes, url: str, settings: Settings) -> httpx.Response:
@@ -25,20 +25,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m web.replay", description=__doc__.partition(":")[0] + ".")
     parser.add_argument("events", nargs="+", type=Path, metavar="EVENT.json", help="a message as its sender wrote it")
     parser.add_argument("--to", metavar="URL", help="the receiver; without it, the one of the settings")
-    asked = parser.parse_args(argv)
+    return run_command(parser, argv, _replay)
+
+
+def _replay(settings: Settings, asked: argparse.Namespace) -> int:
+    url = asked.to or f"http://{settings.web_host}:{settings.web_port}/hooks/s3"
     try:
-        settings = read_settings()
-        url = asked.to or f"http://{settings.web_host}:{settings.web_port}/hooks/s3"
         answers = [_told(path, send(path.read_bytes(), url, settings)) for path in asked.events]
-    except (BadSettings, OSError, httpx.HTTPError) as error:
-        parser.exit(2 if isinstance(error, BadSettings) else 1, f"{parser.prog}: {error}\n")
+    except (OSError, httpx.HTTPError) as error:
+        sys.stderr.write(f"python -m web.replay: {error}\n")
+        return 1
     return int(not all(answers))
 
 
 def _told(path: Path, answer: httpx.Response) -> bool:
     sys.stdout.write(f"{path}: {answer.status_code} {answer.text}\n")
     return answer.is_success
-
-
-if __name__ == "__main__":
-    sys.exit(main())

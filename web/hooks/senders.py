@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import ipaddress
 import logging
 import time
 from collections import deque
@@ -21,12 +20,12 @@ from inktally.errors import BadEvent, UnknownSender
 from inktally.intake import sns
 from inktally.intake.sns import Envelope
 from inktally.settings import Settings
+from web.callers import SHOWN_BY_OTHERS, bearer_of, is_loopback
 
 logger = logging.getLogger(__name__)
 
 MOST_CERTIFICATES = 20
 MOST_FETCHES, FETCHES_SECONDS = 10, 60.0
-SHOWN_BY_OTHERS = ("forwarded", "x-forwarded-for", "via", "origin")  # proxies and web pages that reach the loopback
 
 
 def shows_secret(request: Request, settings: Settings) -> bool:
@@ -37,20 +36,12 @@ def shows_secret(request: Request, settings: Settings) -> bool:
     secret = settings.hook_secret.get_secret_value()
     if not secret:
         return is_loopback(settings.web_host) and not any(name in request.headers for name in SHOWN_BY_OTHERS)
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
     shown = [
         request.headers.get("x-inktally-secret", "").encode("latin-1"),
-        token.strip().encode("latin-1") if scheme.lower() == "bearer" else b"",
+        bearer_of(request).encode("latin-1"),
         request.query_params.get("secret", "").encode(errors="replace"),
     ]
     return any([_same(each, secret.encode()) for each in shown])  # noqa: C419 - all are compared, whichever fits
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _same(shown: bytes, secret: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The site as an ASGI application: the page, and below /api the REST API."""
+"""The page as an ASGI application; `web/app.py` adds the REST API."""
 
 from __future__ import annotations
 
@@ -6,86 +6,53 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from inktally import plugins
-from inktally.mail.links import signer
-from inktally.mail.optin import OptIn
-from inktally.mail.quotas import Quotas
+from inktally.intake import late_mails
 from inktally.ports import Store, TakesPosts
 from inktally.settings import Settings
-from inktally.steps import late_mails
-from web.api.app import create_api
-from web.site import confirming, following, problems, results, uploads
+from web import mailing
+from web.serving import add_health, meanwhile
+from web.site import confirming, following, problems, results, sending
 from web.site.headers import HeadAsGet, SecurityHeaders, content_policy
 from web.site.pages import STATIC, Site
 from web.site.previews import Previews
-from web.uploads.places import Places
 
 logger = logging.getLogger(__name__)
 
 SOON_SECONDS, LATER_SECONDS, TIDY_SECONDS = 2.0, 300.0, 3600.0
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_site(settings: Settings) -> FastAPI:
     """Raises `BadSettings`."""
-    site = open_site(settings)
+    store = plugins.store(settings.store, settings)
+    site = Site(settings, store, mailing.of(settings, store), Previews(store, settings))
     app = FastAPI(openapi_url=None, lifespan=_lifespan)
     app.state.site = site
-    app.state.places = Places()
     app.state.hurry = asyncio.Event()
     app.state.streams, app.state.stopping = Counter(), asyncio.Event()
-    _add_routes(app)
+    for routes in (sending, confirming, following, results):
+        app.include_router(routes.router)
+    add_health(app)
     app.mount("/static", StaticFiles(directory=STATIC))
-    app.mount("/api", create_api(settings, site.store))
     problems.install(app)
-    policy = content_policy(_origin_of_posts(site.store))
+    policy = content_policy(_origin_of_posts(store))
     app.add_middleware(HeadAsGet)
     app.add_middleware(SecurityHeaders, policy=policy, is_secure=site.is_secure)
     return app
 
 
-def open_site(settings: Settings) -> Site:
-    """Raises `BadSettings`."""
-    store, notifier = plugins.store(settings.store, settings), plugins.notifier(settings)
-    signs = signer(settings)
-    return Site(
-        settings=settings,
-        store=store,
-        notifier=notifier,
-        signer=signs,
-        optin=OptIn(store, notifier, signs, settings),
-        quotas=Quotas(store),
-        previews=Previews(store, settings),
-        url=settings.site_url.rstrip("/") or f"http://{settings.site_host}:{settings.site_port}",
-    )
-
-
-def _add_routes(app: FastAPI) -> None:
-    for routes in (uploads, confirming, following, results):
-        app.include_router(routes.router)
-
-    @app.get("/healthz", include_in_schema=False)
-    async def health() -> Response:
-        return JSONResponse({"status": "up"})
-
-
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    mailing = asyncio.create_task(_mail_what_is_due(app))
-    tidying = asyncio.create_task(_tidy(app.state.site))
-    yield
-    app.state.stopping.set()
-    for task in (mailing, tidying):
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    async with meanwhile(_mail_what_is_due(app), _tidy(app.state.site)):
+        yield
+        app.state.stopping.set()
 
 
 async def _mail_what_is_due(app: FastAPI) -> None:
@@ -107,7 +74,7 @@ async def _mail_what_is_due(app: FastAPI) -> None:
 def _left_to_mail(site: Site) -> int:
     """How much waits after all has been mailed that can be."""
     try:
-        return site.optin.mail_waiting() + late_mails.settle(site.store, site.notifier, site.settings)
+        return site.mailing.optin.mail_waiting() + late_mails.settle(site.store, site.mailing.notifier, site.settings)
     except Exception:  # it is tried again, and must not end the task
         logger.exception("what is due cannot be mailed now")
         return 1
@@ -115,7 +82,7 @@ def _left_to_mail(site: Site) -> int:
 
 async def _tidy(site: Site) -> None:
     while True:
-        for forget in (site.quotas.forget, site.optin.forget):
+        for forget in (site.mailing.quotas.forget, site.mailing.optin.forget):
             try:
                 await run_in_threadpool(forget)
             except Exception:

@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
+from inktally.errors import BadForm
 from inktally.mail.optin import Ask
-from web.site.pages import page, site_of
+from web.site.pages import TheSite, TheVisitor, page
 from web.site.visitors import Visitor, forget_address, remember_address
-from web.uploads.bodies import form_field
+from web.uploads import bodies
+
+SMALL_FORM = 4096  # bytes
 
 router = APIRouter(include_in_schema=False)
 
-FormField = Annotated[str, Depends(form_field)]
+
+async def _form_field(request: Request) -> str:
+    """What proves that a form is ours, of one that has nothing else in it. Raises what reading raises, `BadForm`."""
+    body = await bodies.read(request, SMALL_FORM)
+    try:
+        return parse_qs(body.decode(), max_num_fields=10).get("form", [""])[0]
+    except ValueError as error:
+        raise BadForm("This form cannot be understood.") from error
+
+
+FormField = Annotated[str, Depends(_form_field)]
 
 
 @router.get("/confirm/{token}")
-def ask(request: Request, token: str) -> Response:
-    site = site_of(request)
-    asked = _meant(site.visitor(request), site.optin.open(token))
-    return page(request, "confirm.html", address=asked.address, done=site.optin.is_confirmed(asked))
+def ask(request: Request, token: str, site: TheSite, visitor: TheVisitor) -> Response:
+    optin = site.mailing.optin
+    asked = _meant(visitor, optin.open(token))
+    return page(request, "confirm.html", address=asked.address, done=optin.is_confirmed(asked))
 
 
 @router.post("/confirm/{token}")
-def confirm(request: Request, token: str, form: FormField) -> Response:
-    site = site_of(request)
-    visitor = site.visitor(request)
-    asked = _meant(visitor, site.optin.open(token))
-    visitor.check_form(site.signer, form)
-    site.optin.confirm(asked)
+def confirm(request: Request, token: str, form: FormField, site: TheSite, visitor: TheVisitor) -> Response:
+    asked = _meant(visitor, site.mailing.optin.open(token))
+    visitor.check_form(site.mailing.signer, form)
+    site.mailing.optin.confirm(asked)
     request.app.state.hurry.set()
     answer = page(request, "confirm.html", address=asked.address, done=True)
-    remember_address(answer, asked, site.signer, secure=site.is_secure)
+    remember_address(answer, asked, site.mailing.signer, secure=site.is_secure)
     return answer
 
 
@@ -44,9 +56,8 @@ def _meant(visitor: Visitor, asked: Ask) -> Ask:
 
 
 @router.post("/address/forget")
-def forget(request: Request, form: FormField) -> Response:
-    site = site_of(request)
-    site.visitor(request).check_form(site.signer, form)
+def forget(form: FormField, site: TheSite, visitor: TheVisitor) -> Response:
+    visitor.check_form(site.mailing.signer, form)
     answer = RedirectResponse("/", 303)
     forget_address(answer)
     return answer

@@ -47,11 +47,6 @@ class Coordinates(Value):
     pages: tuple[Page, ...] = Field(min_length=1)
     words: list[Any]
 
-    @classmethod
-    def read(cls, content: bytes) -> Coordinates:
-        """Raises `ValueError`, of which pydantic's errors are some."""
-        return cls.model_validate(from_json(content, cache_strings="keys"))
-
 
 class Sheet(Value):
     """One page, its words, and how surely they were read."""
@@ -82,8 +77,11 @@ class Drawing(Value):
 
 
 def drawn(content: bytes, number: int, wanted: str) -> Drawing:
-    """Of the output `coordinates_json`: page `number`, or the last, and what is `wanted`. Raises `ValueError`."""
-    coordinates = Coordinates.read(content)
+    """Of the output `coordinates_json`: page `number`, or the last, and what is `wanted`.
+
+    Raises `ValueError`, of which pydantic's errors are some.
+    """
+    coordinates = Coordinates.model_validate(from_json(content, cache_strings="keys"))
     number = min(number, len(coordinates.pages))
     words = [Placed.model_validate(word) for word in coordinates.words if word["page"] == number]
     hits = [word for word in coordinates.words if is_hit(word["text"], word["tokens"], wanted)]

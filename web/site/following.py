@@ -22,9 +22,10 @@ from inktally.errors import InktallyError, NotFound
 from inktally.intake.status import Status, status_of
 from inktally.text import shown
 from web.site import grants
-from web.site.pages import Site, page, rendered, site_of, told
+from web.site.pages import Site, TheSite, TheVisitor, page, rendered, told
 from web.site.translations import translations
 from web.site.visitors import Visitor
+from web.site.wording import STATES
 
 LOOK_SECONDS, SELDOM_SECONDS = 0.7, 10.0
 HEARTBEAT_SECONDS, LONGEST_SECONDS = 15.0, 30 * 60.0
@@ -53,18 +54,14 @@ class Card(Value):
 
 
 @router.get("/uploads/{token}")
-def state_page(request: Request, token: str) -> Response:
-    site = site_of(request)
-    visitor = site.visitor(request)
+def state_page(request: Request, token: str, site: TheSite, visitor: TheVisitor) -> Response:
     cards = _cards(site, token, visitor)
     done = all(card.is_final for card in cards)
     return page(request, "state.html", cards=cards, token=token, done=done, **_notice(site, visitor))
 
 
 @router.get("/uploads/{token}/events")
-async def events(request: Request, token: str) -> Response:
-    site = site_of(request)
-    visitor = site.visitor(request)
+async def events(request: Request, token: str, site: TheSite, visitor: TheVisitor) -> Response:
     grants.opened(site, token)
     streams: Counter[str] = request.app.state.streams
     if streams.total() >= STREAMS_AT_ONCE or streams[visitor.client] >= STREAMS_OF_ONE:
@@ -143,21 +140,7 @@ def _said(card: Card, visitor: Visitor) -> str:
     say = translations(visitor.language).gettext
     if card.status is None:
         return ""
-    return f"{shown(card.status.name)}: {say(WORDS[card.status.state])}."
-
-
-def _(text: str) -> str:
-    return text
-
-
-WORDS = {
-    "received": _("received"),
-    "recognising": _("recognising the text"),
-    "counting": _("counting the words"),
-    "answered": _("done"),
-    "failed": _("could not be read"),
-    "delayed": _("takes longer"),
-}
+    return f"{shown(card.status.name)}: {say(STATES[card.status.state])}."
 
 
 def _cards(site: Site, token: str, visitor: Visitor) -> list[Card]:
@@ -182,6 +165,6 @@ def _card(site: Site, token: str, number: int, upload: str, visitor: Visitor) ->
 def _notice(site: Site, visitor: Visitor) -> dict[str, Any]:
     """Whether mails wait for the visitor to confirm the address, and who has written to it."""
     ask = visitor.ask
-    waits = ask is not None and not site.optin.is_confirmed(ask)
-    verifying = waits and ask is not None and site.optin.is_verifying(ask)
+    waits = ask is not None and not site.mailing.optin.is_confirmed(ask)
+    verifying = waits and ask is not None and site.mailing.optin.is_verifying(ask)
     return {"address": ask.address if ask else "", "waits": waits, "verifying": verifying}

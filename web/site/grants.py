@@ -58,15 +58,13 @@ def grant(site: Site, visitor: Visitor, wish: Wish) -> Leave:
     if wish.language not in {"", AUTO, *offered_languages(site)}:
         raise UnknownLanguage(f"The language {wish.language!r} is not offered.")
     names = [_picture_name(name) for name in wish.names]
+    ids = [new_id() for _ in names]
     ask = _ask(visitor, wish.email)
-    site.quotas.take("uploads-of-client", visitor.client, site.settings.site_uploads_per_client, len(names))
-    is_confirmed = ask is not None and site.optin.is_confirmed(ask)
-    email = ask.address if ask is not None and is_confirmed else ""
-    if ask is not None and is_confirmed:  # a stranger who gives the address takes nothing from its owner
-        site.quotas.take("uploads-of-address", ask.person, site.settings.site_uploads_per_address, len(names))
-    grants = [Grant(id=new_id(), name=name, email=email, language=wish.language) for name in names]
-    if ask is not None and not is_confirmed:
-        site.optin.hold([each.id for each in grants], ask, visitor.client, site.url, visitor.language)
+    site.mailing.quotas.take("uploads-of-client", visitor.client, site.settings.site_uploads_per_client, len(names))
+    email = site.mailing.recipient(ask, visitor.client, ids, visitor.language) if ask else ""
+    grants = [
+        Grant(id=id_, name=name, email=email, language=wish.language) for id_, name in zip(ids, names, strict=True)
+    ]
     return Leave(grants=tuple(grants), ask=ask)
 
 
@@ -90,7 +88,11 @@ def offered_languages(site: Site) -> list[str]:
 def form_of(site: Site, granted: Grant) -> dict[str, Any]:
     """Where and how a browser sends the picture: straight to the store, or where that cannot be, to us."""
     if not isinstance(site.store, TakesPosts):
-        return {"method": "PUT", "url": f"/uploads/put/{site.signer.sign('put', granted.model_dump())}", "fields": {}}
+        return {
+            "method": "PUT",
+            "url": f"/uploads/put/{site.mailing.signer.sign('put', granted.model_dump())}",
+            "fields": {},
+        }
     form = site.store.post_form(
         keys.from_web(granted.id, granted.name),
         metadata=granted.metadata,
@@ -103,12 +105,12 @@ def form_of(site: Site, granted: Grant) -> dict[str, Any]:
 
 def link(site: Site, grants: Sequence[Grant]) -> str:
     """Where the visitor sees what becomes of them."""
-    return f"/uploads/{site.signer.sign('upload', [each.id for each in grants])}"
+    return f"/uploads/{site.mailing.signer.sign('upload', [each.id for each in grants])}"
 
 
 def opened(site: Site, token: str) -> list[str]:
     """The ids of uploads behind a link. Raises `UnknownLink`, `LinkExpired`."""
-    ids: list[str] = site.signer.open("upload", token, site.link_seconds)
+    ids: list[str] = site.mailing.signer.open("upload", token, site.link_seconds)
     return ids
 
 

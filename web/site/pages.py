@@ -9,25 +9,24 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from threading import BoundedSemaphore
-from typing import Any
+from typing import Annotated, Any
 
 from babel.numbers import format_decimal
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from inktally.errors import InktallyError
 from inktally.mail.letters import ADVICE
-from inktally.mail.links import Signer
-from inktally.mail.optin import OptIn
-from inktally.mail.quotas import Quotas
-from inktally.ports import Notifier, Store
+from inktally.ports import Store
 from inktally.settings import Settings
 from inktally.text import shown
+from web.mailing import Mailing
 from web.site.previews import Previews
 from web.site.translations import LANGUAGES, own_name, translations
 from web.site.visitors import Visitor, remember, visitor_of
 from web.site.wording import HEADLINES, LATER, OURS, WHAT_TO_DO
+from web.uploads.places import BodyPlaces
 
 STATIC = Path(__file__).parent / "static"
 READINGS_AT_ONCE = 3  # of coordinates: those of 200 full pages take 100 MB
@@ -42,24 +41,21 @@ class Site:
 
     settings: Settings
     store: Store
-    notifier: Notifier
-    signer: Signer
-    optin: OptIn
-    quotas: Quotas
+    mailing: Mailing
     previews: Previews
-    url: str
+    places: BodyPlaces = field(default_factory=BodyPlaces)
     readings: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(READINGS_AT_ONCE))
 
     @property
     def is_secure(self) -> bool:
-        return self.url.startswith("https:")
+        return self.mailing.url.startswith("https:")
 
     @property
     def link_seconds(self) -> float:
         return self.settings.site_link_days * 24 * 60 * 60
 
     def visitor(self, request: Request) -> Visitor:
-        return visitor_of(request, self.signer, self.settings)
+        return visitor_of(request, self.mailing.signer, self.settings)
 
 
 def site_of(request: Request) -> Site:
@@ -67,11 +63,23 @@ def site_of(request: Request) -> Site:
     return site
 
 
+async def _visitor_of(request: Request) -> Visitor:
+    return site_of(request).visitor(request)
+
+
+async def _site_of(request: Request) -> Site:
+    return site_of(request)
+
+
+TheSite = Annotated[Site, Depends(_site_of)]
+TheVisitor = Annotated[Visitor, Depends(_visitor_of)]
+
+
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
     """A page of ours, and the cookies that go with it."""
     site = site_of(request)
     visitor = site.visitor(request)
-    text = rendered(template, visitor, form=visitor.form(site.signer), site=site, **values)
+    text = rendered(template, visitor, form=visitor.form(site.mailing.signer), site=site, **values)
     response = HTMLResponse(text, status)
     remember(response, request, visitor, secure=site.is_secure)
     return response

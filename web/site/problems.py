@@ -8,7 +8,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inktally.errors import BadRequest, Busy, InktallyError, UnknownLink
@@ -21,28 +20,20 @@ NOWHERE = {404, 405}
 
 def install(app: FastAPI) -> None:
     """Before whatever adds headers to all answers, so that pages of errors have them too."""
-    app.add_exception_handler(InktallyError, _of_ours)
-    app.add_exception_handler(ClientDisconnect, _of_nobody)
-    app.add_exception_handler(HTTPException, _of_http)
-    app.add_exception_handler(RequestValidationError, _of_request)
+    app.exception_handler(InktallyError)(_of_ours)
+    app.exception_handler(HTTPException)(_of_http)
+    app.exception_handler(RequestValidationError)(_of_request)
     app.add_middleware(Unforeseen)
 
 
-async def _of_ours(request: Request, error: Exception) -> Response:
-    assert isinstance(error, InktallyError)
+async def _of_ours(request: Request, error: InktallyError) -> Response:
     if error.http_status >= SERVER_FAULT:
         logger.error("%s could not be served: %s", _kind_of_page(request), error)
     return await run_in_threadpool(error_page, request, error)
 
 
-async def _of_nobody(request: Request, error: Exception) -> Response:
-    del request, error
-    return Response(status_code=400)  # nobody reads it
-
-
-async def _of_http(request: Request, error: Exception) -> Response:
+async def _of_http(request: Request, error: HTTPException) -> Response:
     """What the framework refuses, or has too much of."""
-    assert isinstance(error, HTTPException)
     told: InktallyError = Busy("Too much is going on just now.")
     if error.status_code in NOWHERE:
         told = UnknownLink("There is nothing here.")
@@ -54,9 +45,8 @@ async def _of_http(request: Request, error: Exception) -> Response:
     return answer
 
 
-async def _of_request(request: Request, error: Exception) -> Response:
+async def _of_request(request: Request, error: RequestValidationError) -> Response:
     """An address that cannot be leads nowhere; all else is a form that no page of ours sends."""
-    assert isinstance(error, RequestValidationError)
     is_body = any(fault["loc"][0] == "body" for fault in error.errors())
     told = BadRequest("This cannot be understood.") if is_body else UnknownLink("There is nothing here.")
     return await run_in_threadpool(error_page, request, told)

@@ -19,7 +19,7 @@ from inktally.text import file_name
 from web.site import drawing, grants
 from web.site.drawing import Drawing
 from web.site.grants import MOST_FILES
-from web.site.pages import Site, page, site_of
+from web.site.pages import Site, TheSite, page
 
 LONGEST_SEARCH = 100
 MOST_PAGES = 100_000
@@ -33,12 +33,12 @@ PageNumber = Annotated[int, InPath(ge=1, le=MOST_PAGES)]
 @router.get("/uploads/{token}/{number}")
 def result_page(
     request: Request,
+    site: TheSite,
     token: str,
     number: Number,
     shown: Annotated[int, Query(alias="page", ge=1, le=MOST_PAGES)] = 1,
     q: Annotated[str, Query(max_length=LONGEST_SEARCH)] = "",
 ) -> Response:
-    site = site_of(request)
     upload = grants.one_of(site, token, number)
     found = status.status_of(site.store, upload, site.settings)
     if found.state != "answered":
@@ -64,9 +64,8 @@ def result_page(
 
 
 @router.get("/uploads/{token}/{number}/pages/{shown}")
-async def preview(request: Request, token: str, number: Number, shown: PageNumber) -> Response:
+async def preview(site: TheSite, token: str, number: Number, shown: PageNumber) -> Response:
     """Those that must be drawn wait for their turn here, where they keep nobody else from being answered."""
-    site = site_of(request)
     delivery = await run_in_threadpool(_delivery, site, token, number)
     known = await run_in_threadpool(site.previews.known, delivery, shown)
     if known is None:
@@ -76,9 +75,8 @@ async def preview(request: Request, token: str, number: Number, shown: PageNumbe
 
 
 @router.get("/uploads/{token}/{number}/files/{output}")
-def download(request: Request, token: str, number: Number, output: str) -> Response:
+def download(site: TheSite, token: str, number: Number, output: str) -> Response:
     """Saved, never shown: what stands in it is a stranger's."""
-    site = site_of(request)
     delivery = _delivery(site, token, number)
     content = status.output_of(site.store, delivery, output)
     suffix = OUTPUTS[output].key("x").rpartition("/")[2].removeprefix("x")

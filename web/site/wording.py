@@ -54,6 +54,15 @@ WHAT_TO_DO = {
     "Busy": LATER,
 }
 
+STATES = {
+    "received": _("received"),
+    "recognising": _("recognising the text"),
+    "counting": _("counting the words"),
+    "answered": _("done"),
+    "failed": _("could not be read"),
+    "delayed": _("takes longer"),
+}
+
 
 def language_names(codes: str, shown_in: str) -> str:
     """Of languages as Tesseract calls them, joined by +."""

@@ -1,82 +1,94 @@
-"""Bodies of strangers: bounded in size and in time while they come, never gathered in memory."""
+"""Bodies of requests from strangers: limited in size and in time while they arrive, never collected in memory.
+
+The page, the REST API and the receiver of events all read through here, so all have the same minimum speed. Every
+function raises `TooLarge`, `TooSlow`, and `BadRequest` when the client stops before the end.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import parse_qs
 
 from fastapi import Request
-from starlette.requests import ClientDisconnect
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-from inktally.errors import BadForm, TooLarge, TooSlow
-from inktally.scratch import scratch_folder
+from inktally.errors import BadRequest, TooLarge, TooSlow
+from web.refused import Refused
 
-BODY_SECONDS = 600
+BODY_SECONDS = 600.0
 FIRST_SECONDS, SLOWEST = 20.0, 20_000
 """At every moment no more time may have passed than the first seconds, and a second for so many bytes."""
-SLACK = 1_000_000  # bytes of a form that are no file
-SMALL_FORM = 4096  # bytes
+AROUND_FILES = 65_536  # bytes of a form that are no file, and the most that JSON may have
+MOST_FIELDS, LONGEST_FIELD = 10, 4096  # of a form; bytes
 
 
-def bounded(request: Request, most: int) -> Request:
-    """The same request; reading it raises `TooLarge` after `most` bytes, and `TooSlow`."""
-    return Request(request.scope, receive=_counted(request.receive, most))
+def bounded(request: Request, most: int, seconds: float = BODY_SECONDS) -> Request:
+    """The same request, whose body has at most `most` bytes and arrives within `seconds`; raises as it is read.
+
+    What says itself that it is too large is refused here, before any of it is read.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > most:
+        raise TooLarge(f"{int(length):,} bytes were announced; at most {most:,} are accepted.")
+    return Request(request.scope, receive=_counted(request.receive, most, seconds))
 
 
-def _counted(receive: Receive, most: int) -> Receive:
-    come, begun = 0, 0.0
+def _counted(receive: Receive, most: int, seconds: float) -> Receive:
+    received, begun = 0, 0.0
 
     async def counted() -> Message:
-        nonlocal come, begun
+        nonlocal received, begun
         begun = begun or time.monotonic()
-        left = begun + min(FIRST_SECONDS + come / SLOWEST, BODY_SECONDS) - time.monotonic()
+        left = begun + min(FIRST_SECONDS + received / SLOWEST, seconds) - time.monotonic()
         try:
             async with asyncio.timeout(left):
                 message = await receive()
         except TimeoutError as error:
-            raise TooSlow(f"Only {come:,} bytes came in {time.monotonic() - begun:.0f} seconds.") from error
-        come += len(message.get("body", b""))
-        if come > most:
+            took = time.monotonic() - begun
+            raise TooSlow(f"Only {received:,} bytes arrived in {took:.0f} seconds.") from error
+        if message["type"] == "http.disconnect":
+            raise BadRequest("The client stopped before the end of the body.")
+        received += len(message.get("body", b""))
+        if received > most:
             raise TooLarge(f"More than {most:,} bytes were sent.")
         return message
 
     return counted
 
 
-def check_length(request: Request, most: int) -> None:
-    """Before anything is read. Raises `TooLarge`."""
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > most:
-        raise TooLarge(f"The file has {int(length):,} bytes; at most {most:,} are taken.")
-
-
-async def form_field(request: Request) -> str:
-    """What proves that a form is ours, of one that has nothing else in it. Raises `TooLarge`, `TooSlow`, `BadForm`."""
-    check_length(request, SMALL_FORM)
-    body = await bounded(request, SMALL_FORM).body()
-    try:
-        return parse_qs(body.decode(), max_num_fields=10).get("form", [""])[0]
-    except ValueError as error:
-        raise BadForm("This form cannot be understood.") from error
-
-
-@contextmanager
-def scratch_file(parent: Path) -> Iterator[Path]:
-    with scratch_folder(parent) as folder:
-        yield folder / "body"
+async def read(request: Request, most: int, seconds: float = BODY_SECONDS) -> bytes:
+    """A small body."""
+    return await bounded(request, most, seconds).body()
 
 
 async def save(request: Request, path: Path, most: int) -> None:
-    """Stream the body into a file. Raises `TooLarge`, `TooSlow`, and `BadForm` when it does not come to its end."""
-    check_length(request, most)
+    """Stream the body into a file."""
+    with path.open("wb") as file:
+        async for chunk in bounded(request, most).stream():
+            file.write(chunk)
+
+
+@asynccontextmanager
+async def form(request: Request, most: int, max_files: int) -> AsyncIterator[FormData]:
+    """A form whose files have at most `most` bytes together. Raises `Refused` (400) when it cannot be read."""
+    limited = bounded(request, most + AROUND_FILES)
     try:
-        with path.open("wb") as file:
-            async for chunk in bounded(request, most).stream():
-                file.write(chunk)
-    except ClientDisconnect as error:
-        raise BadForm("The picture did not come to its end.") from error
+        filled = await limited.form(max_files=max_files, max_fields=MOST_FIELDS, max_part_size=LONGEST_FIELD)
+    except HTTPException as error:
+        raise Refused(400, "BadForm", f"The form cannot be read: {error.detail}") from error
+    try:
+        yield filled
+    finally:
+        await filled.close()
+
+
+def copy(sent: UploadFile, path: Path) -> None:
+    """Write a file of a form to `path`."""
+    with path.open("wb") as file:
+        shutil.copyfileobj(sent.file, file)

@@ -1,4 +1,4 @@
-"""Places for bodies that come at once: so many in all, and a few of them for one client."""
+"""Places for bodies that arrive at the same time: a number in total, and a few of them for one client."""
 
 from __future__ import annotations
 
@@ -7,37 +7,38 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from starlette.exceptions import HTTPException
+from web.refused import Refused
 
 BODIES_AT_ONCE, OF_ONE_CLIENT = 32, 8
-PLACE_SECONDS = 30.0
+PLACE_SECONDS = 10.0
 RETRY_SECONDS = "10"
 
 
-class Places:
-    """Within one event loop. `seconds`: how long whoever finds none waits for one."""
+class BodyPlaces:
+    """Within one event loop. Who finds no place waits for one, with the body still unread."""
 
-    def __init__(self, seconds: float = PLACE_SECONDS) -> None:
+    def __init__(self, at_once: int = BODIES_AT_ONCE) -> None:
+        self._at_once = at_once
         self._taken: Counter[str] = Counter()
         self._changed = asyncio.Condition()
-        self._seconds = seconds
 
     @asynccontextmanager
     async def one(self, client: str) -> AsyncIterator[None]:
-        """Raises `HTTPException` (503)."""
+        """Raises `Refused` (503) when there is still no place after a while."""
         try:
-            async with asyncio.timeout(self._seconds), self._changed:
+            async with asyncio.timeout(PLACE_SECONDS), self._changed:
                 await self._changed.wait_for(lambda: self._is_free(client))
                 self._taken[client] += 1
         except TimeoutError:
-            raise HTTPException(503, headers={"Retry-After": RETRY_SECONDS}) from None
+            detail = "Too many pictures are being received at the moment; please try again."
+            raise Refused(503, "Busy", detail, {"Retry-After": RETRY_SECONDS}) from None
         try:
             yield
         finally:
             await self._leave(client)
 
     def _is_free(self, client: str) -> bool:
-        return self._taken.total() < BODIES_AT_ONCE and self._taken[client] < OF_ONE_CLIENT
+        return self._taken.total() < self._at_once and self._taken[client] < OF_ONE_CLIENT
 
     async def _leave(self, client: str) -> None:
         self._taken[client] -= 1

@@ -22,8 +22,8 @@ from inktally.outputs.json_text import by_lines
 from inktally.outputs.registry import OUTPUTS
 from inktally.settings import Settings
 from inktally.steps import markers
+from web.app import create_app
 from web.site import previews
-from web.site.app import create_app
 
 SECRET = "a secret that is long enough for this"
 ID = "A" * 22
@@ -74,7 +74,7 @@ def answered(
     key = OUTPUTS["coordinates_json"].key(delivery.upload.name)
     store.put(key, by_lines({"pages": sizes, "words": read}))
     told = {"upload": "", "words": pages * words, "distinct": words, "outputs": {"coordinates_json": key}, **facts}
-    markers.answer(store, delivery, Outcome.model_validate(told))
+    markers.mark_answered(store, delivery, Outcome.model_validate(told))
 
 
 def test_two_hundred_full_pages_are_shown_and_searched_quickly(browser: TestClient, settings: Settings) -> None:

@@ -13,7 +13,7 @@ import pytest
 from inktally.delivery import Upload
 from inktally.errors import BadEvent, RunsDown
 from inktally.intake.events import Arrival
-from web.hooks.announcing import ROOM, Announcer, Batches
+from web.hooks.announcing import ROOM, Announcer, Outbox
 from web.meters import Meters
 
 WINDOW = 0.06
@@ -67,18 +67,18 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def within(recorder: Recorder, body: Callable[[Batches], Awaitable[None]]) -> Batches:
-    """Run `body` while batches are announced to the recorder."""
+def within(recorder: Recorder, body: Callable[[Outbox], Awaitable[None]]) -> Outbox:
+    """Run `body` while the outbox announces to the recorder."""
 
-    async def run() -> Batches:
+    async def run() -> Outbox:
         meters = Meters()
-        batches = Batches(Announcer(recorder, meters, first_retry=0.05), WINDOW, meters)
-        announcing = asyncio.create_task(batches.run())
-        await body(batches)
+        outbox = Outbox(Announcer(recorder, meters, first_retry=0.05), WINDOW, meters)
+        announcing = asyncio.create_task(outbox.run())
+        await body(outbox)
         announcing.cancel()
         with suppress(asyncio.CancelledError):
             await announcing
-        return batches
+        return outbox
 
     with asyncio.Runner(loop_factory=Loop) as runner:
         return runner.run(run())
@@ -87,12 +87,12 @@ def within(recorder: Recorder, body: Callable[[Batches], Awaitable[None]]) -> Ba
 def test_one_alone_goes_at_once_and_those_soon_after_go_together() -> None:
     recorder = Recorder()
 
-    async def body(batches: Batches) -> None:
+    async def body(outbox: Outbox) -> None:
         begun = now()
-        batches.add(arrivals(0, 1))
+        outbox.add(arrivals(0, 1))
         for n in range(1, 6):
             await asyncio.sleep(0.01)
-            batches.add(arrivals(n, n + 1))
+            outbox.add(arrivals(n, n + 1))
         await asyncio.sleep(3 * WINDOW)
         assert recorder.times[0] == begun
 
@@ -103,11 +103,11 @@ def test_one_alone_goes_at_once_and_those_soon_after_go_together() -> None:
 def test_after_a_quiet_time_the_next_goes_at_once_again() -> None:
     recorder = Recorder()
 
-    async def body(batches: Batches) -> None:
+    async def body(outbox: Outbox) -> None:
         for n in range(3):
             await asyncio.sleep(2 * WINDOW)
             begun = now()
-            batches.add(arrivals(n, n + 1))
+            outbox.add(arrivals(n, n + 1))
             await asyncio.sleep(0.03)
             assert recorder.times[n] == begun
 
@@ -117,9 +117,9 @@ def test_after_a_quiet_time_the_next_goes_at_once_again() -> None:
 def test_a_burst_becomes_few_events_of_at_most_a_hundred() -> None:
     recorder = Recorder()
 
-    async def body(batches: Batches) -> None:
+    async def body(outbox: Outbox) -> None:
         for n in range(0, 1000, 10):
-            batches.add(arrivals(n, n + 10))
+            outbox.add(arrivals(n, n + 10))
             await asyncio.sleep(0.002)
         await asyncio.sleep(15 * WINDOW)
 
@@ -132,8 +132,8 @@ def test_a_burst_becomes_few_events_of_at_most_a_hundred() -> None:
 def test_stores_are_announced_apart() -> None:
     recorder = Recorder()
 
-    async def body(batches: Batches) -> None:
-        batches.add([*arrivals(0, 2), *arrivals(0, 2, "s3://other"), *arrivals(2, 3)])
+    async def body(outbox: Outbox) -> None:
+        outbox.add([*arrivals(0, 2), *arrivals(0, 2, "s3://other"), *arrivals(2, 3)])
         await asyncio.sleep(5 * WINDOW)
 
     within(recorder, body)
@@ -146,11 +146,11 @@ def test_stores_are_announced_apart() -> None:
 def test_what_was_announced_lately_is_not_announced_again() -> None:
     recorder = Recorder()
 
-    async def body(batches: Batches) -> None:
-        assert batches.add(arrivals(0, 3)) == 3
-        assert batches.add(arrivals(0, 3)) == 0
+    async def body(outbox: Outbox) -> None:
+        assert outbox.add(arrivals(0, 3)) == 3
+        assert outbox.add(arrivals(0, 3)) == 0
         await asyncio.sleep(2 * WINDOW)
-        assert batches.add(arrivals(0, 4)) == 1
+        assert outbox.add(arrivals(0, 4)) == 1
         await asyncio.sleep(2 * WINDOW)
 
     within(recorder, body)
@@ -160,10 +160,10 @@ def test_what_was_announced_lately_is_not_announced_again() -> None:
 def test_nothing_is_lost_while_prefect_is_away() -> None:
     recorder = Recorder(failures=[RunsDown("away"), RunsDown("still away")])
 
-    async def body(batches: Batches) -> None:
-        batches.add(arrivals(0, 1))
+    async def body(outbox: Outbox) -> None:
+        outbox.add(arrivals(0, 1))
         await asyncio.sleep(0.05)
-        batches.add(arrivals(1, 3))
+        outbox.add(arrivals(1, 3))
         await asyncio.sleep(0.4)
 
     within(recorder, body)
@@ -173,10 +173,10 @@ def test_nothing_is_lost_while_prefect_is_away() -> None:
 def test_an_event_that_is_refused_does_not_stop_those_after_it() -> None:
     recorder = Recorder(failures=[BadEvent("never")])
 
-    async def body(batches: Batches) -> None:
-        batches.add(arrivals(0, 1))
+    async def body(outbox: Outbox) -> None:
+        outbox.add(arrivals(0, 1))
         await asyncio.sleep(2 * WINDOW)
-        batches.add(arrivals(1, 2))
+        outbox.add(arrivals(1, 2))
         await asyncio.sleep(2 * WINDOW)
 
     within(recorder, body)
@@ -186,11 +186,11 @@ def test_an_event_that_is_refused_does_not_stop_those_after_it() -> None:
 def test_the_room_for_waiting_uploads_is_bounded() -> None:
     recorder = Recorder(failures=[RunsDown("away")] * 100)
 
-    async def body(batches: Batches) -> None:
-        batches.add(arrivals(0, ROOM))
-        assert batches.add(arrivals(0, ROOM)) == 0
+    async def body(outbox: Outbox) -> None:
+        outbox.add(arrivals(0, ROOM))
+        assert outbox.add(arrivals(0, ROOM)) == 0
         with pytest.raises(RunsDown):
-            batches.add(arrivals(ROOM, ROOM + 1))
+            outbox.add(arrivals(ROOM, ROOM + 1))
 
     within(recorder, body)
 
@@ -198,11 +198,11 @@ def test_the_room_for_waiting_uploads_is_bounded() -> None:
 def test_what_waits_at_the_end_is_announced_without_pauses() -> None:
     recorder = Recorder()
 
-    async def body(batches: Batches) -> None:
-        batches.add(arrivals(0, 1))
+    async def body(outbox: Outbox) -> None:
+        outbox.add(arrivals(0, 1))
         await asyncio.sleep(0.01)
-        batches.add(arrivals(1, 250))
-        await batches.finish()
+        outbox.add(arrivals(1, 250))
+        await outbox.finish()
 
     within(recorder, body)
     assert [len(batch) for batch in recorder.announced] == [1, 100, 100, 49]

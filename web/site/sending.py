@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -14,48 +12,35 @@ from pydantic import Field, ValidationError
 from starlette.datastructures import UploadFile
 
 from inktally import keys
-from inktally.document import Value
 from inktally.errors import BadForm, Overwritten
 from inktally.imaging.decoding.formats import PICTURE_SUFFIXES
 from inktally.intake.web import checked_name, once, receive
 from inktally.languages import AUTO, by_prefix
+from inktally.scratch import scratch_folder
 from web.site import grants
 from web.site.grants import MOST_FILES, PUT_SECONDS, Grant, Leave, Wish
-from web.site.pages import Site, about, page, site_of
+from web.site.pages import Site, TheSite, TheVisitor, about, page
 from web.site.visitors import Visitor, remember, remember_address
 from web.site.wording import language_name, language_names
 from web.uploads import bodies
-from web.uploads.places import Places
-
-MOST_FIELDS = 10
-LARGEST_WISH = 64_000  # bytes
 
 router = APIRouter(include_in_schema=False)
 
 
-def places_of(request: Request) -> Places:
-    places: Places = request.app.state.places
-    return places
-
-
-class Asked(Value):
+class GrantRequest(Wish):
     """What the page's script sends to get leave."""
 
     form: str = Field(max_length=1000)
     names: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(min_length=1, max_length=MOST_FILES)
-    email: str = Field(default="", max_length=500)
-    language: str = Field(default="", max_length=20)
 
 
 @router.get("/")
-def upload_page(request: Request) -> Response:
-    site = site_of(request)
-    visitor = site.visitor(request)
+def upload_page(request: Request, site: TheSite, visitor: TheVisitor) -> Response:
     usual = by_prefix(site.settings.language_by_prefix, keys.FROM_WEB) or site.settings.language
     return page(
         request,
         "upload.html",
-        confirmed=visitor.ask is not None and site.optin.is_confirmed(visitor.ask),
+        confirmed=visitor.ask is not None and site.mailing.optin.is_confirmed(visitor.ask),
         usual=language_names(usual, visitor.language),
         texts={code: language_name(code, visitor.language) for code in [AUTO, *grants.offered_languages(site)]},
         max_bytes=site.settings.max_bytes,
@@ -65,49 +50,41 @@ def upload_page(request: Request) -> Response:
 
 
 @router.post("/uploads/grants")
-async def ask_leave(request: Request) -> Response:
+async def ask_leave(request: Request, site: TheSite, visitor: TheVisitor) -> Response:
     """Where each picture is to be sent, and where the visitor sees what becomes of them."""
-    bodies.check_length(request, LARGEST_WISH)
     try:
-        asked = Asked.model_validate_json(await bodies.bounded(request, LARGEST_WISH).body())
+        asked = GrantRequest.model_validate_json(await bodies.read(request, bodies.AROUND_FILES))
     except ValidationError as error:
         raise BadForm("This form cannot be understood.") from error
-    answer = await run_in_threadpool(_give_leave, request, asked)
+    answer = await run_in_threadpool(_give_leave, request, site, visitor, asked)
     request.app.state.hurry.set()  # a link may wait to be mailed
     return answer
 
 
-def _give_leave(request: Request, asked: Asked) -> Response:
-    site = site_of(request)
-    visitor = site.visitor(request)
-    visitor.check_form(site.signer, asked.form)
-    leave = grants.grant(site, visitor, Wish(names=asked.names, email=asked.email, language=asked.language))
+def _give_leave(request: Request, site: Site, visitor: Visitor, asked: GrantRequest) -> Response:
+    visitor.check_form(site.mailing.signer, asked.form)
+    leave = grants.grant(site, visitor, asked)
     told = {"page": grants.link(site, leave.grants), "files": [grants.form_of(site, each) for each in leave.grants]}
     return _remembering(JSONResponse(told), request, site, visitor, leave)
 
 
 @router.put("/uploads/put/{token}")
-async def put(request: Request, token: str) -> Response:
+async def put(request: Request, token: str, site: TheSite, visitor: TheVisitor) -> Response:
     """One picture on its way into a folder store; the address that we have signed says which."""
-    site = site_of(request)
-    granted = Grant.model_validate(site.signer.open("put", token, PUT_SECONDS))
-    async with places_of(request).one(site.visitor(request).client):
-        with bodies.scratch_file(site.settings.scratch) as path:
-            await bodies.save(request, path, site.settings.max_bytes)
-            await run_in_threadpool(_receive_once, site, granted, path)
+    granted = Grant.model_validate(site.mailing.signer.open("put", token, PUT_SECONDS))
+    async with site.places.one(visitor.client):
+        with scratch_folder(site.settings.scratch) as folder:
+            await bodies.save(request, folder / "picture", site.settings.max_bytes)
+            await run_in_threadpool(_receive_once, site, granted, folder / "picture")
     return Response(status_code=201)
 
 
 @router.post("/uploads")
-async def send_form(request: Request) -> Response:
+async def send_form(request: Request, site: TheSite, visitor: TheVisitor) -> Response:
     """The form as a browser without JavaScript sends it; all files together may have the size of one."""
-    site = site_of(request)
-    visitor = site.visitor(request)
-    most = site.settings.max_bytes + bodies.SLACK
-    bodies.check_length(request, most)
-    sent = bodies.bounded(request, most).form(max_files=MOST_FILES, max_fields=MOST_FIELDS)
-    async with places_of(request).one(visitor.client), sent as form:
-        visitor.check_form(site.signer, str(form.get("form", "")))
+    most = site.settings.max_bytes
+    async with site.places.one(visitor.client), bodies.form(request, most, MOST_FILES) as form:
+        visitor.check_form(site.mailing.signer, str(form.get("form", "")))
         files = [each for each in form.getlist("pictures") if isinstance(each, UploadFile) and each.filename]
         if not files:
             return RedirectResponse("/", 303)
@@ -132,11 +109,10 @@ def begin_anew(request: Request) -> Response:
 
 def _receive_all(site: Site, visitor: Visitor, wish: Wish, files: list[UploadFile]) -> Leave:
     """All of them or none: who had to send one of them again would send the others twice."""
-    with ExitStack() as stack:
-        paths = [stack.enter_context(bodies.scratch_file(site.settings.scratch)) for _ in files]
+    with scratch_folder(site.settings.scratch) as folder:
+        paths = [folder / str(number) for number in range(len(files))]
         for name, path, sent in zip(wish.names, paths, files, strict=True):
-            with path.open("wb") as file:
-                shutil.copyfileobj(sent.file, file)
+            bodies.copy(sent, path)
             with about(name):
                 checked_name(path, name, site.settings)
         leave = grants.grant(site, visitor, wish)
@@ -167,5 +143,5 @@ def _receive(site: Site, granted: Grant, path: Path) -> None:
 def _remembering(answer: Response, request: Request, site: Site, visitor: Visitor, leave: Leave) -> Response:
     remember(answer, request, visitor, secure=site.is_secure)
     if leave.ask is not None:
-        remember_address(answer, leave.ask, site.signer, secure=site.is_secure)
+        remember_address(answer, leave.ask, site.mailing.signer, secure=site.is_secure)
     return answer

@@ -64,7 +64,7 @@ def _mailed(store: Store, notifier: Notifier, settings: Settings, due: StoredObj
         return True
     if announcing.recipient_of(store, delivery) != address:
         announcing.set_recipient(store, delivery, address)  # a run that has not come so far mails it itself
-    outcome = markers.answer_of(store, delivery)
+    outcome = markers.outcome_of(store, delivery)
     if outcome is None:
         return False
     try:

@@ -1,0 +1,36 @@
+"""The page and the REST API as one application and one command: python -m web.site."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+
+from inktally.settings import Settings
+from web.api.app import create_api
+from web.command import run_command
+from web.serving import run_server
+from web.site.app import create_site
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The page, and the REST API at /api. Raises `BadSettings`."""
+    app = create_site(settings)
+    app.mount("/api", create_api(settings, app.state.site.store))
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m web.site",
+        description="Serve the page where people drop pictures and see their words, and the REST API at /api.",
+        epilog="Settings (INKTALLY_SITE_HOST, …) are listed in the README; docs/page.md says more.",
+    )
+    return run_command(parser, argv, serve)
+
+
+def serve(settings: Settings, _asked: argparse.Namespace) -> None:
+    """Until a signal ends it. Raises `BadSettings`."""
+    app = create_app(settings)
+    run_server(app, settings.site_host, settings.site_port, on_stop=app.state.stopping.set)

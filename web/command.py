@@ -1,0 +1,26 @@
+"""What every command of the web has in common."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable, Sequence
+
+from inktally.errors import BadSettings
+from inktally.settings import Settings, read_settings
+
+
+def run_command(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None,
+    work: Callable[[Settings, argparse.Namespace], int | None],
+) -> int:
+    """Run `work` as a command: it logs to stderr, and settings that cannot work are reported as wrong usage."""
+    asked = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("httpx", "watchfiles"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        return work(read_settings(), asked) or 0
+    except BadSettings as error:
+        parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
