@@ -20,7 +20,7 @@ from inktally.document import Value
 from inktally.errors import Busy, InktallyError, NotFound, Overwritten, PictureError, error_named
 from inktally.mail.letters import ADVICE, OUR_ADVICE
 from inktally.outputs.registry import OUTPUTS
-from inktally.ports import Store
+from inktally.ports import Store, StoredObject
 from inktally.settings import Settings
 from inktally.steps import markers
 
