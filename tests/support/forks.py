@@ -2,7 +2,8 @@
 
 That takes milliseconds, where a cold start imports Prefect and the flows for seconds. A few tests start each command
 cold all the same. A fork has what a cold start has: arguments, environment, folder, outputs, exit status, and a process
-group of its own; but not variables that Python itself reads at its start (PYTHONUTF8 and the like).
+group of its own; but not variables that Python itself reads at its start (PYTHONUTF8 and the like), and Prefect's log
+handlers are set up whether it uses Prefect or not.
 """
 
 from __future__ import annotations
@@ -115,16 +116,6 @@ class Forks:
         if started.returncode:
             raise RuntimeError(f"{' '.join(command)} failed: {stdout}{stderr}")
         return stdout
-
-
-@contextmanager
-def ended_with_block(command: Forked) -> Iterator[Forked]:
-    """Killed at the end, if it is still there."""
-    try:
-        yield command
-    finally:
-        command.kill()
-        command.wait()
 
 
 @contextmanager
