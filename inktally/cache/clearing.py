@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from inktally import keys
-from inktally.cache.recognitions import Cached, Reading, Receipts, Recognitions
+from inktally.cache.recognitions import Cached, Receipts, RecognitionId, Recognitions
 from inktally.delivery import Delivery, StoredObject, Upload
 from inktally.document import Value
 from inktally.lease import Lease
@@ -127,7 +127,7 @@ class _AtWork:
 
     def __init__(self, store: Store, recognitions: Recognitions, lease_seconds: float) -> None:
         live = {claim.key.split("/")[1] for claim in _claims(store) if claim.age <= lease_seconds}
-        self._used: set[Reading] = set()
+        self._used: set[RecognitionId] = set()
         batch = _batch_is_at_work(store, lease_seconds)
         self._is_quiet = not live and not batch
         for picture in store.list(keys.INPUT) if live else ():
@@ -135,7 +135,7 @@ class _AtWork:
             if delivery in live:
                 live.discard(delivery)
                 receipts = [recognitions.receipts.get(key) for key in recognitions.receipts_of(picture)]
-                self._used |= {Reading(each.content, each.fingerprint) for each in receipts if each}
+                self._used |= {RecognitionId(each.content, each.fingerprint) for each in receipts if each}
         self._is_known = not live and not batch
         """Others work on pictures that stand elsewhere, or have gone, or are answered anew on purpose."""
 

@@ -42,7 +42,7 @@ class Receipts(Protocol):
         ...
 
 
-class Reading(NamedTuple):
+class RecognitionId(NamedTuple):
     """Names a recognition: whose bytes (SHA-256), and by which engine (fingerprint)."""
 
     content: str
@@ -65,8 +65,8 @@ class Cached(Value):
     documents: tuple[str, ...] | None
 
     @property
-    def reading(self) -> Reading:
-        return Reading(self.content, self.fingerprint)
+    def reading(self) -> RecognitionId:
+        return RecognitionId(self.content, self.fingerprint)
 
     @property
     def artefact(self) -> str:
@@ -126,11 +126,11 @@ class Recognitions:
         return {key: receipt for key, receipt in read if receipt is not None}
 
     @cached_property
-    def leading(self) -> dict[Reading, list[str]]:
+    def leading(self) -> dict[RecognitionId, list[str]]:
         """The keys of the receipts that lead to each recognition."""
-        leading = defaultdict[Reading, list[str]](list)
+        leading = defaultdict[RecognitionId, list[str]](list)
         for key, receipt in self.receipts.items():
-            leading[Reading(receipt.content, receipt.fingerprint)].append(key)
+            leading[RecognitionId(receipt.content, receipt.fingerprint)].append(key)
         return dict(leading)
 
     def receipts_of(self, picture: StoredObject) -> Iterator[str]:
@@ -154,7 +154,7 @@ class Recognitions:
                     documents=self._documents(reading),
                 )
 
-    def _engine(self, reading: Reading) -> str:
+    def _engine(self, reading: RecognitionId) -> str:
         """All recognitions of one fingerprint are by one engine, so one of them is read."""
         if reading.fingerprint not in self._engines:
             try:
@@ -164,7 +164,7 @@ class Recognitions:
             self._engines[reading.fingerprint] = f"{engine.name} {engine.version} {'+'.join(engine.languages)}"
         return self._engines[reading.fingerprint]
 
-    def _documents(self, reading: Reading) -> tuple[str, ...] | None:
+    def _documents(self, reading: RecognitionId) -> tuple[str, ...] | None:
         leading = self.leading.get(reading)
         return None if leading is None else tuple(sorted(set().union(*(self._users.get(key, ()) for key in leading))))
 
@@ -206,7 +206,7 @@ class Recognitions:
         return contents
 
 
-def _reading_of(found: StoredObject) -> Reading | None:
+def _reading_of(found: StoredObject) -> RecognitionId | None:
     """The recognition that an object belongs to: itself, or counts of it."""
     content, _, name = found.key.removeprefix(keys.RECOGNITIONS).partition("/")
-    return Reading(content, name.partition(".")[0]) if name.endswith(".json") else None
+    return RecognitionId(content, name.partition(".")[0]) if name.endswith(".json") else None

@@ -23,7 +23,7 @@ READ_AT_ONCE = 8
 T = TypeVar("T")
 
 
-class Bucket(Value):
+class Partition(Value):
     """The files of one bucket, and what is in them; `digest` names the states of its documents."""
 
     documents: str = Field(description="key of the Parquet file with a row a document")
@@ -44,7 +44,7 @@ class Manifest(Value):
     form: Literal["inktally.corpus/1"] = "inktally.corpus/1"
     writer: str = Field(default="", description="names this very state")
     complete: bool = False
-    buckets: dict[str, Bucket] = Field(default={})
+    buckets: dict[str, Partition] = Field(default={})
 
     @property
     def documents(self) -> int:

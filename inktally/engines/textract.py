@@ -14,7 +14,7 @@ from inktally.errors import AccessDenied, BadSettings, EngineFailed, InktallyErr
 from inktally.imaging.page import PageImage, PageText
 from inktally.imaging.tiling import Line, Tile, joined, tiles
 from inktally.languages import AUTO
-from inktally.reading.paid_pages import Ledger
+from inktally.paid_pages import Ledger
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError

@@ -62,7 +62,7 @@ class Ask(Value):
         return self.address.lower()
 
 
-class Letter(Value):
+class Confirmation(Value):
     """The link that an ask is to be mailed: to which site, and in which language."""
 
     ask: Ask
@@ -114,7 +114,7 @@ class OptIn:
         link is mailed later.
         """
         self._take_quotas(ask, client)
-        letter = Letter(ask=ask, site=site, language=language)
+        letter = Confirmation(ask=ask, site=site, language=language)
         try:
             return self._mail(letter)
         except (MailRefused, AccessDenied, BadSettings):
@@ -162,7 +162,7 @@ class OptIn:
             self._quotas.take("mails", ALL, self._settings.site_mails_per_day)
             self._quotas.note("ask", who)
 
-    def _mail(self, letter: Letter) -> Sent:
+    def _mail(self, letter: Confirmation) -> Sent:
         ask = letter.ask
         if not self._claim_the_day(ask):
             return "mailed before"
@@ -174,7 +174,7 @@ class OptIn:
         self._store.remove(self._asked(ask) if sent == "verifying" else self._verifying(ask))
         return sent
 
-    def _send(self, letter: Letter) -> Sent:
+    def _send(self, letter: Confirmation) -> Sent:
         try:
             self._notifier.send(self._composed(letter))
         except RecipientRefused:
@@ -184,7 +184,7 @@ class OptIn:
             return "verifying"
         return "mailed"
 
-    def _composed(self, letter: Letter) -> EmailMessage:
+    def _composed(self, letter: Confirmation) -> EmailMessage:
         ask, code = letter.ask, letter.language if letter.language in SUBJECTS else "en"
         link = f"{letter.site}/confirm/{self._signer.sign('confirm', ask.model_dump())}"
         hours = round(self._settings.site_confirm_hours)
@@ -197,7 +197,7 @@ class OptIn:
             values={"link": link, "site": letter.site, "hours": hours, "lang": code},
         )
 
-    def _have_verified(self, verifier: Verifier, letter: Letter) -> None:
+    def _have_verified(self, verifier: Verifier, letter: Confirmation) -> None:
         """Have the mail service write to the person, once a day; that they answer shows no browser to be theirs."""
         begun = stat_or_none(self._store, self._verifying(letter.ask))
         if begun is None or begun.age > DAY_SECONDS:
@@ -205,14 +205,14 @@ class OptIn:
             self._store.put(self._verifying(letter.ask), b"")
         self._keep(letter)
 
-    def _keep(self, letter: Letter) -> None:
+    def _keep(self, letter: Confirmation) -> None:
         self._store.put(keys.unsent(letter.ask.person, letter.ask.nonce), letter.model_dump_json().encode())
 
     def _is_through(self, key: str) -> bool:
         """Whether a letter need not wait any more."""
         try:
             with leased(self._store, keys.lock(key), ttl=self._settings.lease_seconds, timeout=0):
-                letter = Letter.model_validate_json(self._store.read(key))
+                letter = Confirmation.model_validate_json(self._store.read(key))
                 if self._is_awaited(letter.ask) or self._mail(letter) == "verifying":
                     return False
         except (NotFound, ValidationError, RecipientRefused) as error:

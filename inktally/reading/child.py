@@ -37,7 +37,7 @@ def read_page(**request: Any) -> dict[str, Any]:
     limits = Limits(max_pixels=settings.max_pixels, max_pages=settings.max_pages)
     with open_document(Path(asked.picture), limits) as document:
         decoded, pages = document.page(asked.number), document.page_count
-    read = _text_layer(decoded, asked.number) or _Sheet(decoded.image, asked, settings).read()
+    read = _text_layer(decoded, asked.number) or _PageAtWork(decoded.image, asked, settings).read()
     return read.model_copy(update={"pages": pages}).model_dump(mode="json")
 
 
@@ -50,7 +50,7 @@ def _text_layer(decoded: DecodedPage, number: int) -> PageRead | None:
     return PageRead(pages=number, page=page, words=decoded.text.words)
 
 
-class _Sheet:
+class _PageAtWork:
     """One page under way: as it came in, made ready, and how each engine has fared with it.
 
     To look for letters takes a tenth of the time of a page. Where that was not done while the page was made ready,

@@ -19,7 +19,7 @@ LEAST_CHANCE = 0.5  # of a word that only one engine has seen
 
 
 @dataclass
-class _Line:
+class _MergedLine:
     """Words from left to right, and the block and paragraph they are in."""
 
     words: list[Judged]
@@ -65,12 +65,12 @@ def merged(first: Sequence[Judged], second: Sequence[Judged]) -> list[Judged]:
     return [judged for number, line in enumerate(lines, 1) for judged in line.numbered(number)]
 
 
-def _lines_of(words: Sequence[Judged]) -> tuple[list[_Line], list[_Line]]:
+def _lines_of(words: Sequence[Judged]) -> tuple[list[_MergedLine], list[_MergedLine]]:
     """The lines of a reading, still empty, and for each word its line."""
-    lines: list[_Line] = []
-    home: list[_Line] = []
+    lines: list[_MergedLine] = []
+    home: list[_MergedLine] = []
     for (_, block, paragraph, _), group in groupby(words, key=lambda judged: judged.word.line_id):
-        lines.append(_Line([], block, paragraph))
+        lines.append(_MergedLine([], block, paragraph))
         home += [lines[-1] for _ in group]
     return lines, home
 
@@ -133,9 +133,9 @@ def _touching(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArra
     return touching
 
 
-def _insert(words: list[Judged], lines: list[_Line]) -> None:
+def _insert(words: list[Judged], lines: list[_MergedLine]) -> None:
     """Into the line that they stand in, or as a line of their own below the nearest one above."""
-    new = _Line(words)
+    new = _MergedLine(words)
     beside = next((line for line in lines if _is_beside(new, line)), None)
     if beside:
         beside.words += words
@@ -145,20 +145,20 @@ def _insert(words: list[Judged], lines: list[_Line]) -> None:
     place = min(above)[1] + 1 if above else 0
     if lines:
         neighbour = lines[max(0, place - 1)]
-        new = _Line(words, neighbour.block, neighbour.paragraph)
+        new = _MergedLine(words, neighbour.block, neighbour.paragraph)
     lines.insert(place, new)
 
 
-def _gap(first: _Line, second: _Line) -> int:
+def _gap(first: _MergedLine, second: _MergedLine) -> int:
     """Between two lines, sideways."""
     return max(0, second.left - first.right, first.left - second.right)
 
 
-def _is_beside(new: _Line, line: _Line) -> bool:
+def _is_beside(new: _MergedLine, line: _MergedLine) -> bool:
     """Whether it stands at the height of the line and not far from its ends, or in a gap of it."""
     high = max(new.height, line.height)
     return abs(new.middle - line.middle) < SAME_HEIGHT * high and _gap(new, line) < NEAR * high
 
 
-def _distance(new: _Line, line: _Line) -> float:
+def _distance(new: _MergedLine, line: _MergedLine) -> float:
     return abs(new.middle - line.middle) + _gap(new, line)

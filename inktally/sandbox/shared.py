@@ -26,7 +26,7 @@ from inktally.settings import Settings, read_settings
 CONNECT_SECONDS = 1.0
 
 
-class SharedSandbox:
+class SandboxClient:
     """Calls functions in the children of a server, and where there is none, in its own."""
 
     def __init__(self, address: str, own: Sandbox) -> None:
@@ -65,17 +65,17 @@ def _asked(connection: socket.socket, request: Mapping[str, Any]) -> Any:
     return answer["result"]
 
 
-def sandbox(settings: Settings, preload: Sequence[str] = ()) -> Sandbox | SharedSandbox:
+def sandbox(settings: Settings, preload: Sequence[str] = ()) -> Sandbox | SandboxClient:
     """Children that have imported the modules `preload`: those that runs share, where the settings name them."""
     own = _own(settings, preload)
-    return SharedSandbox(settings.sandbox, own) if settings.sandbox else own
+    return SandboxClient(settings.sandbox, own) if settings.sandbox else own
 
 
 def _own(settings: Settings, preload: Sequence[str]) -> Sandbox:
     return Sandbox(settings.recognition_workers, settings.scratch, preload=preload, memory=settings.recognition_memory)
 
 
-class _Server(ThreadingUnixStreamServer):
+class _SandboxServer(ThreadingUnixStreamServer):
     daemon_threads = False
     block_on_close = True
 
@@ -89,7 +89,7 @@ class _Handler(StreamRequestHandler):
 
     def handle(self) -> None:
         request = json.loads(self.rfile.readline())
-        children = cast(_Server, self.server).children
+        children = cast(_SandboxServer, self.server).children
         try:
             answer = {"result": children.call(**request, is_wanted=self._is_wanted)}
         except InktallyError as error:
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str]) -> None:
     address, *preload = arguments
     children = _own(read_settings(), preload)
     children.warm_up()
-    with _Server(address, children) as server:
+    with _SandboxServer(address, children) as server:
         Path(address).chmod(0o600)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         while os.read(sys.stdin.fileno(), 1024):

@@ -15,7 +15,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 MEGABYTE = 1024 * 1024
 
 
-class Watch:
+class Watchdog:
     """Kills a process that takes too long or too much, or whose work nobody wants any more; `verdict` tells why."""
 
     def __init__(self, seconds: float, megabytes: int, is_wanted: Callable[[], bool] = lambda: True) -> None:

@@ -25,21 +25,21 @@ UPRIGHT = 1.5  # how many times higher than wide a line is that may stand on end
 
 
 @dataclass(frozen=True)
-class Line:
+class TextLine:
     """A line and its characters; `corners` hold the picture of it that was read, so places are between its sides."""
 
     corners: Corners
     characters: list[Character]
 
 
-def lines_on(page: PageImage) -> list[Line]:
+def lines_on(page: PageImage) -> list[TextLine]:
     """All lines of a page, in no certain order."""
     picture = _colour(page.pixels)
     scale = _scale(page)
     found = [_widened(corners / scale) for corners in detect(_padded(_scaled(picture, scale)))]
     candidates = [candidate for corners in found for candidate in _ways_up(corners)]
     read = recognise([_cut(picture, corners) for corners in candidates])
-    lines = iter(Line(corners, characters) for corners, characters in zip(candidates, read, strict=True))
+    lines = iter(TextLine(corners, characters) for corners, characters in zip(candidates, read, strict=True))
     return [max((next(lines) for _ in _ways_up(corners)), key=_sureness) for corners in found]
 
 
@@ -101,5 +101,5 @@ def _cut(picture: Pixels, corners: Corners) -> Pixels:
     return cut  # type: ignore[return-value]
 
 
-def _sureness(line: Line) -> float:
+def _sureness(line: TextLine) -> float:
     return float(np.mean([character.confidence for character in line.characters])) if line.characters else 0.0

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from inktally.document import Box, Word
-from inktally.engines.rapidocr.lines import Corners, Line
+from inktally.engines.rapidocr.lines import Corners, TextLine
 from inktally.engines.rapidocr.network import Character
 
 LEAST_CONFIDENCE = 0.5  # of a line's characters on average; what is below is no text in most cases
@@ -17,7 +17,7 @@ SAME_ROW = 0.5  # of the lower line's height that two lines must have in common
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _WordPiece:
     """A word of a line, and between which places of the line (0 to 1) it stands."""
 
     characters: Sequence[Character]
@@ -25,7 +25,7 @@ class _Piece:
     end: float
 
 
-def words_of(lines: Sequence[Line]) -> list[Word]:
+def words_of(lines: Sequence[TextLine]) -> list[Word]:
     """Row by row; lines side by side are one row."""
     sure = [line for line in lines if line.characters and _confidence(line.characters) >= LEAST_CONFIDENCE]
     words = []
@@ -39,8 +39,8 @@ def _confidence(characters: Sequence[Character]) -> float:
     return float(np.mean([character.confidence for character in characters]))
 
 
-def _rows(lines: Sequence[Line]) -> list[list[Line]]:
-    rows: list[list[Line]] = []
+def _rows(lines: Sequence[TextLine]) -> list[list[TextLine]]:
+    rows: list[list[TextLine]] = []
     for line in sorted(lines, key=lambda line: float(line.corners[:, 1].mean())):
         if rows and _is_beside(rows[-1][-1], line):
             rows[-1].append(line)
@@ -49,7 +49,7 @@ def _rows(lines: Sequence[Line]) -> list[list[Line]]:
     return [sorted(row, key=lambda line: float(line.corners[:, 0].min())) for row in rows]
 
 
-def _is_beside(first: Line, second: Line) -> bool:
+def _is_beside(first: TextLine, second: TextLine) -> bool:
     """Whether two lines stand at the same height and not upon each other."""
     (left, top), (right, bottom) = first.corners.min(axis=0), first.corners.max(axis=0)
     (other_left, other_top), (other_right, other_bottom) = second.corners.min(axis=0), second.corners.max(axis=0)
@@ -61,17 +61,17 @@ def _is_beside(first: Line, second: Line) -> bool:
     )
 
 
-def _pieces(characters: Sequence[Character]) -> Iterator[_Piece]:
+def _pieces(characters: Sequence[Character]) -> Iterator[_WordPiece]:
     """Words are parted by spaces; each reaches half a character beyond the middles of its first and last one."""
     places = [character.place for character in characters]
     half = float(np.median(np.diff(places))) / 2 if len(places) > 1 else 0.5
     for is_space, group in groupby(characters, key=lambda character: character.text.isspace()):
         if not is_space:
             word = list(group)
-            yield _Piece(word, max(0.0, word[0].place - half), min(1.0, word[-1].place + half))
+            yield _WordPiece(word, max(0.0, word[0].place - half), min(1.0, word[-1].place + half))
 
 
-def _word(corners: Corners, piece: _Piece, line: int, place: int) -> Word:
+def _word(corners: Corners, piece: _WordPiece, line: int, place: int) -> Word:
     top_left, top_right, bottom_right, bottom_left = corners
     ends = np.array([[piece.start], [piece.end]])
     outline = np.concatenate(

@@ -23,7 +23,7 @@ from inktally.delivery import StoredObject
 from inktally.errors import AccessDenied, BadSettings, InktallyError, NotFound, Overwritten, StoreDown
 from inktally.settings import Settings
 from inktally.stores.files.notes import Note, Notes, state
-from inktally.stores.files.places import Places, in_folder, name_of, sync
+from inktally.stores.files.places import FilePlaces, in_folder, name_of, sync
 
 CHUNK = 1 << 20
 LOOKS = 10
@@ -46,7 +46,7 @@ class FilesStore:
 
     def __init__(self, root: Path, own: Path | None = None) -> None:
         self._root = root
-        self._places = Places(root, own)
+        self._places = FilePlaces(root, own)
         self._notes = Notes(self._places)
 
     @property

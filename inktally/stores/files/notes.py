@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from inktally.document import Value
-from inktally.stores.files.places import Places, in_folder, name_of, sync
+from inktally.stores.files.places import FilePlaces, in_folder, name_of, sync
 
 
 class Note(Value):
@@ -24,7 +24,7 @@ class Note(Value):
 class Notes:
     """The notes on all objects of one folder."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: FilePlaces) -> None:
         self._places = places
         self._folder = places.own / "meta"
 

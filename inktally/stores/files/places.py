@@ -34,7 +34,7 @@ NO_PLACE = {
 }
 
 
-class Places:
+class FilePlaces:
     """The paths below one folder, which is given with all links resolved; `own` is for what we note down about it."""
 
     def __init__(self, root: Path, own: Path | None = None) -> None:

@@ -44,7 +44,7 @@ NO_CREDENTIALS = (
 )
 
 
-class Entry(NamedTuple):
+class HistoryEntry(NamedTuple):
     """A version, or a delete marker, in a key's history; `version` may be "null"."""
 
     version: str
@@ -171,13 +171,13 @@ class Bucket:
             latest = (entry for entry in page.get(entries, []) if entry.get("IsLatest", True))
             yield from (_listed(entry, now) for entry in latest if entry["Key"].startswith(prefix))
 
-    def history(self, key: str) -> tuple[list[Entry], list[Entry]]:
+    def history(self, key: str) -> tuple[list[HistoryEntry], list[HistoryEntry]]:
         """The versions of `key` and its delete markers, the newest first."""
-        found: dict[str, list[Entry]] = {"Versions": [], "DeleteMarkers": []}
+        found: dict[str, list[HistoryEntry]] = {"Versions": [], "DeleteMarkers": []}
         for page in self._pages("list_object_versions", key):
             for kind, entries in found.items():
                 mine = (entry for entry in page.get(kind, []) if entry["Key"] == key)
-                entries.extend(Entry(entry["VersionId"], entry["LastModified"]) for entry in mine)
+                entries.extend(HistoryEntry(entry["VersionId"], entry["LastModified"]) for entry in mine)
             if page.get("NextKeyMarker", key) > key:
                 break
         return found["Versions"], found["DeleteMarkers"]
