@@ -7,16 +7,11 @@ import io
 import re
 
 from inktally.document import CountsDocument
-from inktally.outputs.layout import Reading
 
 COLUMNS = ("word", "count", "confidence")
 FORMULA = re.compile(r"\s*[=+\-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}"
                      r"\N{FULLWIDTH COMMERCIAL AT}]")  # fmt: skip
 BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-
-
-def write(reading: Reading) -> bytes:
-    return table(reading.counts)
 
 
 def table(counts: CountsDocument) -> bytes:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from inktally.document import Engine, Recognition
 from inktally.errors import BadSettings, CostCapReached, MissingTool, RecognitionTimeout
+from inktally.languages import present
 from inktally.ports import PageEngine
-from inktally.reading.languages import present
 from inktally.reading.pages import PageRead, PageRequest
 from inktally.sandbox.shared import sandbox
 from inktally.sandbox.watchdog import too_late

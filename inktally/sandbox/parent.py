@@ -25,10 +25,9 @@ from weakref import WeakSet
 
 from pydantic import ValidationError
 
-from inktally import errors
 from inktally.delivery import Problem
 from inktally.document import Value
-from inktally.errors import EngineFailed, InktallyError, Stopped, TooLarge, UnreadablePicture
+from inktally.errors import EngineFailed, InktallyError, Stopped, TooLarge, UnreadablePicture, error_named
 from inktally.sandbox.turns import turn
 from inktally.sandbox.watchdog import Watchdog, too_late, too_much_memory
 from inktally.scratch import scratch_folder
@@ -142,7 +141,7 @@ class Sandbox:
         except BaseException:
             self._end(child)
             raise
-        if child.answered >= self._requests or (answer.error and not _known(answer.error)):
+        if child.answered >= self._requests or (answer.error and error_named(answer.error.kind) is InktallyError):
             self._end(child)
         else:
             self._idle.put(child)
@@ -257,13 +256,8 @@ def _parsed(line: str, memory: int) -> _Reply:
     return answer
 
 
-def _known(problem: Problem) -> type[InktallyError] | None:
-    known = getattr(errors, problem.kind, None)
-    return known if isinstance(known, type) and issubclass(known, InktallyError) else None
-
-
 def error_of(problem: Problem) -> InktallyError:
-    known = _known(problem)
-    if known:
+    known = error_named(problem.kind)
+    if known is not InktallyError:
         return known(problem.message)
     return EngineFailed(f"The recognition engine failed: {problem.kind}: {problem.message}")
