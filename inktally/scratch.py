@@ -35,6 +35,20 @@ def _told_when_full(parent: Path) -> Iterator[None]:
         ) from error
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file of which nobody sees a part, and which is on the disk afterwards."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(part).replace(path)
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
     """A new empty folder below `parent`, removed at the end; those whose owners have died are removed first.

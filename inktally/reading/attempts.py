@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from inktally.document import Word
 from inktally.imaging.glyphs import Boxes
-from inktally.reading.fraktur import with_long_s
 from inktally.reading.merging import merged
 from inktally.reading.quality import Judged, coverage, judged, quality
-from inktally.reading.vocabulary import vocabulary
+from inktally.reading.vocabulary import vocabulary, with_long_s
 
 
 @dataclass(frozen=True)

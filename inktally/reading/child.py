@@ -13,15 +13,14 @@ from inktally.document import Page, Section, Word
 from inktally.errors import EngineFailed, MissingTool, UnreadablePicture
 from inktally.imaging.decoding.document import DecodedPage, Limits, open_document
 from inktally.imaging.glyphs import Boxes, brought_near, glyphs, grey, ink
-from inktally.imaging.mapping import Mapping as WayBack
 from inktally.imaging.page import PageImage
 from inktally.imaging.preparation import Prepared, prepare
 from inktally.imaging.sections import assign, split
 from inktally.languages import AUTO
 from inktally.ports import PageEngine
 from inktally.reading.attempts import Attempt, attempt, best
-from inktally.reading.deposit import leave
 from inktally.reading.pages import PageRead, PageRequest
+from inktally.reading.remote import leave
 from inktally.settings import Settings
 
 NO_LETTERS: Boxes = np.empty((0, 4), np.float32)
@@ -61,7 +60,7 @@ class _PageAtWork:
         self._image = image
         self._asked = asked
         self._settings = settings
-        self._prepared = prepare(image) if settings.imaging else _unprepared(image)
+        self._prepared = prepare(image) if settings.imaging else Prepared.of(image)
         self._languages = _languages(self._prepared.image, asked, settings)
         self._sections = split(self._prepared.image) if settings.imaging else []
         self._is_judged = settings.imaging or len(asked.engines) > 1 or bool(asked.deposit)
@@ -150,10 +149,6 @@ def _languages(page: PageImage, asked: PageRequest, settings: Settings) -> tuple
     from inktally.reading.detection import detect
 
     return detect(page, tuple(tesseract.models), settings.tesseract or tesseract.name)
-
-
-def _unprepared(image: PageImage) -> Prepared:
-    return Prepared(image, (), WayBack(width=image.width, height=image.height))
 
 
 def letters(page: PageImage) -> Boxes:

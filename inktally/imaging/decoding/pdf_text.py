@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from itertools import pairwise
 from statistics import median_low
 
 from inktally.document import Box, Word
@@ -33,8 +33,7 @@ def text_of(layer: Layer, number: int, image: PageImage) -> PageText:
     """The words of page `number`, with boxes in pixels of `image`, in the file's own order."""
     lines = list(_lines(layer.runs))
     _number(lines)
-    words = tuple(word for line in lines for word in _words(line, number, image))
-    return PageText(words=words, text=_joined(words))
+    return PageText.of(word for line in lines for word in _words(line, number, image))
 
 
 def _lines(runs: list[TextRun]) -> Iterator[_RunLine]:
@@ -88,11 +87,3 @@ def _within(box: Edges, image: PageImage) -> Box:
     left, top = max(0, min(int(box[0]), image.width - 1)), max(0, min(int(box[1]), image.height - 1))
     right, bottom = min(image.width, round(box[2])), min(image.height, round(box[3]))
     return Box(left=left, top=top, width=max(1, right - left), height=max(1, bottom - top))
-
-
-def _joined(words: tuple[Word, ...]) -> str:
-    paragraphs = []
-    for _, paragraph in groupby(words, lambda word: (word.block, word.paragraph)):
-        lines = [" ".join(word.text for word in line) for _, line in groupby(paragraph, lambda word: word.line)]
-        paragraphs.append("\n".join(lines))
-    return "\n\n".join(paragraphs) + "\n"

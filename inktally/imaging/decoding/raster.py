@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from inktally.errors import UnreadablePicture
-from inktally.imaging.decoding.page import DecodedPage, Limits, blamed_on, check_count, check_size
+from inktally.imaging.decoding.document import DecodedPage, Limits, blamed_on, check_count, check_size
 from inktally.imaging.decoding.pixels import to_pixels, upright
 from inktally.imaging.page import PageImage
 
@@ -41,7 +41,8 @@ class Raster:
         """The file is opened anew each time, so that nothing of a page stays in memory."""
         with blamed_on(number):
             with self._open() as picture:
-                _go_to(picture, self._frames[number - 1])
+                if picture.tell() != self._frames[number - 1]:
+                    picture.seek(self._frames[number - 1])
                 check_size(*picture.size, number, self._limits)
                 dpi = _dpi(picture)
                 Image.MAX_IMAGE_PIXELS = self._limits.max_pixels  # for frames larger than their picture
@@ -101,11 +102,6 @@ def _is_there(picture: Image.Image, frame: int, number: int) -> bool:
         except EOFError:
             return False
         return True
-
-
-def _go_to(picture: Image.Image, frame: int) -> None:
-    if picture.tell() != frame:
-        picture.seek(frame)
 
 
 def _tag(picture: Image.Image, tag: int) -> int:

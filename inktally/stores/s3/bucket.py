@@ -52,16 +52,16 @@ class HistoryEntry(NamedTuple):
 
 
 class Bucket:
-    """One bucket, over one client per process."""
+    """What is asked of one bucket, over one client per process; conditions are passed on as they are."""
 
     def __init__(self, name: str, endpoint: str, region: str) -> None:
-        self.name = name
+        self._name = name
         self._endpoint = endpoint
         self._region = region
 
     @property
     def uri(self) -> str:
-        return f"s3://{self.name}"
+        return f"s3://{self._name}"
 
     def address(self, key: str) -> str:
         return f"{self.uri}/{key}"
@@ -71,13 +71,13 @@ class Bucket:
         """Whether the bucket keeps, or once kept, versions. Raises `NotFound` when there is no such bucket."""
         with self._errors():
             try:
-                return bool(self._client.get_bucket_versioning(Bucket=self.name).get("Status"))
+                return bool(self._client.get_bucket_versioning(Bucket=self._name).get("Status"))
             except boto.ClientError as error:
                 if error.response["Error"].get("Code") in {"NotImplemented", "501"}:
                     return False
                 raise
 
-    def head(self, key: str, version: str = "") -> StoredObject:
+    def stat(self, key: str, version: str = "") -> StoredObject:
         """A version id that the store finds malformed is one that does not exist."""
         try:
             with self._errors(key):
@@ -91,8 +91,7 @@ class Bucket:
         with self._errors(key):
             return self._client.get_object(**self._named(key))["Body"].read()
 
-    def save(self, source: StoredObject, path: Path) -> str:
-        """Stream this very version into `path`; its SHA-256 (hex)."""
+    def download(self, source: StoredObject, path: Path) -> str:
         condition: Any = {} if source.version else {"IfMatch": f'"{source.etag}"'}
         with self._errors(source.key):
             response = self._client.get_object(**self._named(source.key, source.version), **condition)
@@ -105,7 +104,7 @@ class Bucket:
                     file.write(chunk)
             return digest.hexdigest()
 
-    def put(
+    def put_object(
         self,
         key: str,
         content: bytes | Path,
@@ -126,7 +125,7 @@ class Bucket:
         return self._written(key, size, response)
 
     def post_form(
-        self, key: str, metadata: Mapping[str, str], content_type: str, max_bytes: int, seconds: int
+        self, key: str, *, metadata: Mapping[str, str], content_type: str, max_bytes: int, seconds: int
     ) -> PostForm:
         """A POST policy for one object: all but the bytes is fixed. The key must not hold `${filename}`."""
         fields: dict[str, Any] = {f"x-amz-meta-{name.lower()}": encoded(value) for name, value in metadata.items()}
@@ -134,7 +133,7 @@ class Bucket:
         conditions: list[Any] = [{name: value} for name, value in fields.items()]
         conditions.append(["content-length-range", 1, max_bytes])
         with self._errors(key):
-            signed = self._client.generate_presigned_post(self.name, key, fields, conditions, seconds)
+            signed = self._client.generate_presigned_post(self._name, key, fields, conditions, seconds)
         return PostForm(url=signed["url"], fields=signed["fields"])
 
     def _put_again_if_lost(self, request: Any, *, replacing: bool) -> Any:
@@ -149,27 +148,20 @@ class Bucket:
                     request["Body"].seek(0)
         raise AssertionError("the last attempt returns or raises")
 
-    def copy(self, source: StoredObject, key: str, storage_class: str = "") -> StoredObject:
+    def copy_object(self, source: StoredObject, key: str, storage_class: str = "") -> StoredObject:
         options: Any = {"StorageClass": storage_class} if storage_class else {}
         if not source.version:
             options["CopySourceIfMatch"] = f'"{source.etag}"'
         with self._errors(source.key):
             origin = self._named(source.key, source.version)
             self._client.copy_object(**self._named(key), CopySource=origin, **options)
-        return self.head(key)
+        return self.stat(key)
 
     def erase(self, key: str, version: str = "", *, if_match: str = "") -> None:
         """Delete; nothing there is no error."""
         condition: Any = {"IfMatch": if_match} if if_match else {}
         with suppress(NotFound), self._errors(key):
             self._client.delete_object(**self._named(key, version), **condition)
-
-    def objects(self, prefix: str) -> Iterator[StoredObject]:
-        operation, entries = ("list_object_versions", "Versions") if self.versioned else ("list_objects_v2", "Contents")
-        for page in self._pages(operation, prefix):
-            now = date(page)
-            latest = (entry for entry in page.get(entries, []) if entry.get("IsLatest", True))
-            yield from (_listed(entry, now) for entry in latest if entry["Key"].startswith(prefix))
 
     def history(self, key: str) -> tuple[list[HistoryEntry], list[HistoryEntry]]:
         """The versions of `key` and its delete markers, the newest first."""
@@ -182,6 +174,13 @@ class Bucket:
                 break
         return found["Versions"], found["DeleteMarkers"]
 
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        operation, entries = ("list_object_versions", "Versions") if self.versioned else ("list_objects_v2", "Contents")
+        for page in self._pages(operation, prefix):
+            now = date(page)
+            latest = (entry for entry in page.get(entries, []) if entry.get("IsLatest", True))
+            yield from (_listed(entry, now) for entry in latest if entry["Key"].startswith(prefix))
+
     def overwritten(self, key: str) -> Overwritten:
         return Overwritten(f"{self.address(key)} is not, or no longer, what was expected there.")
 
@@ -189,7 +188,7 @@ class Bucket:
         """The object just put. The answer does not say when it was changed; without a version that is looked up."""
         etag, version, modified = bare(response["ETag"]), version_of(response), time_of(date(response))
         with suppress(NotFound):
-            found = None if version else self.head(key)
+            found = None if version else self.stat(key)
             modified = found.modified if found and found.etag == etag else modified
         return StoredObject(key=key, etag=etag, size=size, version=version, modified=modified)
 
@@ -197,10 +196,10 @@ class Bucket:
         """Pages of what begins with `prefix`, and maybe more: Ceph 16 repeats it raw, where XML has no such letter."""
         writable = UNWRITABLE.split(prefix, maxsplit=1)[0]
         with self._errors(prefix):
-            yield from self._client.get_paginator(operation).paginate(Bucket=self.name, Prefix=writable)
+            yield from self._client.get_paginator(operation).paginate(Bucket=self._name, Prefix=writable)
 
     def _named(self, key: str, version: str = "") -> Any:
-        return {"Bucket": self.name, "Key": key} | ({"VersionId": version} if version else {})
+        return {"Bucket": self._name, "Key": key} | ({"VersionId": version} if version else {})
 
     @property
     def _client(self) -> S3Client:
@@ -226,7 +225,7 @@ class Bucket:
     def _translated(self, error: boto.ClientError, key: str, *, replacing: bool) -> InktallyError:
         code, status = error.response["Error"].get("Code"), error.response["ResponseMetadata"]["HTTPStatusCode"]
         if code == "NoSuchBucket":
-            return NotFound(f"There is no bucket {self.name} at {self._where}; make it, or name another.")
+            return NotFound(f"There is no bucket {self._name} at {self._where}; make it, or name another.")
         absent = status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}  # the latter for a delete marker
         if status == HTTPStatus.PRECONDITION_FAILED or code == "ConditionalRequestConflict" or (replacing and absent):
             return self.overwritten(key)
