@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 from inktally import keys
 from inktally.cache.recognitions import Cached, Receipts, RecognitionId, Recognitions
@@ -70,7 +71,8 @@ class Clearing:
         """
         receipts = {} if self._receipts.shared else recognitions.receipts
         stale = [key for key, receipt in receipts.items() if stat_or_none(self._store, receipt.artefact) is None]
-        leases = [found.key for found in self._leases() if found.age > max(DAY_SECONDS, self._settings.lease_seconds)]
+        standing = chain(self._store.list(keys.LOCKS), _claims(self._store))
+        leases = [found.key for found in standing if found.age > max(DAY_SECONDS, self._settings.lease_seconds)]
         with scratch_folder(self._settings.scratch):  # whoever makes one removes those of the dead
             return Cleared(
                 receipts=sum(self._remove_receipt(key) for key in stale),
@@ -101,10 +103,6 @@ class Clearing:
                 self._store.remove(cached.artefact)
             return is_as_chosen
 
-    def _leases(self) -> Iterator[StoredObject]:
-        yield from self._store.list(keys.LOCKS)
-        yield from _claims(self._store)
-
     def _is_given_up(self, key: str) -> bool:
         """Take over a lease as any run would, and give it up: so one that is renewed in this moment stays."""
         with self._held(key) as held:
@@ -128,7 +126,7 @@ class _AtWork:
     def __init__(self, store: Store, recognitions: Recognitions, lease_seconds: float) -> None:
         live = {claim.key.split("/")[1] for claim in _claims(store) if claim.age <= lease_seconds}
         self._used: set[RecognitionId] = set()
-        batch = _batch_is_at_work(store, lease_seconds)
+        batch = any(lease.age <= lease_seconds for lease in store.list(keys.BATCH_LOCKS))
         self._is_quiet = not live and not batch
         for picture in store.list(keys.INPUT) if live else ():
             delivery = Delivery(upload=Upload(key=picture.key), picture=picture).id
@@ -137,7 +135,8 @@ class _AtWork:
                 receipts = [recognitions.receipts.get(key) for key in recognitions.receipts_of(picture)]
                 self._used |= {RecognitionId(each.content, each.fingerprint) for each in receipts if each}
         self._is_known = not live and not batch
-        """Others work on pictures that stand elsewhere, or have gone, or are answered anew on purpose."""
+        """Others work on pictures that stand elsewhere, or have gone, or are answered anew on purpose; and a batch
+        claims its pictures only to answer them."""
 
     def may_use(self, cached: Cached) -> bool:
         """While any run is at work, what is younger than a day may be its own."""
@@ -148,8 +147,3 @@ class _AtWork:
 
 def _claims(store: Store) -> Iterator[StoredObject]:
     return (found for found in store.list(keys.STATE) if found.key.endswith("/claim"))
-
-
-def _batch_is_at_work(store: Store, lease_seconds: float) -> bool:
-    """A batch claims its pictures only to answer them."""
-    return any(lease.age <= lease_seconds for lease in store.list(keys.BATCH_LOCKS))

@@ -102,7 +102,8 @@ class _Reconciliation:
 
     def run(self) -> Changes:
         self._standing = self._begin()
-        self._excluded = _excluded(self._store)
+        excluded = self._store.list(keys.CORPUS_EXCLUDED)
+        self._excluded = {self._store.read(found.key).decode() for found in excluded}
         self._buckets = dict(self._standing.manifest.buckets)
         changes = Changes()
         with scratch_folder(self._settings.scratch) as folder:
@@ -239,10 +240,6 @@ class _Listing:
 
     def _file(self, bucket: str) -> Path:
         return self._folder / f"listed-{bucket}"
-
-
-def _excluded(store: Store) -> set[str]:
-    return {store.read(found.key).decode() for found in store.list(keys.CORPUS_EXCLUDED)}
 
 
 def _changes(before: pa.Table, after: pa.Table) -> Changes:

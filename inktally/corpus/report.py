@@ -44,8 +44,7 @@ class CorpusReport(Value):
 
 def report(store: Store, settings: Settings, *, top: int, by: By | None, document: str) -> CorpusReport:
     """Look at the corpus, and write the files. Raises `NotFound` for a document that it does not hold."""
-    look = partial(_look, store=store, settings=settings, top=top, by=by, document=document)
-    return consistently(store, look)
+    return consistently(store, partial(_look, store=store, settings=settings, top=top, by=by, document=document))
 
 
 def _look(corpus: Corpus, *, store: Store, settings: Settings, top: int, by: By | None, document: str) -> CorpusReport:
@@ -69,9 +68,8 @@ def _look(corpus: Corpus, *, store: Store, settings: Settings, top: int, by: By 
 def _write(store: Store, settings: Settings, words: pa.Table, growth: Growth) -> dict[str, str]:
     table, curve = keys.corpus_report("words.csv"), keys.corpus_report("growth.svg")
     with scratch_folder(settings.scratch) as folder:
-        path = folder / "words.csv"
-        _write_csv(words, path)
-        store.put(table, path)
+        _write_csv(words, folder / "words.csv")
+        store.put(table, folder / "words.csv")
     store.put(curve, growth_svg(growth))
     return {"words": store.address(table), "growth": store.address(curve)}
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import Literal
@@ -133,14 +133,14 @@ class OptIn:
     def confirm(self, ask: Ask) -> None:
         """Remember it, and make due what waits."""
         self._store.put(self._confirmed(ask), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}".encode())
-        for waiting in self._waiting(ask):
-            self._store.put(keys.due(waiting.rpartition("/")[2]), ask.address.encode())
-            self._store.remove(waiting)
+        for waiting in list(self._store.list(keys.address(ask.person, f"waiting/{ask.nonce}/"))):
+            self._store.put(keys.due(waiting.key.rpartition("/")[2]), ask.address.encode())
+            self._store.remove(waiting.key)
 
     def wait(self, ask: Ask, upload_id: str) -> None:
         """Have the result of an upload mailed once the address is confirmed."""
         self._store.put(keys.address(ask.person, f"waiting/{ask.nonce}/{upload_id}"), b"")
-        if stat_or_none(self._store, self._confirmed(ask)) is not None:  # in the meantime
+        if self.is_confirmed(ask):  # in the meantime
             self.confirm(ask)
 
     def is_verifying(self, ask: Ask) -> bool:
@@ -232,10 +232,7 @@ class OptIn:
     def _claim_the_day(self, ask: Ask) -> bool:
         """Whether it is us who may mail this person today."""
         key, content = self._asked(ask), f"{ask.nonce} {datetime.now(UTC).isoformat()}".encode()
-        try:
-            standing = self._store.stat(key)
-        except NotFound:
-            standing = None
+        standing = stat_or_none(self._store, key)
         if standing is not None and standing.age < DAY_SECONDS:
             return False
         try:
@@ -244,10 +241,6 @@ class OptIn:
         except Overwritten:
             return False
         return True
-
-    def _waiting(self, ask: Ask) -> Iterator[str]:
-        prefix = keys.address(ask.person, f"waiting/{ask.nonce}/")
-        return iter([found.key for found in self._store.list(prefix)])
 
     def _asked(self, ask: Ask) -> str:
         return keys.address(mailbox(ask.address), "asked")

@@ -16,10 +16,6 @@ TRIES = 20
 LONGEST_PAUSE = 0.1  # seconds
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 def seconds_left(now: datetime) -> int:
     """Until the next day begins."""
     return int((now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1) - now).total_seconds()) + 1
@@ -28,7 +24,7 @@ def seconds_left(now: datetime) -> int:
 class Quotas:
     """Days are days of UTC."""
 
-    def __init__(self, store: Store, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(self, store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._store = store
         self._now = now
 

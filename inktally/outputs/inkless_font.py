@@ -30,12 +30,9 @@ class InklessFont:
 
     def encode(self, text: str) -> tuple[str, int]:
         """The text as a string of a content stream, and the number of its glyphs."""
-        codes = [self._code(cluster) for cluster in _clusters(text)]
+        most = MOST_GLYPHS  # numbered from 1; should there ever be more, the last stands for all that remain
+        codes = [self._glyphs.setdefault(each, min(len(self._glyphs) + 1, most)) for each in _clusters(text)]
         return f"<{''.join(f'{code:04X}' for code in codes)}>", len(codes)
-
-    def _code(self, cluster: str) -> int:
-        """Glyphs are numbered from 1; should there ever be too many, the last stands for all that remain."""
-        return self._glyphs.setdefault(cluster, min(len(self._glyphs) + 1, MOST_GLYPHS))
 
     def finish(self) -> None:
         """Write the font with all that was encoded."""

@@ -19,6 +19,7 @@ from inktally.counters.spark.parts import count_parts
 from inktally.counters.spark.session import session_for_big_jobs, shared_session
 from inktally.document import CountedWord, Token, WordCounts
 from inktally.errors import CountFailed, InktallyError
+from inktally.ports import Store
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import pyarrow
     from pyspark.sql import SparkSession
 
-    from inktally.ports import Store
 
 Result = TypeVar("Result")
 
@@ -109,10 +109,6 @@ class SparkCounter:
         )
 
 
-def build(settings: Settings, *, for_parts: bool = False) -> SparkCounter:
-    return SparkCounter(settings, for_parts=for_parts)
-
-
 def _count(session: SparkSession, documents: Mapping[str, Sequence[Token]], scratch: Path) -> dict[str, WordCounts]:
     from pyspark.sql.types import StructType
 
@@ -162,3 +158,6 @@ def _summary(error: Exception) -> str:
     """The beginning of an error of Spark's, which may go on for pages, without the indented lines of tracebacks."""
     told = [line for line in str(error).splitlines() if not line.startswith((" ", "\t"))]
     return " ".join(" ".join(told).split())[:300] or type(error).__name__
+
+
+build = SparkCounter

@@ -15,11 +15,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inktally.counters.spark.java import find_java, prepared_spark
+from inktally.counters.spark.java import find_java, prepared_spark, pyspark_home
 from inktally.errors import CountFailed
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
@@ -107,8 +106,7 @@ def _options(settings: Settings) -> dict[str, str]:
 def _variables(settings: Settings, *, for_parts: bool) -> dict[str, str]:
     """What Spark's start reads from the environment. A SPARK_HOME of the user's own comes first."""
     prepared = prepared_spark(settings.class_data.absolute(), find_java())
-    pyspark = find_spec("pyspark")
-    home = prepared if prepared.is_dir() else Path(str(pyspark and pyspark.origin)).parent
+    home = prepared if prepared.is_dir() else pyspark_home()
     cluster = settings.spark_master  # whose machines have addresses and perhaps a Python of their own
     return {
         "SPARK_HOME": os.environ.get("SPARK_HOME", str(home)),

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inktally.errors import BadSettings
+from inktally.ports import Store
 from inktally.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-    from inktally.ports import Store
 
 FILES_A_PARTITION, MOST_PARTITIONS = 2, 4000
 """Files have a quarter of a million tokens at most: what two have is counted in memory, and a large batch costs no more
