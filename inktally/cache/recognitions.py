@@ -31,15 +31,12 @@ class Receipts(Protocol):
 
     def keys(self) -> Iterator[str]:
         """Of all receipts. Raises `BadSettings` where they cannot be listed."""
-        ...
 
     def read(self, key: str) -> Receipt | None:
         """None for what is no receipt."""
-        ...
 
     def remove(self, key: str) -> None:
         """Nothing there is no error."""
-        ...
 
 
 class RecognitionId(NamedTuple):

@@ -45,7 +45,6 @@ class Document(Protocol):
 
     def page(self, number: int) -> DecodedPage:
         """One page; numbers start at 1. Raises `PictureError` when it cannot be read."""
-        ...
 
 
 @contextmanager
