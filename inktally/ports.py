@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from email.message import EmailMessage
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+
+from pydantic import BaseModel, ValidationError
 
 from inktally.delivery import (
     PostForm,
@@ -18,6 +20,8 @@ from inktally.errors import (
 
 if TYPE_CHECKING:
     from inktally.imaging.page import PageImage, PageText
+
+V = TypeVar("V", bound=BaseModel)
 
 
 class Store(Protocol):
@@ -173,4 +177,12 @@ def stat_or_none(store: Store, key: str) -> StoredObject | None:
     try:
         return store.stat(key)
     except NotFound:
+        return None
+
+
+def value_or_none(store: Store, key: str, value: type[V]) -> V | None:
+    """What was written under the key as JSON; None where there is nothing, or nothing of that form."""
+    try:
+        return value.model_validate_json(store.read(key))
+    except (NotFound, ValidationError):
         return None

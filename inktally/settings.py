@@ -6,12 +6,12 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -22,6 +22,19 @@ from inktally.outputs import chosen
 
 SITE_URL = r"^(https?://[^/?#\s]+/?)?$"  # without a path: the page's own links begin with /
 SHORTEST_GROUPED = 10_000  # shorter numbers, ports among them, are shown as they are
+
+
+def _checked(parse: Callable[[str], object]) -> AfterValidator:
+    """The text as it is, if `parse` takes it."""
+
+    def check(text: str) -> str:
+        try:
+            parse(text)
+        except BadSettings as error:
+            raise ValueError(str(error)) from error
+        return text
+
+    return AfterValidator(check)
 
 
 class Settings(BaseSettings):
@@ -47,10 +60,10 @@ class Settings(BaseSettings):
     imaging: bool = Field(
         True, description="Pages are turned, levelled, cleaned and split into sections before they are read"
     )
-    language: str = Field(
+    language: Annotated[str, _checked(split_names)] = Field(
         "eng", description="Languages of the text, as Tesseract names them, joined by +; auto: as each page shows"
     )
-    language_by_prefix: str = Field(
+    language_by_prefix: Annotated[str, _checked(partial(by_prefix, key=""))] = Field(
         "", description="Languages by the beginnings of keys, for example input/de/=deu,input/old/=frk"
     )
     tesseract: str = Field(
@@ -67,7 +80,7 @@ class Settings(BaseSettings):
         0.0, ge=0, le=100, description="Words recognised less surely are not counted (0 to 100)"
     )
     body_only: bool = Field(False, description="Headers, footers and page numbers are not counted")
-    outputs: str = Field(
+    outputs: Annotated[str, _checked(chosen)] = Field(
         "plain_text,coordinates_text,coordinates_json,word_counts",
         description="What is written of a picture, separated by commas; also: word_counts_csv, hocr, alto, pdf",
     )
@@ -209,24 +222,6 @@ class Settings(BaseSettings):
     def restored(cls, values: Mapping[str, Any]) -> Settings:
         """What `without_secrets` gave; neither the environment's file nor a secret is looked at."""
         return _restored(json.dumps(values, sort_keys=True))
-
-    @field_validator("language", "language_by_prefix")
-    @classmethod
-    def _languages(cls, names: str, field: ValidationInfo) -> str:
-        try:
-            by_prefix(names, "") if field.field_name == "language_by_prefix" else split_names(names)
-        except BadSettings as error:
-            raise ValueError(str(error)) from error
-        return names
-
-    @field_validator("outputs")
-    @classmethod
-    def _known(cls, names: str) -> str:
-        try:
-            chosen(names)
-        except BadSettings as error:
-            raise ValueError(str(error)) from error
-        return names
 
 
 @lru_cache(maxsize=4)

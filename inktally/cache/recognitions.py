@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
-from itertools import groupby
+from functools import cached_property, partial
+from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from inktally import keys
 from inktally.delivery import Receipt, StoredObject
 from inktally.document import Engine, Value
 from inktally.errors import NotFound, Overwritten
-from inktally.ports import Store
+from inktally.ports import Store, value_or_none
 from inktally.scratch import scratch_folder
 
 READERS, READ_AT_ONCE = 8, 256
@@ -154,10 +154,10 @@ class Recognitions:
     def _engine(self, reading: RecognitionId) -> str:
         """All recognitions of one fingerprint are by one engine, so one of them is read."""
         if reading.fingerprint not in self._engines:
-            try:
-                engine = _Signed.model_validate_json(self._store.read(keys.recognition(*reading))).engine
-            except (NotFound, ValidationError):
+            signed = value_or_none(self._store, keys.recognition(*reading), _Signed)
+            if signed is None:
                 return "unknown"
+            engine = signed.engine
             self._engines[reading.fingerprint] = f"{engine.name} {engine.version} {'+'.join(engine.languages)}"
         return self._engines[reading.fingerprint]
 
@@ -179,17 +179,12 @@ class Recognitions:
         return dict(users)
 
     def _published(self) -> Iterator[tuple[str, _Published]]:
-        names = (name for found in self._store.list(keys.COUNTS) if (name := keys.counted_document(found.key)))
+        found = (each.key for each in self._store.list(keys.COUNTS) if keys.counted_document(each.key))
+        read = partial(value_or_none, self._store, value=_Published)
         with ThreadPoolExecutor(READERS, "cache") as pool:
-            while some := [name for name, _ in zip(names, range(READ_AT_ONCE), strict=False)]:
-                read = zip(some, pool.map(self._picture_of, some), strict=True)
-                yield from ((name, published) for name, published in read if published)
-
-    def _picture_of(self, name: str) -> _Published | None:
-        try:
-            return _Published.model_validate_json(self._store.read(keys.word_counts(name)))
-        except (NotFound, ValidationError):
-            return None
+            while some := list(islice(found, READ_AT_ONCE)):
+                pictures = zip(some, pool.map(read, some), strict=True)
+                yield from ((keys.counted_document(key), published) for key, published in pictures if published)
 
     def _contents_of(self, document: str) -> set[str]:
         """The hashes of the pictures of that name, where they still stand."""

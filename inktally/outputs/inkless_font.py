@@ -67,7 +67,9 @@ class InklessFont:
 
     def _to_unicode(self) -> bytes:
         """A CMap; each glyph's text is in UTF-16, so that programs find letters of any script."""
-        mappings = [f"<{code:04X}> <{_utf16(cluster)}>" for cluster, code in self._glyphs.items()][:MOST_GLYPHS]
+        mappings = [
+            f"<{code:04X}> <{cluster.encode('utf-16-be').hex().upper()}>" for cluster, code in self._glyphs.items()
+        ][:MOST_GLYPHS]
         blocks = [mappings[at : at + MAPPINGS_AT_ONCE] for at in range(0, len(mappings), MAPPINGS_AT_ONCE)]
         lines = [
             "/CIDInit /ProcSet findresource begin 12 dict begin begincmap",
@@ -84,10 +86,6 @@ def _clusters(text: str) -> Iterator[str]:
     for cluster in regex.findall(r"\X", text):
         for start in range(0, len(cluster), LONGEST_CLUSTER):
             yield cluster[start : start + LONGEST_CLUSTER]
-
-
-def _utf16(text: str) -> str:
-    return text.encode("utf-16-be").hex().upper()
 
 
 def _font_file() -> bytes:

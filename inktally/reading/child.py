@@ -18,7 +18,7 @@ from inktally.imaging.preparation import Prepared, prepare
 from inktally.imaging.sections import assign, split
 from inktally.languages import AUTO
 from inktally.ports import PageEngine
-from inktally.reading.attempts import Attempt, attempt, best
+from inktally.reading.merging import Attempt, attempt, best
 from inktally.reading.pages import PageRead, PageRequest
 from inktally.reading.remote import leave
 from inktally.settings import Settings

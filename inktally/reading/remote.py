@@ -11,7 +11,7 @@ from inktally.imaging.glyphs import Boxes
 from inktally.imaging.page import PageImage
 from inktally.imaging.sections import assign
 from inktally.ports import PageEngine
-from inktally.reading.attempts import attempt
+from inktally.reading.merging import attempt
 from inktally.reading.pages import PageRead
 from inktally.settings import Settings
 

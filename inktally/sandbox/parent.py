@@ -106,9 +106,7 @@ class Sandbox:
             if self._is_closed:
                 raise self._stopped() from error
             raise
-        if answer.error:
-            raise error_of(answer.error)
-        return answer.result
+        return answer.given()
 
     def close(self) -> None:
         """Kill all children at once, whatever they are doing. Whoever waits for one, or asks again, gets `Stopped`."""
@@ -120,7 +118,7 @@ class Sandbox:
         for child in children:
             child.kill()
 
-    def _answer(self, request: Mapping[str, Any], seconds: float, is_wanted: Callable[[], bool]) -> _Reply:
+    def _answer(self, request: Mapping[str, Any], seconds: float, is_wanted: Callable[[], bool]) -> Reply:
         """What a child has left behind in its memory is not held against the next picture: a new child decides."""
         child, end = self._next_child(), time.monotonic() + seconds
         is_new = not child.answered
@@ -133,7 +131,7 @@ class Sandbox:
 
     def _ask(
         self, child: _KeptChild, request: Mapping[str, Any], seconds: float, is_wanted: Callable[[], bool]
-    ) -> _Reply:
+    ) -> Reply:
         if child.answered + 1 >= self._requests:
             self._idle.put(self._new_child())  # which gets ready while the old one reads its last picture
         try:
@@ -175,11 +173,17 @@ class Sandbox:
         return Stopped("Recognition was interrupted; the picture will be read when it is asked for again.")
 
 
-class _Reply(Value):
+class Reply(Value):
     """What a child has written: the result of a call, or why there is none."""
 
     result: Any = None
     error: Problem | None = None
+
+    def given(self) -> Any:
+        """The result. Raises the error."""
+        if self.error:
+            raise error_of(self.error)
+        return self.result
 
 
 class _KeptChild:
@@ -206,7 +210,7 @@ class _KeptChild:
         """Its end is only looked at, so that nobody else can get its number before its group has been killed."""
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
-    def ask(self, request: Mapping[str, Any], watch: Watchdog) -> _Reply:
+    def ask(self, request: Mapping[str, Any], watch: Watchdog) -> Reply:
         """The answer, as the child has written it; raises when there is none."""
         with watch.over(self._process.pid, self._kill_group):
             answer = self._exchange(json.dumps({**request, "seconds": watch.seconds}))
@@ -245,10 +249,10 @@ class _KeptChild:
         self._cleanup.close()
 
 
-def _parsed(line: str, memory: int) -> _Reply:
+def _parsed(line: str, memory: int) -> Reply:
     """The child has read a stranger's bytes: what it answers is looked at before it is believed."""
     try:
-        answer = _Reply.model_validate_json(line)
+        answer = Reply.model_validate_json(line)
     except ValidationError as error:
         raise EngineFailed("The recognition process gave an answer that is none; it will be tried again.") from error
     if answer.error and answer.error.kind == "MemoryError":

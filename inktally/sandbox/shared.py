@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from inktally.delivery import Problem
 from inktally.errors import EngineFailed, InktallyError
-from inktally.sandbox.parent import LONGEST_ANSWER, Sandbox, error_of
+from inktally.sandbox.parent import LONGEST_ANSWER, Reply, Sandbox
 from inktally.settings import Settings, read_settings
 
 CONNECT_SECONDS = 1.0
@@ -59,10 +59,7 @@ def _asked(connection: socket.socket, request: Mapping[str, Any]) -> Any:
         told = b""
     if not told.endswith(b"\n"):
         raise EngineFailed("The process that recognises for all runs has ended; it will be tried again.")
-    answer = json.loads(told)
-    if "error" in answer:
-        raise error_of(Problem.model_validate(answer["error"]))
-    return answer["result"]
+    return Reply.model_validate_json(told).given()
 
 
 def sandbox(settings: Settings, preload: Sequence[str] = ()) -> Sandbox | SandboxClient:
@@ -91,11 +88,11 @@ class _Handler(StreamRequestHandler):
         request = json.loads(self.rfile.readline())
         children = cast(_SandboxServer, self.server).children
         try:
-            answer = {"result": children.call(**request, is_wanted=self._is_wanted)}
+            reply = Reply(result=children.call(**request, is_wanted=self._is_wanted))
         except InktallyError as error:
-            answer = {"error": Problem.of(error).model_dump()}
+            reply = Reply(error=Problem.of(error))
         with suppress(OSError):
-            self.wfile.write(json.dumps(answer).encode() + b"\n")
+            self.wfile.write(reply.model_dump_json().encode() + b"\n")
 
     def _is_wanted(self) -> bool:
         readable, _, _ = select.select([self.connection], [], [], 0)

@@ -89,7 +89,8 @@ def launch(settings: Settings, *, for_parts: bool = False) -> Running:
     folder = leftovers.enter_context(scratch_folder(settings.scratch.absolute()))
     try:
         jvm = _start(folder, variables, options)
-        leftovers.callback(_kill, jvm)
+        leftovers.callback(jvm.wait)  # after the next
+        leftovers.callback(jvm.kill)
         return Running(_session(_gateway(folder, jvm), options, variables), end)
     except Exception as error:
         why = _last_words(folder / SAID) or str(error)
@@ -187,11 +188,6 @@ def _stop_spark() -> None:
         if gateway:
             gateway.shutdown()
     SparkContext._active_spark_context = SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001
-
-
-def _kill(jvm: subprocess.Popen[bytes]) -> None:
-    jvm.kill()
-    jvm.wait()
 
 
 def _last_words(said: Path) -> str:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inktally.engines.rapidocr.network import Character, detect, recognise
+from inktally.engines.rapidocr.network import Character, confidence, detect, recognise
 from inktally.imaging.page import PageImage
 
 Pixels = NDArray[np.uint8]
@@ -34,17 +34,16 @@ class TextLine:
 
 def lines_on(page: PageImage) -> list[TextLine]:
     """All lines of a page, in no certain order."""
-    picture = _colour(page.pixels)
+    grey = page.pixels.ndim == 2  # noqa: PLR2004
+    picture: Pixels = cv2.cvtColor(page.pixels, cv2.COLOR_GRAY2BGR if grey else cv2.COLOR_RGB2BGR)  # type: ignore[assignment]
     scale = _scale(page)
     found = [_widened(corners / scale) for corners in detect(_padded(_scaled(picture, scale)))]
     candidates = [candidate for corners in found for candidate in _ways_up(corners)]
     read = recognise([_cut(picture, corners) for corners in candidates])
     lines = iter(TextLine(corners, characters) for corners, characters in zip(candidates, read, strict=True))
-    return [max((next(lines) for _ in _ways_up(corners)), key=_sureness) for corners in found]
-
-
-def _colour(pixels: Pixels) -> Pixels:
-    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR if pixels.ndim == 2 else cv2.COLOR_RGB2BGR)  # type: ignore[return-value]  # noqa: PLR2004
+    return [
+        max((next(lines) for _ in _ways_up(corners)), key=lambda line: confidence(line.characters)) for corners in found
+    ]
 
 
 def _scale(page: PageImage) -> float:
@@ -53,8 +52,6 @@ def _scale(page: PageImage) -> float:
 
 
 def _scaled(picture: Pixels, scale: float) -> Pixels:
-    if scale == 1.0:
-        return picture
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=how)  # type: ignore[return-value]
 
@@ -62,8 +59,6 @@ def _scaled(picture: Pixels, scale: float) -> Pixels:
 def _padded(picture: Pixels) -> Pixels:
     height, width = picture.shape[:2]
     below, beside = max(0, SMALLEST - height), max(0, SMALLEST - width)
-    if not below and not beside:
-        return picture
     return cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=(255, 255, 255))  # type: ignore[return-value]
 
 
@@ -99,7 +94,3 @@ def _cut(picture: Pixels, corners: Corners) -> Pixels:
     if height > 2 * HEIGHT:
         cut = cv2.resize(cut, (max(1, width * HEIGHT // height), HEIGHT), interpolation=cv2.INTER_AREA)
     return cut  # type: ignore[return-value]
-
-
-def _sureness(line: TextLine) -> float:
-    return float(np.mean([character.confidence for character in line.characters])) if line.characters else 0.0

@@ -24,6 +24,11 @@ class Character:
     place: float
 
 
+def confidence(characters: Sequence[Character]) -> float:
+    """On average; 0 where there are none."""
+    return float(np.mean([character.confidence for character in characters])) if characters else 0.0
+
+
 class Decoder:
     """Takes the place of rapidocr's own decoder, which keeps neither the places of characters nor doubtful spaces."""
 

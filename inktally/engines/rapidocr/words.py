@@ -10,7 +10,7 @@ import numpy as np
 
 from inktally.document import Box, Word
 from inktally.engines.rapidocr.lines import Corners, TextLine
-from inktally.engines.rapidocr.network import Character
+from inktally.engines.rapidocr.network import Character, confidence
 
 LEAST_CONFIDENCE = 0.5  # of a line's characters on average; what is below is no text in most cases
 SAME_ROW = 0.5  # of the lower line's height that two lines must have in common
@@ -27,16 +27,12 @@ class _WordPiece:
 
 def words_of(lines: Sequence[TextLine]) -> list[Word]:
     """Row by row; lines side by side are one row."""
-    sure = [line for line in lines if line.characters and _confidence(line.characters) >= LEAST_CONFIDENCE]
+    sure = [line for line in lines if confidence(line.characters) >= LEAST_CONFIDENCE]
     words = []
     for number, row in enumerate(_rows(sure), 1):
         pieces = [(line, piece) for line in row for piece in _pieces(line.characters)]
         words += [_word(line.corners, piece, number, place) for place, (line, piece) in enumerate(pieces, 1)]
     return words
-
-
-def _confidence(characters: Sequence[Character]) -> float:
-    return float(np.mean([character.confidence for character in characters]))
 
 
 def _rows(lines: Sequence[TextLine]) -> list[list[TextLine]]:
@@ -80,7 +76,7 @@ def _word(corners: Corners, piece: _WordPiece, line: int, place: int) -> Word:
     (left, top), (right, bottom) = np.maximum(outline.min(axis=0), 0), outline.max(axis=0)
     return Word(
         text="".join(character.text for character in piece.characters),
-        confidence=round(100 * _confidence(piece.characters), 2),
+        confidence=round(100 * confidence(piece.characters), 2),
         page=1,
         block=1,
         paragraph=1,
