@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 
 from inktally import keys
@@ -38,14 +39,14 @@ class Cleared(Value):
     leases: int = 0
 
 
+@dataclass(frozen=True)
 class Clearing:
     """Removes from one store; with `dry_run` nothing, but tells what it would."""
 
-    def __init__(self, store: Store, receipts: Receipts, settings: Settings, *, dry_run: bool = False) -> None:
-        self._store = store
-        self._receipts = receipts
-        self._settings = settings
-        self._dry_run = dry_run
+    store: Store
+    receipts: Receipts
+    settings: Settings
+    dry_run: bool = False
 
     def clear(self, recognitions: Recognitions, chosen: Iterable[Cached]) -> Cleared:
         """Remove recognitions, but for those that a run may be using.
@@ -69,38 +70,38 @@ class Clearing:
 
         Where stores share their receipts nobody can tell whose they are, and they stay: to a run they are a miss.
         """
-        receipts = {} if self._receipts.shared else recognitions.receipts
-        stale = [key for key, receipt in receipts.items() if stat_or_none(self._store, receipt.artefact) is None]
-        standing = chain(self._store.list(keys.LOCKS), _claims(self._store))
-        leases = [found.key for found in standing if found.age > max(DAY_SECONDS, self._settings.lease_seconds)]
-        with scratch_folder(self._settings.scratch):  # whoever makes one removes those of the dead
+        receipts = {} if self.receipts.shared else recognitions.receipts
+        stale = [key for key, receipt in receipts.items() if stat_or_none(self.store, receipt.artefact) is None]
+        standing = chain(self.store.list(keys.LOCKS), _claims(self.store))
+        leases = [found.key for found in standing if found.age > max(DAY_SECONDS, self.settings.lease_seconds)]
+        with scratch_folder(self.settings.scratch):  # whoever makes one removes those of the dead
             return Cleared(
                 receipts=sum(self._remove_receipt(key) for key in stale),
-                leases=sum(self._dry_run or self._is_given_up(key) for key in leases),
+                leases=sum(self.dry_run or self._is_given_up(key) for key in leases),
             )
 
     def _free(self, recognitions: Recognitions, chosen: list[Cached]) -> list[Cached]:
-        at_work = _AtWork(self._store, recognitions, self._settings.lease_seconds)
+        at_work = _AtWork(self.store, recognitions, self.settings.lease_seconds)
         return [cached for cached in chosen if not at_work.may_use(cached)]
 
     def _remove_receipt(self, key: str) -> bool:
-        if self._dry_run:
+        if self.dry_run:
             return True
         with self._held(keys.lock(key)) as held:
             if held:
-                self._receipts.remove(key)
+                self.receipts.remove(key)
             return held
 
     def _remove(self, cached: Cached) -> bool:
-        if self._dry_run:
+        if self.dry_run:
             return True
         with self._held(keys.lock(cached.artefact)) as held:
-            standing = stat_or_none(self._store, cached.artefact) if held else None
+            standing = stat_or_none(self.store, cached.artefact) if held else None
             is_as_chosen = standing is not None and standing.modified == cached.written
             if is_as_chosen:
-                for counts in self._store.list(keys.all_counts(*cached.reading)):
-                    self._store.remove(counts.key)
-                self._store.remove(cached.artefact)
+                for counts in self.store.list(keys.all_counts(*cached.reading)):
+                    self.store.remove(counts.key)
+                self.store.remove(cached.artefact)
             return is_as_chosen
 
     def _is_given_up(self, key: str) -> bool:
@@ -111,7 +112,7 @@ class Clearing:
     @contextmanager
     def _held(self, key: str) -> Iterator[bool]:
         """The lease on a key, if it is to be had at once."""
-        lease = Lease(self._store, key, ttl=self._settings.lease_seconds)
+        lease = Lease(self.store, key, ttl=self.settings.lease_seconds)
         held = lease.acquire(0)
         try:
             yield held

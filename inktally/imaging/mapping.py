@@ -18,8 +18,7 @@ Matrix = NDArray[np.float64]
 def through(matrix: Matrix, points: Points) -> Points:
     """The points as the homography moves them."""
     homogeneous = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ matrix.T
-    moved: Points = homogeneous[:, :2] / homogeneous[:, 2:]
-    return moved
+    return np.asarray(homogeneous[:, :2] / homogeneous[:, 2:])
 
 
 class Bend(Value):
@@ -42,8 +41,7 @@ class Bend(Value):
         right, down = x - left, y - top
         upper = grid[top, left] * (1 - right) + grid[top, left + 1] * right
         lower = grid[top + 1, left] * (1 - right) + grid[top + 1, left + 1] * right
-        moved: Points = points + np.stack([np.zeros_like(x), upper * (1 - down) + lower * down], axis=1)
-        return moved
+        return np.asarray(points + np.stack([np.zeros_like(x), upper * (1 - down) + lower * down], axis=1))
 
 
 class Plane(Value):

@@ -73,8 +73,7 @@ def _between(nodes: Floats, pixels: NDArray[np.intp], length: int) -> Floats:
     position = (pixels + 0.5) * ((NODES - 1) / length)
     below = np.minimum(position.astype(np.intp), NODES - 2)
     share = (position - below)[:, None]
-    values: Floats = nodes[below] * (1 - share) + nodes[below + 1] * share
-    return values
+    return np.asarray(nodes[below] * (1 - share) + nodes[below + 1] * share)
 
 
 def _inverse(matrix: Matrix) -> Matrix:

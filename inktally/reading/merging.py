@@ -160,10 +160,8 @@ def _touching(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArra
     other_left, other_top, other_width, other_height = (column[None, :] for column in second.T)
     apart = abs(top + height / 2 - other_top - other_height / 2)
     common = np.minimum(left + width, other_left + other_width) - np.maximum(left, other_left)
-    touching: NDArray[np.bool_] = (apart < SAME_HEIGHT * np.maximum(height, other_height)) & (
-        common > SAME_SPOT * np.minimum(width, other_width)
-    )
-    return touching
+    is_level = apart < SAME_HEIGHT * np.maximum(height, other_height)
+    return np.asarray(is_level & (common > SAME_SPOT * np.minimum(width, other_width)))
 
 
 def _insert(words: list[Judged], lines: list[_MergedLine]) -> None:

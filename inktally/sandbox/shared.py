@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingUnixStreamServer
 from typing import Any, cast
@@ -26,26 +27,26 @@ from inktally.settings import Settings, read_settings
 CONNECT_SECONDS = 1.0
 
 
+@dataclass(frozen=True)
 class SandboxClient:
     """Calls functions in the children of a server, and where there is none, in its own."""
 
-    def __init__(self, address: str, own: Sandbox) -> None:
-        self._address = address
-        self._own = own
+    address: str
+    own: Sandbox
 
     def warm_up(self) -> None:
         """Theirs are warm."""
-        if not Path(self._address).exists():
-            self._own.warm_up()
+        if not Path(self.address).exists():
+            self.own.warm_up()
 
     def call(self, function: str, arguments: Mapping[str, Any], *, seconds: float) -> Any:
         """As `Sandbox.call`."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(CONNECT_SECONDS)
             try:
-                connection.connect(self._address)
+                connection.connect(self.address)
             except OSError:
-                return self._own.call(function, arguments, seconds=seconds)
+                return self.own.call(function, arguments, seconds=seconds)
             connection.settimeout(None)
             request = {"function": function, "arguments": dict(arguments), "seconds": seconds}
             return _asked(connection, request)

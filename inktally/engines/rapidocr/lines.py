@@ -75,8 +75,7 @@ def _widened(corners: Corners) -> Corners:
         np.clip(MOST_MARGIN * width / max(height, 1.0) / LONG, LEAST_MARGIN, MOST_MARGIN)
     )
     along = (corners[[1, 2]] - corners[[0, 3]]) * (margin / max(width, 1.0))
-    widened: Corners = corners + np.stack([-along[0], along[0], along[1], -along[1]])
-    return widened
+    return np.asarray(corners + np.stack([-along[0], along[0], along[1], -along[1]]))
 
 
 def _ways_up(corners: Corners) -> list[Corners]:

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from uuid import uuid4
@@ -36,6 +37,7 @@ def build(uri: str, settings: Settings) -> S3Store:
     return _opened(name, settings.s3_endpoint, settings.s3_region, settings.lease_seconds)
 
 
+@dataclass(frozen=True)
 class S3Store(Bucket):
     """A `Store`. Its times have the resolution of the Last-Modified header, whole seconds.
 
@@ -43,11 +45,9 @@ class S3Store(Bucket):
     that was stopped in the middle of a renewal, and goes on when another has taken the lease, knows that it is over.
     """
 
-    def __init__(self, name: str, endpoint: str, region: str, stale_turn_seconds: float) -> None:
-        super().__init__(name, endpoint, region)
-        self._stale_turn_seconds = stale_turn_seconds
-        self._left_behind: set[str] = set()
-        """The versions of turns that we could not give up."""
+    stale_turn_seconds: float
+    _left_behind: set[str] = field(default_factory=set, init=False, compare=False)
+    """The versions of turns that we could not give up."""
 
     def put(
         self,
@@ -200,7 +200,7 @@ class S3Store(Bucket):
                 logger.warning("a turn is left behind: %s", error)
 
     def _take(self, key: str) -> StoredObject:
-        mine, deadline = uuid4().bytes, time.monotonic() + self._stale_turn_seconds + PATIENCE_SECONDS
+        mine, deadline = uuid4().bytes, time.monotonic() + self.stale_turn_seconds + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             with suppress(Overwritten):
                 return self._put_first(key, mine)
@@ -208,7 +208,7 @@ class S3Store(Bucket):
                 standing = self.stat(key)
                 if self.read(key) == mine:  # the answer was lost, and it was sent twice
                     return standing
-                if standing.age > self._stale_turn_seconds or standing.version in self._left_behind:
+                if standing.age > self.stale_turn_seconds or standing.version in self._left_behind:
                     self.delete(standing)
             time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - jitter, not a secret
         raise StoreDown(f"{self.address(key)}: others have been writing all the time; try again.")

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -51,17 +52,17 @@ class HistoryEntry(NamedTuple):
     modified: datetime
 
 
+@dataclass(frozen=True)
 class Bucket:
     """What is asked of one bucket, over one client per process; conditions are passed on as they are."""
 
-    def __init__(self, name: str, endpoint: str, region: str) -> None:
-        self._name = name
-        self._endpoint = endpoint
-        self._region = region
+    name: str
+    endpoint: str
+    region: str
 
     @property
     def uri(self) -> str:
-        return f"s3://{self._name}"
+        return f"s3://{self.name}"
 
     def address(self, key: str) -> str:
         return f"{self.uri}/{key}"
@@ -71,7 +72,7 @@ class Bucket:
         """Whether the bucket keeps, or once kept, versions. Raises `NotFound` when there is no such bucket."""
         with self._errors():
             try:
-                return bool(self._client.get_bucket_versioning(Bucket=self._name).get("Status"))
+                return bool(self._client.get_bucket_versioning(Bucket=self.name).get("Status"))
             except boto.ClientError as error:
                 if error.response["Error"].get("Code") in {"NotImplemented", "501"}:
                     return False
@@ -133,7 +134,7 @@ class Bucket:
         conditions: list[Any] = [{name: value} for name, value in fields.items()]
         conditions.append(["content-length-range", 1, max_bytes])
         with self._errors(key):
-            signed = self._client.generate_presigned_post(self._name, key, fields, conditions, seconds)
+            signed = self._client.generate_presigned_post(self.name, key, fields, conditions, seconds)
         return PostForm(url=signed["url"], fields=signed["fields"])
 
     def _put_again_if_lost(self, request: Any, *, replacing: bool) -> Any:
@@ -196,15 +197,15 @@ class Bucket:
         """Pages of what begins with `prefix`, and maybe more: Ceph 16 repeats it raw, where XML has no such letter."""
         writable = UNWRITABLE.split(prefix, maxsplit=1)[0]
         with self._errors(prefix):
-            yield from self._client.get_paginator(operation).paginate(Bucket=self._name, Prefix=writable)
+            yield from self._client.get_paginator(operation).paginate(Bucket=self.name, Prefix=writable)
 
     def _named(self, key: str, version: str = "") -> Any:
-        return {"Bucket": self._name, "Key": key} | ({"VersionId": version} if version else {})
+        return {"Bucket": self.name, "Key": key} | ({"VersionId": version} if version else {})
 
     @property
     def _client(self) -> S3Client:
         try:
-            return _connected(self._endpoint, self._region, os.getpid())
+            return _connected(self.endpoint, self.region, os.getpid())
         except (boto.BotoCoreError, ValueError) as error:
             raise BadSettings(f"No S3 client can be made for {self.uri}: {error}") from error
 
@@ -225,7 +226,7 @@ class Bucket:
     def _translated(self, error: boto.ClientError, key: str, *, replacing: bool) -> InktallyError:
         code, status = error.response["Error"].get("Code"), error.response["ResponseMetadata"]["HTTPStatusCode"]
         if code == "NoSuchBucket":
-            return NotFound(f"There is no bucket {self._name} at {self._where}; make it, or name another.")
+            return NotFound(f"There is no bucket {self.name} at {self._where}; make it, or name another.")
         absent = status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}  # the latter for a delete marker
         if status == HTTPStatus.PRECONDITION_FAILED or code == "ConditionalRequestConflict" or (replacing and absent):
             return self.overwritten(key)
