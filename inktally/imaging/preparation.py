@@ -14,11 +14,10 @@ from inktally.document import Step
 from inktally.imaging.curvature import curvature
 from inktally.imaging.glyphs import Boxes, Glyphs, Grey, brought_near, glyphs, grey, ink
 from inktally.imaging.light import LIGHT_INK, UNEVEN, evened, evenness, paper, skewness
-from inktally.imaging.mapping import Bend, Mapping, Plane
+from inktally.imaging.mapping import Bend, Mapping, Plane, levelling, moved, quarter_turn, rendered
 from inktally.imaging.noise import Noise, denoised, noise
 from inktally.imaging.orientation import Orientation, orientation
 from inktally.imaging.page import PageImage
-from inktally.imaging.warping import levelling, moved, quarter_turn, rendered
 
 LEVEL_ENOUGH = 0.3  # degrees; engines do not mind less
 NOT_WORSE = 0.9  # factor by which lines may become less sharp when noise is taken off

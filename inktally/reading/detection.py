@@ -7,6 +7,7 @@ from math import log10
 from typing import NamedTuple
 
 import numpy as np
+import pytesseract
 import regex
 from PIL.Image import Image, fromarray
 
@@ -87,8 +88,6 @@ def _strip(page: PageImage) -> Image | None:
 
 def _read(strip: Image, language: str, dpi: int, command: str) -> list[str]:
     """The words of a strip in small letters; none where Tesseract fails."""
-    import pytesseract
-
     pytesseract.pytesseract.tesseract_cmd = command
     try:
         text = pytesseract.image_to_string(strip, lang=language, config=f"--psm 6{_resolution(dpi)}")
@@ -100,8 +99,6 @@ def _read(strip: Image, language: str, dpi: int, command: str) -> list[str]:
 
 def _script(strip: Image, dpi: int, command: str) -> str:
     """As Tesseract names it; empty: it is not sure."""
-    import pytesseract
-
     pytesseract.pytesseract.tesseract_cmd = command
     try:
         facts = pytesseract.image_to_osd(strip, config=_resolution(dpi), output_type=pytesseract.Output.DICT)
