@@ -236,8 +236,7 @@ class OptIn:
         if standing is not None and standing.age < DAY_SECONDS:
             return False
         try:
-            condition = {"if_match": standing.etag} if standing else {"if_absent": True}
-            self.store.put(key, content, **condition)
+            self.store.put(key, content, if_absent=standing is None, if_match=standing.etag if standing else "")
         except Overwritten:
             return False
         return True

@@ -37,8 +37,7 @@ class Quotas:
             if taken + amount > limit:
                 raise QuotaUsedUp("That is more than may be asked for in one day; please come again tomorrow.")
             with suppress(Overwritten):
-                condition = {"if_match": etag} if etag else {"if_absent": True}
-                self.store.put(key, str(taken + amount).encode(), **condition)
+                self.store.put(key, str(taken + amount).encode(), if_absent=not etag, if_match=etag)
                 return
             time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 - jitter, not a secret
         raise StoreDown("Too many ask for the same at once; please try again in a moment.")
