@@ -5,8 +5,6 @@ launcher's JVM, the machine-learning library) and with an archive of the classes
 beforehand. That is for this PySpark and this Java; others do not use it. When it is there already, nothing happens.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 import subprocess

@@ -3,8 +3,6 @@
 python -m deployments.glue --role ROLE --scripts s3://BUCKET/PREFIX/ --tokens URI --pictures URI --output URI
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import sys

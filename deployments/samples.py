@@ -4,8 +4,6 @@ They are drawn with the font that Pillow carries (Aileron), so nothing is downlo
 font has no letters beyond ASCII. One version of Pillow draws the same bytes every time.
 """
 
-from __future__ import annotations
-
 import random
 import sys
 import textwrap

@@ -3,8 +3,6 @@
 boto3 is imported when it is wanted: only who uses such a service pays for it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -5,8 +5,6 @@ retries everywhere, `exit_code` is the command line's, `http_status` the web's. 
 own fault: it is an outcome to tell the uploader, not a failure of the service.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 

@@ -1,7 +1,5 @@
 """Where everything lives in a store, and under which identity. No key is built anywhere else."""
 
-from __future__ import annotations
-
 from inktally.delivery import Counting, Delivery
 from inktally.document import Engine, sha256_of
 from inktally.tokens import RULES

@@ -4,8 +4,6 @@ Languages bear Tesseract's names, several are joined by +, and Fraktur is one of
 `inktally.reading.detection` to find out, page by page.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

@@ -5,8 +5,6 @@ it has not been renewed for its time to live. Ages are read off the store's cloc
 theirs, with a shared folder they must, to within a few seconds.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import random

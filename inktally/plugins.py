@@ -1,7 +1,5 @@
 """Adapters by name: `inktally/<kind>/<name>.py` with a function `build`; a new engine or notifier is one new file."""
 
-from __future__ import annotations
-
 import pkgutil
 from importlib import import_module
 from pathlib import Path

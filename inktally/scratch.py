@@ -1,7 +1,5 @@
 """Temporary folders and turns that do not outlive their owners, not even one that was killed."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os

@@ -14,8 +14,6 @@ characters that this Python's version does not know yet separate words, and a wo
 small forms, is lower-cased here. So the version of Unicode is a part of the rules' name.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache

@@ -4,8 +4,6 @@ It may be cut short at any moment, and run again: receipts go first, then counts
 whatever is left is either found as before or of no use to anybody.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The cached recognitions of a store, by which engine they were made, and which documents lead to them."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """What the corpus says: its most frequent words, the words that mark a document, and how its vocabulary grows."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter as Multiset
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The one object that says what belongs to the corpus, and how it is read while others replace it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

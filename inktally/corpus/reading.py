@@ -1,7 +1,5 @@
 """The stored counts of one document, read for the corpus. They are taken for what anybody may have written."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is told of the corpus after each comparison: to people as tables, to programs as one value, to both as files."""
 
-from __future__ import annotations
-
 import csv
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Pages that bend towards their spine, or were photographed aslant: how far their lines stray from level ones."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

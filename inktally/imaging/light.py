@@ -1,7 +1,5 @@
 """Ink and paper: which is the darker one, and how even the light is that falls on the paper."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

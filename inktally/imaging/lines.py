@@ -1,7 +1,5 @@
 """Lines of text among the letters of a page: how level they are, and which letters make one."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import cv2

@@ -1,7 +1,5 @@
 """How noisy a page is, and what helps: a median for salt and pepper, a slight blur for grain."""
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple
 
 import cv2

@@ -1,7 +1,5 @@
 """Which side of a page is up, told by cheap measures where they suffice, else by a small network on some lines."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import distribution

@@ -4,8 +4,6 @@ What is signed can be read by whoever has the link; it is only proof against cha
 none for another.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import os

@@ -1,7 +1,5 @@
 """One mail: its addresses, its headers, its two parts. What stands in it is the report's business."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from contextlib import suppress

@@ -7,8 +7,6 @@ due, and `inktally/steps/late_mails.py` sees that they are mailed. A link that c
 service is away or has to hear from the person first, waits too. Addresses stand in keys as hashes only.
 """
 
-from __future__ import annotations
-
 import logging
 import secrets
 from collections.abc import Iterable

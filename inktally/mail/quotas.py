@@ -1,7 +1,5 @@
 """How much somebody may ask for in a day, counted in the store, so that all processes count together."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable

@@ -5,8 +5,6 @@ nearer to; a tag says which they are. `Processing` names the engine and the step
 deprecated since 4.0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from xml.etree import ElementTree as ET

@@ -1,7 +1,5 @@
 """The counts as a table for spreadsheets, in which no word that somebody wrote on a page becomes a formula."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re

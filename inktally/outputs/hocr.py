@@ -1,7 +1,5 @@
 """hOCR 1.2: the words in the layout of their pages, as XHTML."""
 
-from __future__ import annotations
-
 from xml.etree import ElementTree as ET
 
 from inktally.document import Box, Page

@@ -1,7 +1,5 @@
 """A font for the text layers of PDFs: it has a glyph for everything, and none leaves a mark."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from io import BytesIO
 

@@ -1,7 +1,5 @@
 """Searchable PDFs, made in a sandboxed child: the picture is a stranger's file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from inktally.document import Recognition

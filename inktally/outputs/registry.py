@@ -1,7 +1,5 @@
 """Every output by its name: where it is kept, what writes it, and what type it is."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

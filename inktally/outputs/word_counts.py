@@ -4,8 +4,6 @@
 inktally/schemas/word_counts.schema.json.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 

@@ -1,7 +1,5 @@
 """What a sandboxed child does: decode a page, make it ready, have it read, and say how well that went."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What script and language a page is in, for pictures whose language is `auto`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from math import log10
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 Two readings of one page become one: where both have read the same spot, the likelier words are kept.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What passes between the parent and the child that reads a page for it."""
 
-from __future__ import annotations
-
 from typing import Any, Self
 
 from inktally.document import Engine, Page, Value, Word

@@ -5,8 +5,6 @@ docs/decisions/0014-recognition.md). Engines can be as sure of a wrong word as o
 a common word.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import exp, log, log10
 from typing import NamedTuple

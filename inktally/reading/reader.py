@@ -1,7 +1,5 @@
 """The recogniser: it has a picture's pages read in a sandbox, and asks remote engines itself where that is wanted."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """A page that is read by a remote engine, in the parent, after the child has done what it could and left it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -3,8 +3,6 @@
 In Fraktur a long s looks much like an f, and engines take many for one; the word lists tell which it is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache

@@ -4,8 +4,6 @@ A run's own first child would have to start Python and import libraries before i
 ends when its input does, once it has answered what it was asked; a run that finds no server has children of its own.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import select

@@ -1,7 +1,5 @@
 """Time and memory of a process and all that it has started, watched from outside: no library is broken by that."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time

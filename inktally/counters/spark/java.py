@@ -1,7 +1,5 @@
 """The Java that Spark runs on, and the start of Spark that deployments/class_data.py makes ready."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

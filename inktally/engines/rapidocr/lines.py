@@ -1,7 +1,5 @@
 """From a page to its lines: found on a shrunken copy, cut out of the page as it is, a little wider than found."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

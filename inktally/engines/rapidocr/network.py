@@ -1,7 +1,5 @@
 """The two networks of the rapidocr package, loaded once a process, and what their answers mean."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache

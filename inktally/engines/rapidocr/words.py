@@ -1,7 +1,5 @@
 """From lines of characters to words in reading order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby

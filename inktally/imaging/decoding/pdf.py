@@ -1,7 +1,5 @@
 """PDF, by pdfium: pages rendered as a scanner would have seen them, and the text that they hold themselves."""
 
-from __future__ import annotations
-
 import re
 from math import sqrt
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The text that a page of a PDF holds: its characters as pdfium gives them, and whether they can be believed."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

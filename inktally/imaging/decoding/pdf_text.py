@@ -1,7 +1,5 @@
 """The text layer of a PDF's page as words with places in lines, paragraphs and blocks, as an engine would give it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise

@@ -4,8 +4,6 @@ A decoded picture may be of any of Pillow's modes; what comes out has the eight 
 it expects.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial

@@ -1,7 +1,5 @@
 """What a file system cannot say of an object: its ETag and its metadata, noted per state of the file."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import suppress

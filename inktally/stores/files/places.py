@@ -5,8 +5,6 @@ segments too long for a file name. Such objects lie in `.inktally/objects` under
 links are never followed, so that nothing outside the folder is read or written.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os
