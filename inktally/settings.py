@@ -6,10 +6,10 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -213,20 +213,18 @@ class Settings(BaseSettings):
         description="Folder of the JVM's class-data archive, which makes Spark start faster",
     )
 
-    def without_secrets(self) -> dict[str, Any]:
+    def without_secrets(self) -> str:
         """As JSON, for a process that must not know the secrets; `restored` makes settings of it again."""
         secrets = {name for name, field in type(self).model_fields.items() if field.annotation is SecretStr}
-        return self.model_dump(mode="json", exclude=secrets)
-
-    @classmethod
-    def restored(cls, values: Mapping[str, Any]) -> Settings:
-        """What `without_secrets` gave; neither the environment's file nor a secret is looked at."""
-        return _restored(json.dumps(values, sort_keys=True))
+        return self.model_dump_json(exclude=secrets)
 
 
 @lru_cache(maxsize=4)
-def _restored(values: str) -> Settings:
-    """A child reads many pages under the same settings, and to check them takes 5 ms."""
+def restored(values: str) -> Settings:
+    """What `without_secrets` gave; neither the environment's file nor a secret is looked at.
+
+    A child reads many pages under the same settings, and to check them takes 5 ms.
+    """
     return Settings(_env_file=None, **json.loads(values))  # type: ignore[call-arg]  # pydantic-settings takes it
 
 

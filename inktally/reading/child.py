@@ -19,7 +19,7 @@ from inktally.ports import PageEngine
 from inktally.reading.merging import Attempt, attempt, best
 from inktally.reading.pages import PageRead, PageRequest
 from inktally.reading.remote import leave
-from inktally.settings import Settings
+from inktally.settings import Settings, restored
 
 NO_LETTERS: Boxes = np.empty((0, 4), np.float32)
 
@@ -30,7 +30,7 @@ def read_page(**request: Any) -> dict[str, Any]:
     A page that no free engine has read well is left in the folder `deposit`, where the request names one.
     """
     asked = PageRequest.model_validate(request)
-    settings = Settings.restored(asked.settings)
+    settings = restored(asked.settings)
     limits = Limits(max_pixels=settings.max_pixels, max_pages=settings.max_pages)
     with open_document(Path(asked.picture), limits) as document:
         decoded, pages = document.page(asked.number), document.page_count
