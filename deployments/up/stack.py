@@ -122,8 +122,9 @@ class Stack:
         for name in ("mail", "scratch", "prefect", "spark", *([] if self.ceph else ["store/input"])):
             (self.home.folder / name).mkdir(parents=True, exist_ok=True)
         data: list[Postgres | Redis | Ceph | None] = [self.postgres, self.redis, self.ceph]
-        for found in filter(None, data):
-            found.prepare()
+        for found in data:
+            if found:
+                found.prepare()
         self.home.write_environment(self.environment())
 
     def stages(self) -> Stages:
