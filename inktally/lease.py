@@ -1,6 +1,6 @@
 """An exclusive hold on a name, kept in the store, that ends by itself when its holder dies.
 
-A lease is one small object. It is taken by a conditional write, renewed while it is held, and up for taking once
+A lease is one small object. It is taken by a conditional write, renewed while it is held, and may be taken over once
 it has not been renewed for its time to live. Ages are read off the store's clock: with S3 hosts need not agree on
 theirs, with a shared folder they must, to within a few seconds.
 """

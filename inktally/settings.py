@@ -77,7 +77,7 @@ class Settings(BaseSettings):
         1000, ge=0, description="Pages that paid engines may read on this machine in a day (of UTC)"
     )
     min_confidence: float = Field(
-        0.0, ge=0, le=100, description="Words recognised less surely are not counted (0 to 100)"
+        0.0, ge=0, le=100, description="Words below this confidence (0 to 100) are not counted"
     )
     body_only: bool = Field(False, description="Headers, footers and page numbers are not counted")
     outputs: Annotated[str, _checked(chosen)] = Field(
@@ -125,15 +125,17 @@ class Settings(BaseSettings):
     ses_region: str = Field("", description="Region of SES; empty: as boto3 finds it")
     ses_endpoint: str = Field("", description="Endpoint of SES; empty: AWS's own")
     deadline_seconds: float = Field(
-        300.0, gt=0, description="After this time the uploader is told that it takes longer"
+        300.0, gt=0, description="After this time the uploader is notified that it takes longer"
     )
 
-    after: After = Field("keep", description="What becomes of the store's copy of an answered picture")
+    after: After = Field("keep", description="What becomes of the store's copy of a processed picture")
     sweep_grace_seconds: float = Field(
-        120.0, ge=0, description="How long the sweep leaves an unanswered picture to its event"
+        120.0, ge=0, description="How long the sweep leaves a picture that is not yet processed to its event"
     )
     sweep_again_seconds: float = Field(
-        3600.0, gt=0, description="After this time the sweep starts another run for a picture that is still unanswered"
+        3600.0,
+        gt=0,
+        description="After this time the sweep starts another run for a picture that is still not processed",
     )
     web_host: str = Field("127.0.0.1", description="Address that the receiver of bucket events listens on")
     web_port: int = Field(8080, gt=0, le=65535, description="Port that it listens on")
@@ -142,7 +144,7 @@ class Settings(BaseSettings):
     )
     sns_topics: str = Field("", description="ARNs of the SNS topics whose messages are taken, separated by commas")
     hook_window_seconds: float = Field(
-        0.2, ge=0, description="Uploads announced within this time of each other are answered by one run"
+        0.2, ge=0, description="Uploads announced within this time of each other are processed by one run"
     )
     dead_letters: Path = Field(
         Path("inktally-dead-letters"), description="Folder for messages to the receiver that cannot be read"
@@ -197,9 +199,9 @@ class Settings(BaseSettings):
         16, gt=0, description="Pictures that the REST API receives at once; more wait for some seconds"
     )
     link_seconds: float = Field(
-        20.0, ge=0, description="A picture by link must have come in this time; 0: none is taken"
+        20.0, ge=0, description="A picture by link must arrive in this time; 0: none is accepted"
     )
-    lease_seconds: float = Field(30.0, gt=0, description="A claim or lock not renewed for this time is up for taking")
+    lease_seconds: float = Field(30.0, gt=0, description="A claim or lock not renewed for this time may be taken over")
     scratch: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()),
         description="Where temporary folders are made; Spark must see it too",
