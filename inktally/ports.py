@@ -13,13 +13,13 @@ from inktally.delivery import (
     PostForm,
     StoredObject,
 )
-from inktally.document import Engine, Recognition, Token, Word, WordCounts
+from inktally.document import Engine, Recognition, Token, WordCounts
 from inktally.errors import (
     NotFound,
 )
 
 if TYPE_CHECKING:
-    from inktally.imaging.page import PageImage
+    from inktally.imaging.page import PageImage, PageText
 
 V = TypeVar("V", bound=BaseModel)
 
@@ -112,11 +112,8 @@ class PageEngine(Protocol):
     def identify(self, languages: Sequence[str]) -> Engine:
         """What would read a page in these languages, without starting it. Raises `MissingTool`, `BadSettings`."""
 
-    def read(self, page: PageImage, engine: Engine) -> tuple[Word, ...]:
-        """The words on one prepared page, in reading order, boxes in its pixels.
-
-        Raises `PictureError` when it is the page's fault, `EngineFailed` when not.
-        """
+    def read(self, page: PageImage, engine: Engine) -> PageText:
+        """Read one prepared page. Raises `PictureError` when it is the page's fault, `EngineFailed` when not."""
 
 
 class PdfWriter(Protocol):

@@ -23,7 +23,7 @@ from typing import Any
 
 from inktally.document import Box, Engine, Value, Word
 from inktally.errors import BadSettings, EngineFailed, MissingTool, UnreadablePicture
-from inktally.imaging.page import PageImage
+from inktally.imaging.page import PageImage, PageText
 from inktally.languages import AUTO, installed
 from inktally.scratch import write_whole
 from inktally.settings import Settings
@@ -53,13 +53,13 @@ class Tesseract:
             models=models,
         )
 
-    def read(self, page: PageImage, engine: Engine) -> tuple[Word, ...]:
+    def read(self, page: PageImage, engine: Engine) -> PageText:
         """Raises `UnreadablePicture` when Tesseract breaks over the page, `EngineFailed` when it fails otherwise."""
         if self.settings.tesseract:
             table = _read_by_command(page, self.settings.tesseract, engine.languages)
         else:
             table = _read_here(page, self._installed().models, engine.languages)
-        return parse_table(table)
+        return PageText.of(parse_table(table))
 
     def _installed(self) -> _Installation:
         name = self.settings.tesseract or COMMAND

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from inktally import aws
 from inktally.document import Box, Engine, Word
 from inktally.errors import AccessDenied, BadSettings, EngineFailed, InktallyError, TooLarge, UnreadablePicture
-from inktally.imaging.page import PageImage
+from inktally.imaging.page import PageImage, PageText
 from inktally.imaging.tiling import Line, Tile, joined, tiles
 from inktally.languages import AUTO
 from inktally.paid_pages import Ledger
@@ -69,11 +69,11 @@ class Textract:
                 raise BadSettings(f"Textract does not read {language!r}, but {known}; choose another engine.")
         return Engine(name="textract", version=API, languages=tuple(languages))
 
-    def read(self, page: PageImage, engine: Engine) -> tuple[Word, ...]:  # noqa: ARG002 - Textract is not told the languages
+    def read(self, page: PageImage, engine: Engine) -> PageText:  # noqa: ARG002 - Textract is not told the languages
         """Raises also `CostCapReached`, before a page is sent that would be one too many, and `AccessDenied`."""
         parts = tiles(page.pixels, longest=LONGEST_SIDE, most_bytes=MOST_BYTES, overlap=OVERLAP)
         lines = joined((part, _lines(self._blocks(part), part.box)) for part in parts)
-        return tuple(
+        return PageText.of(
             word.model_copy(update={"line": line, "word": number})
             for line, words in enumerate(lines, 1)
             for number, word in enumerate(words, 1)

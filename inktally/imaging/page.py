@@ -1,11 +1,15 @@
-"""What passes between decoding, preparation and engines, inside the process that reads a picture."""
+"""The values that pass between decoding, preparation and engines, inside the process that reads a picture."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
+
+from inktally.document import Word
 
 
 @dataclass(frozen=True)
@@ -25,3 +29,29 @@ class PageImage:
     @property
     def width(self) -> int:
         return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True)
+class PageText:
+    """What an engine read on one page: its words in reading order, boxes in pixels of the image it was given."""
+
+    words: tuple[Word, ...]
+    text: str
+
+    @classmethod
+    def of(cls, words: Iterable[Word]) -> PageText:
+        """The text is that of the words: a line for each line, and an empty one before each new paragraph."""
+        words = tuple(words)
+        paragraphs = [
+            "\n".join(" ".join(word.text for word in line) for _, line in groupby(paragraph, key=_line))
+            for _, paragraph in groupby(words, key=_paragraph)
+        ]
+        return cls(words, "\n\n".join(paragraphs) + "\n" * bool(words))
+
+
+def _paragraph(word: Word) -> tuple[int, int, int]:
+    return word.section, word.block, word.paragraph
+
+
+def _line(word: Word) -> tuple[int, int, int, int]:
+    return word.section, *word.line_id[1:]

@@ -44,7 +44,7 @@ def _text_layer(decoded: DecodedPage, number: int) -> PageRead | None:
         return None
     image = decoded.image
     page = Page(number=number, width=image.width, height=image.height, dpi=image.dpi, source="text layer")
-    return PageRead(pages=number, page=page, words=decoded.text)
+    return PageRead(pages=number, page=page, words=decoded.text.words)
 
 
 class _PageAtWork:
@@ -100,8 +100,8 @@ class _PageAtWork:
         if self._asked.languages == (AUTO,):
             engine.identify(self._languages)  # which it may not know
         identity = self._asked.engines[name].model_copy(update={"languages": self._languages})
-        words = engine.read(self._prepared.image, identity)
-        found = attempt(name, words, self._letters, self._languages)
+        text = engine.read(self._prepared.image, identity)
+        found = attempt(name, text.words, self._letters, self._languages)
         self._history.append(f"{name} {found.quality:.2f}" if self._is_judged else name)
         return found
 

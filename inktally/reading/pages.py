@@ -1,7 +1,5 @@
-"""What passes between the parent and the child that reads a page for it, and the text that its words make."""
+"""What passes between the parent and the child that reads a page for it."""
 
-from collections.abc import Iterable
-from itertools import groupby
 from typing import Self
 
 from inktally.document import Engine, Page, Value, Word
@@ -30,12 +28,3 @@ class PageRead(Value):
         """The same page, with one more thing in its history."""
         reason = ", ".join(filter(None, [self.page.reason, what]))
         return self.model_copy(update={"page": self.page.model_copy(update={"reason": reason})})
-
-
-def text_of(words: Iterable[Word]) -> str:
-    """The text of a page: a line for each line, and an empty one before each new paragraph."""
-    paragraphs = [
-        "\n".join(" ".join(word.text for word in line) for _, line in groupby(paragraph, lambda word: word.line_id))
-        for _, paragraph in groupby(words, lambda word: (word.section, word.block, word.paragraph))
-    ]
-    return "\n\n".join(paragraphs) + "\n" * bool(paragraphs)

@@ -10,7 +10,7 @@ from inktally.document import Engine, Recognition
 from inktally.errors import BadSettings, CostCapReached, MissingTool, RecognitionTimeout
 from inktally.languages import present
 from inktally.ports import PageEngine
-from inktally.reading.pages import PageRead, PageRequest, text_of
+from inktally.reading.pages import PageRead, PageRequest
 from inktally.sandbox.shared import sandbox
 from inktally.sandbox.watchdog import too_late
 from inktally.scratch import scratch_folder
@@ -79,6 +79,8 @@ class Reader:
 
     def recognise(self, picture: Path, engine: Engine) -> Recognition:
         """All pages, one after the other, within the one time limit of a picture."""
+        from inktally.imaging.page import PageText
+
         task = _Task(picture, self._parts(engine.languages), time.monotonic() + self._settings.recognition_seconds)
         reads = [self._read(task, 1)]
         reads += [self._read(task, number) for number in range(2, reads[0].pages + 1)]
@@ -86,7 +88,7 @@ class Reader:
             engine=engine,
             pages=tuple(read.page for read in reads),
             words=tuple(word for read in reads for word in read.words),
-            text="\f".join(text_of(read.words) for read in reads),
+            text="\f".join(PageText.of(read.words).text for read in reads),
         )
 
     def _read(self, task: _Task, number: int) -> PageRead:

@@ -27,7 +27,7 @@ def better(
     """`read`, or what the engine reads on the page that was left in the folder, whichever seems better."""
     with np.load(folder / DEPOSIT, allow_pickle=False) as left:  # arrays of plain numbers: nothing in them is run
         image, letters = PageImage(left["pixels"], int(left["dpi"])), left["letters"]
-    found = attempt(name, engine.read(image, identity), letters, read.page.languages)
+    found = attempt(name, engine.read(image, identity).words, letters, read.page.languages)
     told = read.told(f"{name} {found.quality:.2f}")
     if read.page.engine and (read.page.quality or 0.0) >= found.quality:
         return told

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from inktally import plugins
-from inktally.document import Box, Word
+from inktally.document import Box
 from inktally.errors import BadSettings, MissingTool
-from inktally.imaging.page import PageImage
+from inktally.imaging.page import PageImage, PageText
 from inktally.ports import PageEngine
-from inktally.reading.pages import text_of
 from inktally.settings import Settings, read_settings
 from tests.support.servers import ENVIRONMENT
 from tests.support.textract_server import textract_server
@@ -46,14 +44,8 @@ def paper() -> Image.Image:
     return picture
 
 
-class Found(NamedTuple):
-    words: tuple[Word, ...]
-    text: str
-
-
-def read(engine: PageEngine, picture: Image.Image) -> Found:
-    words = engine.read(PageImage(np.asarray(picture), 200), engine.identify(["eng"]))
-    return Found(words, text_of(words))
+def read(engine: PageEngine, picture: Image.Image) -> PageText:
+    return engine.read(PageImage(np.asarray(picture), 200), engine.identify(["eng"]))
 
 
 def test_words_come_line_by_line_and_the_text_is_theirs(engine: PageEngine) -> None:

@@ -37,7 +37,7 @@ def decode(path: str) -> int:
     """What the sandboxed child does; the number of words and pages."""
     with open_document(Path(path), Limits(**LIMITS)) as document:
         pages = [document.page(number) for number in range(1, document.page_count + 1)]
-        return len(pages) + sum(len(page.text) for page in pages if page.text)
+        return len(pages) + sum(len(page.text.words) for page in pages if page.text)
 
 
 @dataclass

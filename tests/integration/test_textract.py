@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,12 +11,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from inktally.engines.textract import Textract
 from inktally.errors import AccessDenied, BadSettings, CostCapReached, EngineFailed, TooLarge, UnreadablePicture
-from inktally.imaging.page import PageImage
+from inktally.imaging.page import PageImage, PageText
 from inktally.paid_pages import Ledger
-from inktally.reading.pages import text_of
 from inktally.settings import read_settings
 from tests.support.servers import ENVIRONMENT
 from tests.support.textract_server import Refused, TextractServer, textract_server
+
+Read = Callable[..., PageText]
 
 
 @pytest.fixture
@@ -41,9 +41,8 @@ def textract(server: TextractServer, tmp_path: Path, monkeypatch: pytest.MonkeyP
     return built
 
 
-def read(engine: Textract, page: PageImage) -> SimpleNamespace:
-    words = engine.read(page, engine.identify(["eng"]))
-    return SimpleNamespace(words=words, text=text_of(words))
+def read(engine: Textract, page: PageImage) -> PageText:
+    return engine.read(page, engine.identify(["eng"]))
 
 
 def page(width: int = 900, height: int = 200, text: str = "seven quiet fishes") -> PageImage:

@@ -11,7 +11,6 @@ from PIL import Image
 
 from inktally.errors import TooLarge, UnreadablePicture
 from inktally.imaging.decoding.document import DecodedPage, Limits, open_document
-from inktally.reading.pages import text_of
 from tests.support.paper import A4, INVISIBLE, LINES, pdf, picture, typed
 
 LIMITS = Limits(max_pixels=50_000_000, max_pages=3)
@@ -26,7 +25,7 @@ def decoded(path: Path, limits: Limits = LIMITS) -> list[DecodedPage]:
 
 def text_on(path: Path) -> list[str] | None:
     (page,) = decoded(path)
-    return [word.text for word in page.text] if page.text else None
+    return [word.text for word in page.text.words] if page.text else None
 
 
 def test_pages_are_drawn_with_300_dpi(tmp_path: Path) -> None:
@@ -58,13 +57,13 @@ class TestText:
     def test_words_have_places_in_lines_and_paragraphs_and_boxes_on_the_picture(self, tmp_path: Path) -> None:
         (page,) = decoded(pdf(tmp_path / "page.pdf", typed(["Two fine", "lines,", "", "", "one more."])))
         assert page.text is not None
-        assert text_of(page.text) == "Two fine\nlines,\n\none more.\n"
-        places = [(word.text, word.page, word.block, word.paragraph, word.line, word.word) for word in page.text]
+        assert page.text.text == "Two fine\nlines,\n\none more.\n"
+        places = [(word.text, word.page, word.block, word.paragraph, word.line, word.word) for word in page.text.words]
         assert places == [
             ("Two", 1, 1, 1, 1, 1), ("fine", 1, 1, 1, 1, 2), ("lines,", 1, 1, 1, 2, 1),
             ("one", 1, 1, 2, 1, 1), ("more.", 1, 1, 2, 1, 2),
         ]  # fmt: skip
-        for word in page.text:
+        for word in page.text.words:
             box = word.box
             inside = page.image.pixels[box.top : box.top + box.height, box.left : box.left + box.width]
             assert inside.min() < 100, f"there is no ink where {word.text} is said to be"
@@ -75,16 +74,16 @@ class TestText:
     def test_boxes_lie_on_the_words_of_pages_that_are_turned(self, turn: int, tmp_path: Path) -> None:
         (page,) = decoded(pdf(tmp_path / "page.pdf", typed(["turned page", "with words"]), Rotate=turn))
         assert page.text is not None
-        for word in page.text:
+        for word in page.text.words:
             box = word.box
             assert page.image.pixels[box.top : box.top + box.height, box.left : box.left + box.width].min() < 100
-        assert sorted(text_of(page.text).split()) == ["page", "turned", "with", "words"]
+        assert sorted(page.text.text.split()) == ["page", "turned", "with", "words"]
 
     def test_columns_are_blocks_in_the_order_of_the_file(self, tmp_path: Path) -> None:
         right = typed(["right one", "right two"]).replace("60 780", "320 780")
         (page,) = decoded(pdf(tmp_path / "page.pdf", typed(["left one", "left two"]) + right))
         assert page.text is not None
-        assert [(word.block, word.text) for word in page.text if word.word == 2] == [
+        assert [(word.block, word.text) for word in page.text.words if word.word == 2] == [
             (1, "one"), (1, "two"), (2, "one"), (2, "two"),
         ]  # fmt: skip
 

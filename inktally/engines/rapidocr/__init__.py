@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution, version
 
-from inktally.document import Engine, Word
+from inktally.document import Engine
 from inktally.errors import MissingTool
-from inktally.imaging.page import PageImage
+from inktally.imaging.page import PageImage, PageText
 from inktally.languages import AUTO
 from inktally.settings import Settings
 
@@ -49,12 +49,12 @@ class RapidOcr:
         except PackageNotFoundError as error:
             raise MissingTool(f"The engine rapidocr is not installed: pip install {error.name} does it.") from error
 
-    def read(self, page: PageImage, engine: Engine) -> tuple[Word, ...]:  # noqa: ARG002 - it has one model for everything
+    def read(self, page: PageImage, engine: Engine) -> PageText:  # noqa: ARG002 - it has one model for everything
         """Raises `EngineFailed` when the networks cannot be run."""
         from inktally.engines.rapidocr.lines import lines_on
         from inktally.engines.rapidocr.words import words_of
 
-        return tuple(words_of(lines_on(page)))
+        return PageText.of(words_of(lines_on(page)))
 
 
 @lru_cache

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from inktally.document import Value, Word
+from inktally.document import Value
 from inktally.errors import InktallyError, TooLarge, UnreadablePicture
 from inktally.imaging.decoding.formats import Kind, kind_of
 from inktally.scratch import is_disk_full
 
 if TYPE_CHECKING:
-    from inktally.imaging.page import PageImage
+    from inktally.imaging.page import PageImage, PageText
 
 LONGEST_SIDE = 32_767  # pixels; Tesseract takes no more, nor does OpenCV when it turns a page
 
@@ -31,10 +31,10 @@ class Limits(Value):
 
 @dataclass(frozen=True)
 class DecodedPage:
-    """The pixels of one page, and the words that the file itself holds for it: only PDF does."""
+    """The pixels of one page, and the text that the file itself holds for it: only PDF does."""
 
     image: PageImage
-    text: tuple[Word, ...] | None = None
+    text: PageText | None = None
 
 
 class Document(Protocol):

@@ -10,7 +10,7 @@ import pypdfium2 as pdfium
 from inktally.errors import TooLarge, UnreadablePicture
 from inktally.imaging.decoding.document import LONGEST_SIDE, DecodedPage, Limits, blamed_on, check_count
 from inktally.imaging.decoding.pdf_layer import is_real, layer_of
-from inktally.imaging.decoding.pdf_text import words_of
+from inktally.imaging.decoding.pdf_text import text_of
 from inktally.imaging.page import PageImage
 
 POINTS = 72  # per inch; what PDF measures in
@@ -64,7 +64,7 @@ class Pdf:
         image = PageImage(np.array(bitmap.to_numpy()[:, :, :3]), round(dpi))
         layer = layer_of(page, bitmap.get_posconv(page), image)
         bitmap.close()
-        return DecodedPage(image=image, text=words_of(layer, number, image) if is_real(layer, page, image) else None)
+        return DecodedPage(image=image, text=text_of(layer, number, image) if is_real(layer, page, image) else None)
 
 
 def _dpi(width: float, height: float, number: int, limits: Limits) -> float:

@@ -7,7 +7,7 @@ from statistics import median_low
 
 from inktally.document import Box, Word
 from inktally.imaging.decoding.pdf_layer import Edges, Layer, TextRun
-from inktally.imaging.page import PageImage
+from inktally.imaging.page import PageImage, PageText
 
 CERTAIN = 100.0
 NEW_PARAGRAPH = 0.5  # of a line's height, between it and the line above, more than is usual on the page
@@ -27,11 +27,11 @@ class _RunLine:
         return min(left), min(top), max(right), max(bottom)
 
 
-def words_of(layer: Layer, number: int, image: PageImage) -> tuple[Word, ...]:
+def text_of(layer: Layer, number: int, image: PageImage) -> PageText:
     """The words of page `number`, with boxes in pixels of `image`, in the file's own order."""
     lines = list(_lines(layer.runs))
     _number(lines)
-    return tuple(word for line in lines for word in _words(line, number, image))
+    return PageText.of(word for line in lines for word in _words(line, number, image))
 
 
 def _lines(runs: list[TextRun]) -> Iterator[_RunLine]:
