@@ -11,11 +11,10 @@ from typing import Literal
 import numpy as np
 
 from inktally.document import Step
-from inktally.imaging.curvature import curvature
+from inktally.imaging.condition import LIGHT_INK, UNEVEN, Noise, denoised, evened, evenness, noise, paper, skewness
 from inktally.imaging.glyphs import Boxes, Glyphs, Grey, brought_near, glyphs, grey, ink
-from inktally.imaging.light import LIGHT_INK, UNEVEN, evened, evenness, paper, skewness
+from inktally.imaging.lines import curvature
 from inktally.imaging.mapping import Bend, Mapping, Plane, levelling, moved, quarter_turn, rendered
-from inktally.imaging.noise import Noise, denoised, noise
 from inktally.imaging.orientation import Orientation, orientation
 from inktally.imaging.page import PageImage
 

@@ -51,8 +51,7 @@ class RapidOcr:
 
     def read(self, page: PageImage, engine: Engine) -> PageText:  # noqa: ARG002 - it has one model for everything
         """Raises `EngineFailed` when the networks cannot be run."""
-        from inktally.engines.rapidocr.lines import lines_on
-        from inktally.engines.rapidocr.words import words_of
+        from inktally.engines.rapidocr.lines import lines_on, words_of
 
         return PageText.of(words_of(lines_on(page)))
 

@@ -82,7 +82,8 @@ class Bucket:
         """A version id that the store finds malformed is one that does not exist."""
         try:
             with self._errors(key):
-                return _described(key, self._client.head_object(**self._named(key, version)))
+                response = self._client.head_object(**self._named(key, version))
+                return _described(key, response, response["ContentLength"], date(response))
         except BadSettings as error:
             if not version:
                 raise
@@ -96,7 +97,8 @@ class Bucket:
         condition: Any = {} if source.version else {"IfMatch": f'"{source.etag}"'}
         with self._errors(source.key):
             response = self._client.get_object(**self._named(source.key, source.version), **condition)
-            if not _described(source.key, response).same_version(source):
+            found = _described(source.key, response, response["ContentLength"], date(response))
+            if not found.same_version(source):
                 raise self.overwritten(source.key)
             digest = sha256()
             with path.open("wb") as file:
@@ -179,8 +181,9 @@ class Bucket:
         operation, entries = ("list_object_versions", "Versions") if self.versioned else ("list_objects_v2", "Contents")
         for page in self._pages(operation, prefix):
             now = date(page)
-            latest = (entry for entry in page.get(entries, []) if entry.get("IsLatest", True))
-            yield from (_listed(entry, now) for entry in latest if entry["Key"].startswith(prefix))
+            found = (entry for entry in page.get(entries, []) if entry.get("IsLatest", True))
+            mine = (entry for entry in found if entry["Key"].startswith(prefix))
+            yield from (_described(entry["Key"], entry, entry["Size"], now) for entry in mine)
 
     def overwritten(self, key: str) -> Overwritten:
         return Overwritten(f"{self.address(key)} is not, or no longer, what was expected there.")
@@ -288,25 +291,14 @@ def load_models() -> None:
     _session("us-east-1").client("s3", aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106
 
 
-def _described(key: str, response: Any) -> StoredObject:
-    """From the answer to a HEAD or a GET. The age is by the clock of the store, which dates its answers."""
+def _described(key: str, facts: Any, size: int, now: datetime) -> StoredObject:
+    """From the answer to a HEAD or a GET, or from an entry of a list, which has no metadata. The store's clock is asked."""
     return StoredObject(
         key=key,
-        etag=bare(response["ETag"]),
-        size=response["ContentLength"],
-        version=version_of(response),
-        modified=time_of(response["LastModified"]),
-        age=max(0.0, (date(response) - response["LastModified"]).total_seconds()),
-        metadata={name.lower(): decoded(value) for name, value in response["Metadata"].items()},
-    )
-
-
-def _listed(entry: Any, now: datetime) -> StoredObject:
-    return StoredObject(
-        key=entry["Key"],
-        etag=bare(entry["ETag"]),
-        size=entry["Size"],
-        version=version_of(entry),
-        modified=time_of(entry["LastModified"]),
-        age=max(0.0, (now - entry["LastModified"].replace(microsecond=0)).total_seconds()),
+        etag=bare(facts["ETag"]),
+        size=size,
+        version=version_of(facts),
+        modified=time_of(facts["LastModified"]),
+        age=max(0.0, (now - facts["LastModified"].replace(microsecond=0)).total_seconds()),
+        metadata={name.lower(): decoded(value) for name, value in facts.get("Metadata", {}).items()},
     )
