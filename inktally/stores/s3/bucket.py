@@ -292,7 +292,7 @@ def load_models() -> None:
 
 
 def _described(key: str, facts: Any, size: int, now: datetime) -> StoredObject:
-    """From the answer to a HEAD or a GET, or from an entry of a list, which has no metadata. The store's clock is asked."""
+    """From the answer to a HEAD or a GET, or from an entry of a list, which has no metadata."""
     return StoredObject(
         key=key,
         etag=bare(facts["ETag"]),
