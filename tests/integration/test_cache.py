@@ -14,7 +14,7 @@ import pytest
 
 from deployments import samples
 from flows.commands import cache
-from inktally.reading.paid_pages import Ledger
+from inktally.paid_pages import Ledger
 
 PROJECT = Path(__file__).parents[2]
 KILLS = 5
@@ -62,7 +62,7 @@ READ = """
 SPEND = """
     import sys
     from pathlib import Path
-    from inktally.reading.paid_pages import Ledger
+    from inktally.paid_pages import Ledger
     ledger = Ledger(Path(sys.argv[1]), 10**9, 0.0015)
     while True:
         with ledger.spend():

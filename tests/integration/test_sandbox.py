@@ -33,7 +33,7 @@ def call(sandbox: Sandbox) -> Call:
     """Call a function of tests/support/hostile.py in the sandbox."""
 
     def called(function: str, seconds: float = 60, **arguments: Any) -> Any:
-        return sandbox.call(f"tests.hostile:{function}", arguments, seconds=seconds)
+        return sandbox.call(f"tests.support.hostile:{function}", arguments, seconds=seconds)
 
     return called
 
@@ -73,7 +73,7 @@ class TestTime:
         started = tmp_path / "started"
         program = (
             "from pathlib import Path; from inktally.sandbox.parent import Sandbox; "
-            f"Sandbox(1, Path({str(tmp_path)!r})).call('tests.hostile:never_return', "
+            f"Sandbox(1, Path({str(tmp_path)!r})).call('tests.support.hostile:never_return', "
             f"{{'started': {str(started)!r}}}, seconds=1)"
         )
         parent = subprocess.Popen([sys.executable, "-c", program])
@@ -125,7 +125,7 @@ class TestFullDisk:
 
 def test_a_child_is_replaced_after_so_many_requests(tmp_path: Path) -> None:
     sandbox = Sandbox(1, tmp_path, requests=3)
-    children = [sandbox.call("tests.hostile:be_well", {}, seconds=60) for _ in range(7)]
+    children = [sandbox.call("tests.support.hostile:be_well", {}, seconds=60) for _ in range(7)]
     assert [children.count(child) for child in dict.fromkeys(children)] == [3, 3, 1]
     assert [child for child in dict.fromkeys(children) if is_alive(child)] == children[-1:]
     sandbox.close()
@@ -160,9 +160,9 @@ class TestClosed:
         program = (
             "import os; from pathlib import Path; from inktally.sandbox.parent import Sandbox, close_all; "
             f"sandbox = Sandbox(1, Path({str(tmp_path)!r})); call = sandbox.call; "
-            "print(call('tests.hostile:be_well', {}, seconds=60)); fork = os.fork(); "
+            "print(call('tests.support.hostile:be_well', {}, seconds=60)); fork = os.fork(); "
             "fork or (close_all(), os._exit(0)); os.waitpid(fork, 0); "
-            "print(call('tests.hostile:be_well', {}, seconds=60))"
+            "print(call('tests.support.hostile:be_well', {}, seconds=60))"
         )
         first, second = subprocess.check_output([sys.executable, "-c", program], text=True).split()
         assert first == second

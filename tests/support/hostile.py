@@ -43,7 +43,7 @@ def leak(megabytes: int) -> int:
 
 def have_another_take(megabytes: int) -> None:
     """Start a process that starts one that takes the memory, and leave it behind."""
-    program = f"from tests import hostile; hostile.take({megabytes}); import time; time.sleep(60)"
+    program = f"from tests.support import hostile; hostile.take({megabytes}); import time; time.sleep(60)"
     orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {program!r}])"
     subprocess.run([sys.executable, "-c", orphan], check=True)
     time.sleep(60)
