@@ -75,7 +75,7 @@ def test_so_does_one_whose_turn_has_not_come(machine: Machine) -> None:
     machine.opened_store.put("input/page.png", page, metadata={"email": ANNA})
     told = """
 from flows.uploads.picture import Picture
-from inktally.document import Options, Upload
+from inktally.delivery import Options, Upload
 Picture.of(Upload(key="input/page.png"), Options()).tell_it_takes_longer()
 """
     subprocess.run([sys.executable, "-c", told], cwd=PROJECT, env=machine.environment, check=True)

@@ -24,7 +24,7 @@ READ = """
     from prefect import flow
     from flows.commands.api_server import api_server
     from inktally import steps
-    from inktally.document import Upload
+    from inktally.delivery import Upload
     from tasks import caching, upload_steps, wiring
 
     @flow
