@@ -57,7 +57,7 @@ def _step(description: ET.Element, identity: str, step: Step) -> None:
         processing,
         ("processingCategory", "preOperation"),
         ("processingStepDescription", step.name),
-        ("processingStepSettings", _settings(step.parameters)),
+        ("processingStepSettings", _settings(step.parameters) or None),
     )
     element(element(processing, "processingSoftware"), "softwareName", "Inktally")
 
@@ -68,18 +68,18 @@ def _engine(description: ET.Element, page: Page, engine: Engine) -> None:
         processing,
         ("processingCategory", "contentGeneration"),
         ("processingStepDescription", f"recognition from the {page.source}"),
-        ("processingStepDescription", page.reason),
+        ("processingStepDescription", page.reason or None),
         ("processingStepSettings", _settings({"languages": "+".join(engine.languages), **engine.options})),
     )
-    version = engine.version if page.engine in {"", engine.name} else ""
+    version = engine.version if page.engine in {"", engine.name} else None
     software = element(processing, "processingSoftware")
     _facts(software, ("softwareName", page.engine or engine.name), ("softwareVersion", version))
 
 
-def _facts(parent: ET.Element, *facts: tuple[str, str]) -> None:
-    """Elements with a text each, of those that have one."""
+def _facts(parent: ET.Element, *facts: tuple[str, str | None]) -> None:
+    """Elements with a text each, which may be empty; None leaves one out."""
     for tag, text in facts:
-        if text:
+        if text is not None:
             element(parent, tag, text)
 
 
