@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all their set-up themselves; `make help` lists the rest.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo up deploy worker test faults check lint clean distclean
+.PHONY: help setup setup-tests demo up deploy worker test test-all faults check lint clean distclean
 
 PYTHON := .venv/bin/python
 WORKER := warm-process
@@ -9,7 +9,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.* ## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 12
 
 setup: ## Tesseract, Java and the locked Python environment; at once when they are there
 	@deployments/setup.sh
@@ -34,8 +34,11 @@ deploy: setup ## make the work pool and the deployments on the Prefect server th
 worker: setup ## run what the deployment is asked for; Prefect's own worker with WORKER=process
 	@.venv/bin/prefect worker start --pool inktally --type $(WORKER)
 
-test: setup-tests ## every test, on real servers and tools
-	@$(PYTHON) -m pytest
+test: setup-tests ## every behaviour once, on real servers and tools, in ten minutes; then its slowest tests
+	@$(PYTHON) -m pytest -m "not long" --durations=20
+
+test-all: setup-tests ## every test: kills, `make up`, clusters, short benchmarks, load and fuzzing besides
+	@$(PYTHON) -m pytest --durations=20
 
 faults: setup-tests ## damaged pictures for a minute; then break everything while pictures come in; verdict in the last line
 	@$(PYTHON) -m tests.faults.fuzz --seconds 60

@@ -21,7 +21,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.support.servers import answers, free_port, process, wait_until
+from deployments.up.checks import http_answers
+from deployments.up.home import free_port
+from tests.support.servers import process, wait_until
 
 PROJECT = Path(__file__).parents[1]
 USERS = Path(__file__).with_name("load_users.py")
@@ -98,7 +100,7 @@ def _runs() -> Iterator[int]:
 def _serving(module: str, port: int, folder: Path, environment: dict[str, str]) -> Iterator[None]:
     command = [sys.executable, "-m", module]
     with _environment(environment), process(command, folder / f"{module}.log") as server:
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), server)
+        wait_until(lambda: http_answers(f"http://127.0.0.1:{port}/healthz"), server)
         yield
 
 

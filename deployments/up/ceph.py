@@ -19,7 +19,7 @@ from deployments.up.supervisor import Service
 
 PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
 BUCKET, ACCESS_KEY, REGION = "inktally", "inktally", "us-east-1"
-DISK_BYTES = 100 * 2**30  # at most; the file has holes, and takes what the objects take
+DISK_BYTES, MEMORY_BYTES = 100 * 2**30, 2 * 2**30  # at most; the disk's file has holes, and takes what the objects take
 TOPIC = "inktally-pictures"
 
 # No manager: nobody looks at statistics. The intervals of Paxos are those of a cluster of one.
@@ -42,19 +42,26 @@ mon max pg per osd = 1000
 paxos propose interval = 0.05
 paxos min wait = 0.01
 osd data = {folder}/osd
-osd objectstore = bluestore
 osd crush chooseleaf type = 0
 osd mon shutdown timeout = 1
 osd pool default size = 1
 osd pool default min size = 1
 osd pool default pg num = 1
 osd pool default pg autoscale mode = off
-bluestore block size = {disk}
-bluestore cache autotune = false
-bluestore cache size = 67108864
+{disk}
 rgw data = {folder}/rgw
 rgw thread pool size = 64
 rgw frontends = beast endpoint=127.0.0.1:{gateway} tcp_nodelay=1
+"""
+ON_DISK = """\
+osd objectstore = bluestore
+bluestore block size = {bytes}
+bluestore cache autotune = false
+bluestore cache size = 67108864
+"""
+IN_MEMORY = """\
+osd objectstore = memstore
+memstore device bytes = {bytes}
 """
 
 
@@ -64,10 +71,14 @@ def is_installed() -> bool:
 
 @dataclass(frozen=True)
 class Ceph:
-    """A cluster of one, below the home, whose bucket rings the receiver at `hook`."""
+    """A cluster of one, below the home, whose bucket rings the receiver at `hook`.
+
+    `in_memory`: it starts sooner, and forgets its objects when its storage daemon ends.
+    """
 
     home: Home
     hook: str
+    in_memory: bool = False
 
     @property
     def folder(self) -> Path:
@@ -111,7 +122,7 @@ class Ceph:
             gateway=self.home.port("s3"),
             folder=self.folder,
             logs=self.home.folder / "logs",
-            disk=DISK_BYTES,
+            disk=IN_MEMORY.format(bytes=MEMORY_BYTES) if self.in_memory else ON_DISK.format(bytes=DISK_BYTES),
         )
         (self.folder / "ceph.conf").write_text(text, encoding="utf-8")
 
@@ -179,8 +190,7 @@ class Ceph:
         except ClientError as error:
             if error.response["Error"].get("Code") not in {"InvalidAccessKeyId", "NoSuchUser", "AccessDenied"}:
                 raise
-            keys = ["--access-key", ACCESS_KEY, "--secret-key", self.home.secret("s3")]
-            _run("radosgw-admin", *self._options, "user", "create", "--uid", BUCKET, "--display-name", BUCKET, *keys)
+            self.make_user()
             self._client("s3").create_bucket(Bucket=BUCKET)
         s3 = self._client("s3")
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
@@ -192,6 +202,10 @@ class Ceph:
         s3.put_bucket_notification_configuration(
             Bucket=BUCKET, NotificationConfiguration={"TopicConfigurations": [notification]}
         )
+
+    def make_user(self) -> None:
+        keys = ["--access-key", ACCESS_KEY, "--secret-key", self.home.secret("s3")]
+        _run("radosgw-admin", *self._options, "user", "create", "--uid", BUCKET, "--display-name", BUCKET, *keys)
 
     @property
     def _site(self) -> str:

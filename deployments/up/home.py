@@ -7,7 +7,7 @@ import os
 import secrets
 import shlex
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +38,7 @@ class Home:
 
     folder: Path
     notices: list[str] = field(default_factory=list)
-    _ports: dict[str, int] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -54,12 +54,12 @@ class Home:
 
     def port(self, name: str) -> int:
         """The one that everybody knows, else a free one."""
-        if name not in self._ports:
+        if name not in self.ports:
             usual = PORTS[name]
-            self._ports[name] = port = usual if _is_free(usual) else _free_port(taken=set(self._ports.values()))
+            self.ports[name] = port = usual if _is_free(usual) else free_port(set(self.ports.values()))
             if port != usual:
                 self.notices.append(f"Port {usual} is taken; {name} listens on {port}.")
-        return self._ports[name]
+        return self.ports[name]
 
     def secret(self, name: str) -> str:
         """A random one, made at the first start and kept."""
@@ -101,7 +101,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _free_port(taken: set[int]) -> int:
+def free_port(taken: Collection[int] = ()) -> int:
     """Below those that the system gives to clients, so that none of them gets it before the service does."""
     while True:
         port = 15_100 + secrets.randbelow(16_900)

@@ -6,20 +6,18 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
-from deployments.up import ceph, postgres, redis
+from deployments.up import ceph, postgres, prefect, redis, spark
 from deployments.up.ceph import Ceph
-from deployments.up.checks import http_answers, port_answers, posted
+from deployments.up.checks import http_answers, posted
 from deployments.up.home import CannotRun, Home, environment
 from deployments.up.postgres import Postgres
 from deployments.up.redis import Redis
 from deployments.up.supervisor import PROJECT, Service, Stages, leash
 
 POOL = "inktally"
-SPARK_SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 DEPLOY_SECONDS = 120
 
 S = TypeVar("S", Postgres, Redis)
@@ -138,16 +136,9 @@ class Stack:
         return {name: services for name, services in stages.items() if services}
 
     def _prefect(self) -> Service:
-        port = str(self.home.port("prefect"))
         database = {"PREFECT_API_DATABASE_CONNECTION_URL": self.postgres.url} if self.postgres else {}
         events = self.redis.environment() if self.redis else {}
-        return Service(
-            name="prefect",
-            command=[_program("prefect"), "server", "start", "--host", "127.0.0.1", "--port", port],
-            environment={**database, **events},
-            is_up=lambda: http_answers(f"{self.prefect}/api/health"),
-            then=self._deploy,
-        )
+        return prefect.service(self.home.port("prefect"), {**database, **events}, then=self._deploy)
 
     def _deploy(self) -> None:
         """As users do it. Raises `CannotRun`."""
@@ -167,26 +158,7 @@ class Stack:
             raise CannotRun(f"`make deploy` failed; its log is {log}")
 
     def _spark(self) -> Service:
-        pyspark, folder, port = find_spec("pyspark"), self.home.folder / "spark", self.home.port("spark")
-        settings = {
-            "spark.master": "local[2]",
-            "spark.ui.enabled": "false",
-            "spark.driver.host": "127.0.0.1",
-            "spark.connect.grpc.binding.address": "127.0.0.1",
-            "spark.connect.grpc.binding.port": str(port),
-            "spark.local.dir": str(folder),
-            "spark.sql.warehouse.dir": str(folder),
-            "spark.sql.catalogImplementation": "in-memory",
-            "spark.driver.extraJavaOptions": f'-XX:TieredStopAtLevel=1 -XX:+UseSerialGC "-Djava.io.tmpdir={folder}"',
-        }
-        options = [f"--conf={name}={value}" for name, value in settings.items()]
-        submit = Path(str(pyspark and pyspark.origin)).parent / "bin" / "spark-submit"
-        return Service(
-            name="spark",
-            command=[submit, *options, "--class", SPARK_SERVER, "spark-internal"],
-            is_up=lambda: port_answers(port),
-            then=self._warm_spark,
-        )
+        return spark.service(self.home.folder / "spark", self.home.port("spark"), then=self._warm_spark)
 
     def _warm_spark(self) -> None:
         """Its first job takes seconds. Have it done before there is a picture, and do not wait."""
@@ -217,13 +189,9 @@ class Stack:
 
     def _worker(self) -> Service:
         options: list[str | Path] = ["--pool", POOL, "--type", self.worker, "--name", "up"]
-        command = [_program("prefect"), "worker", "start", *options]
+        command: list[str | Path] = [prefect.PROGRAM, "worker", "start", *options]
         return Service("worker", command, is_up=partial(self._worker_polls, datetime.now(UTC).isoformat()))
 
     def _worker_polls(self, since: str) -> bool:
         workers = posted(f"{self.prefect}/api/work_pools/{POOL}/workers/filter", {})
         return any((worker["last_heartbeat_time"] or "") > since for worker in workers or [])
-
-
-def _program(name: str) -> Path:
-    return Path(sys.executable).with_name(name)

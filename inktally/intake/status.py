@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from inktally import keys, ports
-from inktally.delivery import Delivery, Outcome, Problem, Upload
+from inktally.delivery import Delivery, Outcome, Problem, StoredObject, Upload
 from inktally.document import Value
 from inktally.errors import Busy, InktallyError, NotFound, Overwritten, PictureError, error_named
 from inktally.mail.letters import ADVICE, OUR_ADVICE
@@ -129,7 +129,7 @@ def _under_way(store: Store, delivery: Delivery, upload_id: str, settings: Setti
     total = _age(store, delivery)
     seconds = {"waiting": max(0.0, total - begun) if record else total}
     state: State = "received"
-    notes = {stage: _age_of_note(store, delivery, stage, begun) for stage in (*STAGES, PROBLEM)} if record else {}
+    notes = {stage: _age_of_note(store, delivery, stage, record) for stage in (*STAGES, PROBLEM)} if record else {}
     if markers.is_at_work(store, delivery, settings):
         state = next((stage for stage in STAGES if notes.get(stage) is not None), state)  # type: ignore[misc]
         seconds |= _spent(notes.get("recognising"), notes.get("counting"))
@@ -156,10 +156,15 @@ def _ours(store: Store, delivery: Delivery) -> dict[str, object]:
     return {"problem": Problem(kind=kind, message=message), "advice": OUR_ADVICE}
 
 
-def _age_of_note(store: Store, delivery: Delivery, stage: str, begun: float) -> float | None:
-    """Seconds since it was written; None when it was not, or by an earlier run."""
+def _age_of_note(store: Store, delivery: Delivery, stage: str, record: StoredObject) -> float | None:
+    """Seconds since it was written; None when it was not, or by an earlier run than the one that wrote the record.
+
+    By the store's times, which may be of whole seconds: ages are of the moments when each was asked for.
+    """
     note = ports.stat_or_none(store, keys.marker(delivery.id, stage))
-    return note.age if note is not None and note.age <= begun else None
+    if note is None or datetime.fromisoformat(note.modified) < datetime.fromisoformat(record.modified):
+        return None
+    return note.age
 
 
 def _age(store: Store, delivery: Delivery) -> float:

@@ -16,7 +16,10 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed, Failed
 
+from tests.support.forks import Forks
 from tests.support.machine import eventually
+
+REGISTER = ["-m", "deployments.automations", "custom-webhook/inbox"]
 
 
 class Inbox(ThreadingHTTPServer):
@@ -52,13 +55,16 @@ def a_flow() -> None:
     return None
 
 
-def test_failed_and_crashed_runs_are_told_to_the_block_that_was_named(prefect_server: str, inbox: Inbox) -> None:
+def test_failed_and_crashed_runs_are_told_to_the_block_that_was_named(
+    prefect_server: str, inbox: Inbox, forks: Forks
+) -> None:
     with temporary_settings({PREFECT_API_URL: prefect_server}):
         url = f"http://127.0.0.1:{inbox.server_port}/"
         block = CustomWebhookNotificationBlock(name="inbox", url=url, json_data={"text": "{{subject}} {{body}}"})
         block.save("inbox", overwrite=True)
-        for _ in range(2):
-            register(prefect_server)
+        environment = {"PREFECT_API_URL": prefect_server, "PATH": "/usr/bin:/bin"}
+        subprocess.run([sys.executable, *REGISTER], check=True, env=environment, capture_output=True)
+        forks.run(REGISTER, environment)
         with get_client(sync_client=True) as client:
             assert sum(found.name.startswith("Inktally: ") for found in client.read_automations()) == 5
             for state in (Failed(message="the disk is full"), Crashed(message="it was killed")):
@@ -70,8 +76,3 @@ def test_failed_and_crashed_runs_are_told_to_the_block_that_was_named(prefect_se
     assert "the disk is full" in told
     assert "a run crashed" in told
     assert "it was killed" in told
-
-
-def register(server: str) -> None:
-    command = [sys.executable, "-m", "deployments.automations", "custom-webhook/inbox"]
-    subprocess.run(command, check=True, env={"PREFECT_API_URL": server, "PATH": "/usr/bin:/bin"}, capture_output=True)

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from inktally.batch.place import place_of
 from inktally.lease import leased
 from inktally.settings import Settings
 from tests.support.machine import Machine, Run, draw, ended, eventually, words_of
-from tests.support.servers import S3Server
+from tests.support.servers import S3Server, ceph_is_installed, running_ceph
 
 BATCH = (sys.executable, "-m", "flows.batch_flow")
 ANNA = "anna@example.org"
@@ -76,7 +77,7 @@ def test_a_folder_is_counted_once_and_left_as_it_was(batch: Machine, pictures: P
     draw(pictures / "blank.png", " " * 9)
     before = files(pictures)
 
-    planned = batch.run(pictures, "--dry-run", "--json").only
+    planned = batch.run(pictures, "--dry-run", "--json", cold=True).only
     assert {name: number for name, number in planned.items() if number} == {
         "pictures": 9,
         "duplicates": 2,
@@ -121,11 +122,20 @@ def test_an_empty_folder_and_a_store_that_is_away_are_said(batch: Machine, tmp_p
 
 @pytest.fixture
 def bucket(s3: S3Server, request: pytest.FixtureRequest) -> tuple[Machine, S3Server, str]:
-    machine: Machine = request.getfixturevalue("batch")  # after the server, whose credentials it inherits
+    return bucket_of(s3, request.getfixturevalue("batch"))  # after the server, whose credentials it inherits
+
+
+@pytest.fixture
+def mortal(s3_environment: None, request: pytest.FixtureRequest) -> Iterator[tuple[Machine, S3Server, str]]:  # noqa: ARG001
+    """On a server that a test may kill."""
+    with running_ceph() as server:
+        yield bucket_of(server, request.getfixturevalue("batch"))
+
+
+def bucket_of(s3: S3Server, machine: Machine) -> tuple[Machine, S3Server, str]:
     machine.environment["INKTALLY_S3_ENDPOINT"] = s3.endpoint
     machine.environment["INKTALLY_S3_REGION"] = "us-east-1"
     del machine.environment["INKTALLY_STORE"]
-    del machine.environment["INKTALLY_SPARK_REMOTE"]  # a server of Spark needs credentials of its own
     return machine, s3, s3.new_bucket()
 
 
@@ -147,10 +157,11 @@ def test_uploaders_of_a_bucket_are_mailed_once(bucket: tuple[Machine, S3Server, 
     assert tally(machine.run(f"s3://{name}/o", "--json")) == {}  # its own PDFs
 
 
-def test_a_store_that_vanishes_for_some_seconds_costs_only_time(bucket: tuple[Machine, S3Server, str]) -> None:
-    machine, server, name = bucket
-    if server.gateway is None:
-        pytest.skip("this server keeps nothing when it is killed")
+@pytest.mark.long
+@pytest.mark.skipif(not ceph_is_installed(), reason="moto keeps nothing when it is killed")
+def test_a_store_that_vanishes_for_some_seconds_costs_only_time(mortal: tuple[Machine, S3Server, str]) -> None:
+    machine, server, name = mortal
+    assert server.gateway is not None
     for number, text in enumerate(TEXTS):
         content = draw(machine.folder / "drawn.png", text).read_bytes()
         server.client.put_object(Bucket=name, Key=f"input/{number}.png", Body=content)
@@ -164,6 +175,7 @@ def test_a_store_that_vanishes_for_some_seconds_costs_only_time(bucket: tuple[Ma
     assert (run.status, run.only["tally"]["answered"], machine.recognitions()) == (0, 5, 5), run.stderr
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_while_it_recognises_loses_nothing_that_was_finished(
     batch: Machine, pictures: Path
 ) -> None:
@@ -180,6 +192,7 @@ def test_a_run_that_is_killed_while_it_recognises_loses_nothing_that_was_finishe
     assert totals(run.only) == recounted(batch)
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_while_it_answers_is_finished_by_the_next(batch: Machine, pictures: Path) -> None:
     for number in range(300):
         shutil.copy(pictures / "part 0" / "0.png", pictures / f"copy {number}.png")

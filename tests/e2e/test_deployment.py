@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -16,11 +15,16 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.machine import PROJECT, Machine, draw, eventually, new_machine, words_of
-from tests.support.prefect_servers import PrefectServer
+from deployments.up.prefect import PROGRAM
+from tests.support.forks import Forks
+from tests.support.machine import Machine, draw, eventually, new_machine, words_of
+from tests.support.prefect_servers import Deployments, PrefectServer
+from tests.support.servers import process
 
 ANNA = "anna.lind-4711@example.org"
-NAME = "ocr-flow/on-upload"
+SUFFIX = "deployed"
+NAME = f"ocr-flow/on-upload-{SUFFIX}"
+SWEEP = f"every-five-minutes-{SUFFIX}"
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
@@ -83,44 +87,30 @@ class Deployed:
         run = self.api.post(f"deployments/{deployment}/create_flow_run", body)
         return self.api.ended(run["id"])
 
-    def prefect(self, *arguments: str) -> str:
-        return subprocess.run(
-            ["prefect", *arguments],
-            cwd=PROJECT,
-            env={**self.machine.environment, "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory, prefect_server: str, spark_server: str) -> Iterator[Deployed]:
-    """One worker for all tests; later ones build on what earlier ones have left in the store."""
-    servers = {"PREFECT_API_URL": prefect_server, "INKTALLY_SPARK_REMOTE": spark_server}
+def deployed(
+    tmp_path_factory: pytest.TempPathFactory, prefect: PrefectServer, forks: Forks, spark_server: str
+) -> Iterator[Deployed]:
+    """One worker for all tests, the stock one; later ones build on what earlier ones have left in the store."""
+    servers = {"PREFECT_API_URL": prefect.api, "INKTALLY_SPARK_REMOTE": spark_server}
     settings = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
     with new_machine(tmp_path_factory.mktemp("deployed"), **servers, **settings) as machine:
-        made = Deployed(machine, Api(prefect_server))
-        made.prefect("work-pool", "create", "inktally", "--type", "process", "--overwrite")
-        made.prefect("--no-prompt", "deploy", "--all")
-        with (machine.folder / "worker.out").open("wb") as log:
-            worker = subprocess.Popen(
-                ["prefect", "worker", "start", "--pool", "inktally", "--type", "process", "--limit", "1"],
-                cwd=PROJECT,
-                env=machine.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        yield made
-        worker.terminate()
-        worker.wait(30)
+        prefect.make_pool(forks, SUFFIX, "process")
+        entrypoints = ["flows/ocr_flow.py:ocr_flow", "flows/sweep_flow.py:sweep_flow"]
+        prefect.deploy(forks, Deployments(SUFFIX, SUFFIX, entrypoints))
+        command = [str(PROGRAM), "worker", "start", "--pool", SUFFIX, "--type", "process", "--limit", "1"]
+        with process(command, machine.folder / "worker.out", machine.environment) as worker:
+            yield Deployed(machine, Api(prefect.api))
+            worker.terminate()
+            worker.wait(30)
 
 
 @pytest.fixture(scope="module")
-def first(deployed: Deployed) -> dict[str, Any]:
+def first(deployed: Deployed, prefect: PrefectServer, forks: Forks) -> dict[str, Any]:
     """A run of two uploads, started with Prefect's command line."""
     uploads = [deployed.upload("page.png", "hand made words"), deployed.upload("b/2 +.png", "more words")]
-    said = deployed.prefect("deployment", "run", NAME, "--param", f"uploads={json.dumps(uploads)}")
+    said = prefect.ask(forks, "deployment", "run", NAME, "--param", f"uploads={json.dumps(uploads)}")
     return deployed.api.ended(next(word for word in said.split() if word.count("-") == 4))
 
 
@@ -182,7 +172,7 @@ def test_the_ui_shows_progress_the_top_words_and_a_link_to_each_output(
 
 
 def test_the_sweep_is_due_every_five_minutes(deployed: Deployed) -> None:
-    wanted = {"deployments": {"name": {"any_": ["every-five-minutes"]}}}
+    wanted = {"deployments": {"name": {"any_": [SWEEP]}}}
     eventually(lambda: len(deployed.api.post("flow_runs/filter", wanted)) > 1)
     first, second, *_ = sorted(run["expected_start_time"] for run in deployed.api.post("flow_runs/filter", wanted))
     assert datetime.fromisoformat(second) - datetime.fromisoformat(first) == timedelta(minutes=5)

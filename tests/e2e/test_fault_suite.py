@@ -15,6 +15,8 @@ from tests.faults.suite import Suite, new_suite
 from tests.support.proxy import Fate
 from tests.support.servers import S3Server
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def suite(tmp_path: Path, s3: S3Server, spark_server: str) -> Iterator[Suite]:

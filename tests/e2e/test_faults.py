@@ -7,7 +7,6 @@ import base64
 import json
 import os
 import pickle
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +14,12 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tasks.caching import PLAIN_JSON
-from tests.support.machine import PROJECT, Machine, draw, eventually, words_of
+from tests.support.machine import Machine, draw, eventually, words_of
 from tests.support.prefect_servers import PrefectServer
 from tests.support.proxy import Fate, proxied
 from tests.support.servers import free_port
@@ -27,6 +27,7 @@ from tests.support.servers import free_port
 ANNA = "anna@example.org"
 
 
+@pytest.mark.long
 class TestKilled:
     """kill -9 leaves nobody the time to tidy up."""
 
@@ -73,13 +74,16 @@ def test_a_picture_still_at_work_after_the_deadline_gets_a_mail_that_says_so(con
 def test_so_does_one_whose_turn_has_not_come(machine: Machine) -> None:
     page = draw(machine.folder / "page.png", "many before it")
     machine.opened_store.put("input/page.png", page, metadata={"email": ANNA})
-    told = """
+    machine.command = (sys.executable, "-c", TELL)
+    assert machine.run().status == 0
+    assert [mail["Subject"] for mail in machine.mails()] == ["Still reading page.png"]
+
+
+TELL = """
 from flows.uploads.picture import Picture
 from inktally.delivery import Options, Upload
 Picture.of(Upload(key="input/page.png"), Options()).tell_it_takes_longer()
 """
-    subprocess.run([sys.executable, "-c", told], cwd=PROJECT, env=machine.environment, check=True)
-    assert [mail["Subject"] for mail in machine.mails()] == ["Still reading page.png"]
 
 
 def test_an_answer_of_prefect_that_is_lost_costs_no_result(connected: Machine, prefect_server: str) -> None:

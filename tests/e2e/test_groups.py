@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from tests.support.machine import LONGEST_RUN, PROJECT, Machine, draw
+from tests.support.machine import LONGEST_RUN, Machine, Started, draw
 from tests.support.proxy import Fate, owner_of, proxied
 from tests.support.servers import S3Server
 
@@ -57,15 +56,13 @@ class Group:
                 if left == 1 and sender is not None:
                     os.kill(sender, sent)
 
-    def begin(self) -> subprocess.Popen[str]:
-        """A run of the flow on the three."""
-        return subprocess.Popen(
-            [sys.executable, "-c", RUN], cwd=PROJECT, env=self.machine.environment, stdout=subprocess.PIPE, text=True
-        )
+    def begin(self) -> Started:
+        """A run of the flow on the three, as a child of ours."""
+        return self.machine.start(cold=True)
 
     def run(self) -> str:
         """The name of the run's last state; empty when it was killed."""
-        return state_of(self.begin())
+        return self.machine.run().stdout.strip()
 
     @property
     def told(self) -> list[str]:
@@ -79,7 +76,7 @@ class Group:
         return [entry["Key"] for entry in found.get("Contents", [])]
 
 
-def state_of(run: subprocess.Popen[str]) -> str:
+def state_of(run: Started) -> str:
     said, _ = run.communicate(timeout=LONGEST_RUN)
     return said.strip()
 
@@ -100,6 +97,7 @@ def group(s3: S3Server, request: pytest.FixtureRequest) -> Iterator[Group]:
             "INKTALLY_AFTER": "delete",
             "INKTALLY_CACHE": str(machine.folder / "cache"),
         }
+        machine.command = (sys.executable, "-c", RUN)
         yield made
 
 
@@ -116,6 +114,7 @@ def test_those_that_cannot_be_counted_or_published_are_not_told_and_stop_no_othe
     assert group.machine.recognitions() == 3
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_between_two_mails_is_taken_up_where_it_was(group: Group) -> None:
     group.signals = {r"PUT .*/state/.*/mailed": (signal.SIGKILL, 2)}
     assert group.run() == ""
@@ -128,6 +127,7 @@ def test_a_run_that_is_killed_between_two_mails_is_taken_up_where_it_was(group: 
     assert group.fails.popitem()[1][1] == 0
 
 
+@pytest.mark.long
 def test_a_run_that_was_stopped_for_long_answers_nobody_whom_another_has_answered(group: Group) -> None:
     group.signals = {r"PUT .*/output/word_counts/": (signal.SIGSTOP, 2)}
     stopped = group.begin()

@@ -26,7 +26,7 @@ from tests.support.browsers import (
 )
 from tests.support.paper import picture
 from tests.support.servers import S3Server
-from tests.support.stack import Stack, new_stack
+from tests.support.stack import Shared, Stack, new_stack
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
 
@@ -43,11 +43,11 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, moto: S3Server, spark_server: str) -> Iterator[Stack]:
-    """On a folder store."""
+def stack(tmp_path_factory: pytest.TempPathFactory, s3: S3Server, shared: Shared, spark_server: str) -> Iterator[Stack]:
+    """On a folder store: the only one of the shared Prefect, whose trigger cannot tell folders apart."""
     folder = tmp_path_factory.mktemp("page")
     settings = {"max_bytes": MOST_BYTES, "outputs": "plain_text,coordinates_json,word_counts,word_counts_csv,pdf"}
-    with new_stack(folder, moto, spark_server, store=folder / "store", **settings) as made:
+    with new_stack(folder, s3, spark_server, shared, store=folder / "store", **settings) as made:
         made.start_site()
         made.start_watch()
         yield made
@@ -270,9 +270,9 @@ def test_without_javascript_and_by_keyboard_alone(stack: Stack, browser: Browser
 
 
 def test_on_ceph_the_browser_posts_to_the_store_itself(
-    ceph: S3Server, spark_server: str, browser: Browser, tmp_path: Path
+    ceph: S3Server, shared: Shared, spark_server: str, browser: Browser, tmp_path: Path
 ) -> None:
-    with new_stack(tmp_path / "stack", ceph, spark_server) as stack:
+    with new_stack(tmp_path / "stack", ceph, spark_server, shared) as stack:
         allow_posts(stack)
         stack.connect()
         stack.start_site()

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import ObjectNotFound
 
 from tests.e2e.test_batch import BATCH, recounted, totals
-from tests.support.machine import PROJECT, Machine, draw, ended, eventually, new_machine
-from tests.support.stack import kill_run
+from tests.support.forks import Forks
+from tests.support.machine import PROJECT, Machine, draw, ended, eventually
+from tests.support.prefect_servers import Deployments, PrefectServer
+from tests.support.stack import Shared, kill_run
 
+SHARD, POOL = "flows/batch_flow.py:batch_shard", "shards"
 PICTURES = 12
 SHARDS = "4"
 PATIENCE = 400
@@ -22,36 +27,49 @@ fifty for each."""
 
 
 @pytest.fixture
-def pool(tmp_path: Path, prefect_server: str, spark_server: str) -> Iterator[Machine]:
-    """A machine whose Prefect server knows the deployments; workers are to be started."""
-    settings = {
-        "PREFECT_API_URL": prefect_server,
-        "INKTALLY_SPARK_REMOTE": spark_server,
-        "INKTALLY_LEASE_SECONDS": "10",  # which a busy machine keeps
-        "INKTALLY_RECOGNITION_WORKERS": "1",
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
-    }
-    with new_machine(tmp_path, **settings) as machine:
-        machine.command = BATCH
-        for command in (
-            ["work-pool", "create", "inktally", "--type", "warm-process", "--overwrite"],
-            ["--no-prompt", "deploy", "--all"],
-        ):
-            done = subprocess.run(
-                ["prefect", *command], cwd=PROJECT, env=machine.environment, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, done.stderr
-        yield machine
+def machine(connected: Machine) -> Machine:
+    """Where batches begin."""
+    connected.command = BATCH
+    connected.environment |= {"INKTALLY_LEASE_SECONDS": "10"}  # which a busy machine keeps
+    return connected
+
+
+@pytest.fixture
+def pool(machine: Machine, prefect: PrefectServer, forks: Forks) -> Machine:
+    """A machine whose Prefect server knows the deployment; workers are to be started."""
+    machine.environment |= {"INKTALLY_RECOGNITION_WORKERS": "1", "PREFECT_WORKER_QUERY_SECONDS": "1"}
+    prefect.make_pool(forks, POOL)
+    prefect.deploy(forks, Deployments("", POOL, [SHARD]))
+    return machine
 
 
 def start_worker(machine: Machine, name: str) -> subprocess.Popen[bytes]:
-    command = ["prefect", "worker", "start", "--pool", "inktally", "--type", "warm-process", "--limit", "1"]
+    command = ["prefect", "worker", "start", "--pool", POOL, "--type", "warm-process", "--limit", "1"]
     with (machine.folder / f"{name}.out").open("wb") as log:
         return subprocess.Popen(
             [*command, "--name", name], cwd=PROJECT, env=machine.environment, stdout=log, stderr=subprocess.STDOUT
         )
 
 
+def test_runs_of_a_worker_share_a_batch(machine: Machine, prefect: PrefectServer, forks: Forks, shared: Shared) -> None:
+    own = {name: value for name, value in machine.environment.items() if name.startswith(("INKTALLY_", "HOME", "PATH"))}
+    prefect.deploy(forks, Deployments("", shared.pool, [SHARD], environment=own))
+    folder = machine.folder / "pictures"
+    for name, text in {"a": "shared words", "again": "shared words", "b": "other words", "c": "more of them"}.items():
+        draw(folder / f"{name}.png", text)
+    run = machine.run(folder, "--json", "--shards", "2")
+    assert run.status == 0, run.stderr
+    assert {name: run.only["tally"][name] for name in ("answered", "recognised", "known")} == {
+        "answered": 4,
+        "recognised": 3,
+        "known": 1,
+    }
+    assert totals(run.only) == recounted(machine)
+    assert len(prefect.runs("on-demand")) == 2
+    assert not list((machine.store / "batches").rglob("*.*"))
+
+
+@pytest.mark.long
 @pytest.mark.timeout(3 * PATIENCE)
 def test_two_workers_share_a_batch_and_one_does_not_survive_it(pool: Machine) -> None:
     folder = pool.folder / "pictures"
@@ -82,9 +100,12 @@ def test_two_workers_share_a_batch_and_one_does_not_survive_it(pool: Machine) ->
     assert not list((pool.store / "batches").rglob("*.*"))
 
 
-def test_shards_without_a_deployment_say_what_is_missing(connected: Machine, tmp_path: Path) -> None:
+def test_shards_without_a_deployment_say_what_is_missing(
+    machine: Machine, prefect_client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    with suppress(ObjectNotFound):
+        prefect_client.delete_deployment(prefect_client.read_deployment_by_name("batch-shard/on-demand").id)
     draw(tmp_path / "pictures" / "a.png", "words")
-    connected.command = BATCH
-    run = connected.run(tmp_path / "pictures", "--shards", "2", PREFECT_API_URL="")
+    run = machine.run(tmp_path / "pictures", "--shards", "2")
     assert (run.status, "There is no deployment batch-shard/on-demand" in run.stderr) == (1, True)
     assert "Traceback" not in run.stderr

@@ -26,6 +26,8 @@ from deployments.up.checks import posted
 from tests.support.machine import PROJECT, draw, eventually
 from tests.support.servers import ceph_is_installed
 
+pytestmark = pytest.mark.long
+
 LONGEST_START, LONGEST_STOP = 150, 45  # seconds, on a busy machine; 25 and 5 on an idle one
 LONGEST_ANSWER = 150
 

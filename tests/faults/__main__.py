@@ -39,7 +39,7 @@ def _run(folder: Path, uploads: int, seed: int, seconds: float) -> Result:
         own_servers(folder / "servers") as (s3, spark),
         new_suite(folder / "stack", s3, spark.address, uploads, seed) as suite,
     ):
-        return suite.run(suite.faults.all(spark.service), seconds)
+        return suite.run(suite.faults.all(spark.server), seconds)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from tests.faults.watch import STEPS, StoreTrouble, Watch
 from tests.support.mailbox import Trouble
 from tests.support.proxy import Fate
-from tests.support.servers import Service
+from tests.support.servers import Server
 from tests.support.stack import WORKER, Stack
 
 REFUSED_MAILS = 3
@@ -46,7 +46,7 @@ class Faults:
     watch: Watch
     trouble: StoreTrouble
 
-    def all(self, spark: Service) -> list[Fault]:
+    def all(self, spark: Server) -> list[Fault]:
         stack = self.stack
         return list(
             _mixed(

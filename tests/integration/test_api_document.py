@@ -8,10 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from inktally.intake.links import Policy
 from tests.support.apis import KEY, api_settings, running_api
 from tests.support.links import PUBLIC, TLS, send, serving
 from tests.support.readers import picture_of
+
+pytestmark = pytest.mark.long
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLES = "2"  # of each operation, in each of the phases that make up their own

@@ -11,6 +11,8 @@ from benchmarks import counting, memory, throughput
 from benchmarks.batches import benchmark_machine
 from tests.support.machine import Machine, server_environment
 
+pytestmark = pytest.mark.long
+
 ALIKE = 0.002  # F1
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import textwrap
@@ -11,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments import samples
 from flows.commands import cache
 from inktally.paid_pages import Ledger
+from tests.support.prefect_servers import PrefectServer
 
 PROJECT = Path(__file__).parents[2]
 KILLS = 5
@@ -71,9 +72,8 @@ SPEND = """
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    kept = {"PREFECT_HOME": str(tmp_path / "prefect"), "DO_NOT_TRACK": "1", "INKTALLY_SCRATCH": str(tmp_path)}
-    return {**os.environ, **kept}
+def environment(prefect: PrefectServer, tmp_path: Path) -> dict[str, str]:
+    return {**prefect.environment, "PREFECT_HOME": str(tmp_path / "prefect"), "INKTALLY_SCRATCH": str(tmp_path)}
 
 
 def test_what_was_cleared_is_read_anew_and_never_stale(tmp_path: Path, environment: dict[str, str]) -> None:
@@ -98,10 +98,11 @@ def test_what_was_cleared_is_read_anew_and_never_stale(tmp_path: Path, environme
 
 
 def test_the_command_wants_to_know_what_and_asks_before_it_removes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    prefect: PrefectServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(*arguments: str) -> tuple[int, str]:
-        status = cache.main([*arguments])
+        with temporary_settings({PREFECT_API_URL: prefect.api}):
+            status = cache.main([*arguments])
         captured = capsys.readouterr()
         return status, captured.out + captured.err
 
@@ -118,6 +119,7 @@ def test_the_command_wants_to_know_what_and_asks_before_it_removes(
     assert (status, "1 recognition (2 bytes) removed" in told, artefact.exists()) == (0, True, False)
 
 
+@pytest.mark.long
 def test_a_killed_process_has_counted_one_paid_page_too_many_at_most(tmp_path: Path) -> None:
     acknowledged = 0
     for kill in range(KILLS):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from inktally.errors import Busy
 from inktally.ports import Store
 from inktally.settings import Settings
 from tests.support.counted import Sums, put_counts, recounted
+from tests.support.prefect_servers import PrefectServer
 from tests.support.servers import S3Server
 
 PROJECT = Path(__file__).parents[2]
@@ -63,6 +63,7 @@ def kept(store: Store) -> Sums:
     return {(row["day"], row["prefix"], row["word"]): (row["total"], row["documents"]) for row in rows}
 
 
+@pytest.mark.long
 def test_it_equals_a_recount_after_each_of_many_kills(store: Store) -> None:
     fill(store, 60)
     reconcile(store, SETTINGS)
@@ -112,11 +113,11 @@ def test_a_bucket_of_s3_has_a_corpus_too(s3: S3Server) -> None:
     assert {found.key for found in store.list(keys.CORPUS_PARTS)} == standing(store).manifest.files
 
 
-def test_the_command_tells_of_the_corpus(tmp_path: Path) -> None:
+def test_the_command_tells_of_the_corpus(prefect: PrefectServer, tmp_path: Path) -> None:
     store = plugins.store(str(tmp_path / "store"), SETTINGS)
     put_counts(store, "a.png", {"zephyr": 2, "<b>": 1})
     put_counts(store, "b.png", {"the": 4})
-    environment = {**os.environ, "PREFECT_HOME": str(tmp_path / "prefect"), "DO_NOT_TRACK": "1"}
+    environment = {**prefect.environment, "PREFECT_HOME": str(tmp_path / "prefect")}
     command = [sys.executable, "-m", "flows.corpus_flow", store.uri]
     options = ["--json", "--by", "prefix", "--document", "input/a.png", "--remove", "b.png"]
     done = subprocess.run(

@@ -69,14 +69,6 @@ def jvms(parent: int | None = None) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Scratch folders of their own, and the quick start of Spark that `make` leaves; made here where it did not."""
-    made = read_settings(scratch=tmp_path_factory.mktemp("scratch"))
-    prepare(made)
-    return made
-
-
-@pytest.fixture(scope="session")
 def counter(prepared: Settings) -> Iterator[SparkCounter]:
     shared = build(prepared)
     shared.count({"": tokens("word")})
@@ -184,6 +176,7 @@ def test_threads_count_at_once_on_one_jvm(counter: SparkCounter, prepared: Setti
     assert counter.count({"": []}) == {"": WordCounts(words=())}
 
 
+@pytest.mark.long
 def test_after_its_jvm_has_died_a_count_fails_and_the_next_one_has_a_new_jvm(
     counter: SparkCounter, prepared: Settings
 ) -> None:
@@ -250,6 +243,7 @@ def test_warming_up_returns_before_spark_has_started_and_what_counting_says_is_n
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moment", ["c.count({'x': t('word')})", "c.warm_up(); time.sleep(0.5)"])
 def test_a_killed_process_leaves_no_jvm(moment: str, prepared: Settings, tmp_path: Path) -> None:
     chosen = prepared.model_copy(update={"scratch": tmp_path})
@@ -353,6 +347,7 @@ def listening(pid: int, port: int) -> bool:
     return any(at.status == "LISTEN" and at.laddr.port == port for at in psutil.Process(pid).net_connections())
 
 
+@pytest.mark.long
 def test_a_connect_server_gives_the_same_counts_and_may_come_and_go(
     counter: SparkCounter, prepared: Settings, tmp_path: Path
 ) -> None:
@@ -417,6 +412,7 @@ def written(output: Path) -> list[dict[str, object]]:
     return [json.loads(line) for part in parts for line in part.read_text("utf-8").splitlines()]
 
 
+@pytest.mark.long
 def test_the_job_runs_under_spark_submit(tmp_path: Path) -> None:
     parquet.write_table(token_table(SAMPLE), tmp_path / "tokens.parquet")
     (tmp_path / "counts.json").mkdir()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.load import measured
+
+pytestmark = pytest.mark.long
 
 SENDING = ("api: send", "page: send, and look")
 

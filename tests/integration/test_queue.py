@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Awaitable
@@ -24,6 +23,8 @@ from inktally.delivery import Upload
 from inktally.errors import BadSettings
 from inktally.settings import Settings
 from tests.support import messages
+from tests.support.forks import Forks
+from tests.support.machine import ended
 from tests.support.messages import OwnSns
 from tests.support.receivers import Recorder
 from tests.support.servers import ENVIRONMENT, REGION, S3Server, answers, free_port, process, wait_until
@@ -210,9 +211,7 @@ def test_an_address_that_is_none_is_told(url: str) -> None:
         queue_at(Settings(queue_url=url, _env_file=None))
 
 
-def test_the_command_says_what_it_needs() -> None:
+def test_the_command_says_what_it_needs(forks: Forks) -> None:
     environment = {**ENVIRONMENT, "PATH": os.environ["PATH"], "PREFECT_API_URL": "http://127.0.0.1:9/api"}
-    done = subprocess.run(
-        [sys.executable, "-m", "web.queue"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, "INKTALLY_QUEUE_URL" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+    done = ended(forks.start(["-m", "web.queue"], environment))
+    assert (done.status, "INKTALLY_QUEUE_URL" in done.stderr, "Traceback" in done.stderr) == (2, True, False)

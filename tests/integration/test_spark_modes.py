@@ -16,14 +16,15 @@ import psutil
 import pytest
 from pyspark.sql import SparkSession
 
-from deployments.class_data import prepare
 from inktally import plugins
 from inktally.counters.spark import SparkCounter, build
 from inktally.errors import BadSettings, CountFailed
 from inktally.ports import Store
-from inktally.settings import Settings, read_settings
+from inktally.settings import Settings
 from spark_jobs.batch_count import TOKENS, ArrowS3
 from tests.support.clusters import Cluster, running_cluster
+from tests.support.fixtures import SharedSpark, refuse_ours
+from tests.support.machine import environment_of_servers
 from tests.support.parts import Batch, skewed, varied, written
 from tests.support.servers import SECRET_KEY, S3Server, SparkServer, running_spark
 
@@ -33,24 +34,6 @@ QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 VARIED = varied()
 Large = tuple[Store, list[str], list[str]]
 ODD_FOLDER = "a b/100%20/[c]{d}*/a=b"
-STRANGERS = ("inktally", "spark_jobs", "tests", "boto3")
-REFUSE = f"""
-import pathlib, sys
-class Refuse:
-    def find_spec(name, path=None, target=None):
-        if name.partition(".")[0] in {STRANGERS!r}:
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Refuse)
-(pathlib.Path(__file__).parent / "was-here").touch()
-"""
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The quick start of Spark that `make` leaves; made here where it did not."""
-    made = read_settings(scratch=tmp_path_factory.mktemp("scratch"))
-    prepare(made)
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -67,28 +50,23 @@ def counter(
 @pytest.fixture(scope="module")
 def strangers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A PYTHONPATH on which nothing of ours can be imported; every Python with it leaves a file there."""
-    folder = tmp_path_factory.mktemp("strangers")
-    (folder / "sitecustomize.py").write_text(REFUSE)
-    return folder
+    return refuse_ours(tmp_path_factory.mktemp("here") / "strangers")
 
 
-@pytest.fixture(scope="module")
-def connect(
+@pytest.fixture
+def mortal(
     s3_environment: None,  # noqa: ARG001 - the server has the credentials from its environment
     strangers: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
 ) -> Iterator[SparkServer]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(strangers))
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
-        patch.setenv("SPARK_CONNECT_MODE_ENABLED", "1")  # as PySpark does; so the tests that follow do not find it
-        with running_spark(tmp_path_factory.mktemp("connect")) as server:
-            yield server
+    """A Connect server that a test may kill."""
+    with running_spark(tmp_path, environment_of_servers(PYTHONPATH=strangers, PYSPARK_PYTHON=sys.executable)) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
-def connected(connect: SparkServer, prepared: Settings) -> Iterator[SparkCounter]:
-    shared = build(prepared.model_copy(update={"spark_remote": connect.address}))
+def connected(spark: SharedSpark, prepared: Settings) -> Iterator[SparkCounter]:
+    shared = build(prepared.model_copy(update={"spark_remote": spark.address}))
     yield shared
     shared.close()
 
@@ -205,6 +183,7 @@ def test_missing_tokens_are_a_failed_count(counter: SparkCounter, folder: Store)
         counter.count_parts(folder, ["none.parquet"], [], "batch/")
 
 
+@pytest.mark.long
 def test_after_its_jvm_has_died_in_the_middle_a_batch_fails_and_the_next_one_is_whole(
     counter: SparkCounter, large: Large
 ) -> None:
@@ -261,22 +240,22 @@ def test_a_connect_server_counts_a_folder(connected: SparkCounter, folder: Store
 
 
 def test_a_connect_server_counts_a_bucket_and_holds_no_secret(
-    connect: SparkServer, prepared: Settings, s3: S3Server, strangers: Path
+    spark: SharedSpark, prepared: Settings, s3: S3Server
 ) -> None:
-    (strangers / "was-here").unlink(missing_ok=True)
+    (spark.strangers / "was-here").unlink(missing_ok=True)
     _, store = bucket(s3)
-    counter = build(prepared.model_copy(update={"spark_remote": connect.address, **s3_settings(s3)}))
+    counter = build(prepared.model_copy(update={"spark_remote": spark.address, **s3_settings(s3)}))
     for batch in (VARIED, Batch([[]], [["a"]]), skewed(20_000)):
         count(counter, store, batch)
         assert written(store, "batch/") == batch.counts()
-    assert (strangers / "was-here").exists()
-    assert SECRET_KEY not in connect.service.log.read_text("utf-8")
+    assert (spark.strangers / "was-here").exists()
+    assert SECRET_KEY not in spark.log.read_text("utf-8")
 
 
-def test_the_plan_of_reading_a_bucket_holds_no_secret(connect: SparkServer, s3: S3Server) -> None:
+def test_the_plan_of_reading_a_bucket_holds_no_secret(spark: SharedSpark, s3: S3Server) -> None:
     address, store = bucket(s3)
     tokens, _ = VARIED.put(store, "")
-    session = SparkSession.builder.remote(connect.address).create()
+    session = SparkSession.builder.remote(spark.address).create()
     try:
         rows = ArrowS3(s3.endpoint, "us-east-1").read(session, [f"{address}/{key}" for key in tokens], TOKENS)
         plan = rows._plan.to_proto(session.client).SerializeToString()  # noqa: SLF001 - what is sent
@@ -286,23 +265,27 @@ def test_the_plan_of_reading_a_bucket_holds_no_secret(connect: SparkServer, s3: 
     assert SECRET_KEY.encode() not in plan
 
 
+@pytest.mark.long
 def test_after_a_connect_server_has_died_in_the_middle_a_batch_fails_and_the_next_one_is_whole(
-    connect: SparkServer, connected: SparkCounter, large: Large
+    mortal: SparkServer, prepared: Settings, large: Large
 ) -> None:
-    killer = threading.Thread(target=once, args=(begun(large[0], "connected/"), connect.service.kill))
+    connected = build(prepared.model_copy(update={"spark_remote": mortal.address}))
+    killer = threading.Thread(target=once, args=(begun(large[0], "connected/"), mortal.server.kill))
     killer.start()
     with pytest.raises(CountFailed):
         connected.count_parts(*large, "connected/")
     killer.join()
-    connect.service.start()
+    mortal.server.start()
     count(connected, large[0], VARIED, "connected/")
     assert written(large[0], "connected/") == VARIED.counts()
+    connected.close()
 
 
+@pytest.mark.long
 def test_a_batch_that_takes_too_long_is_stopped_on_a_connect_server(
-    connect: SparkServer, prepared: Settings, large: Large
+    spark: SharedSpark, prepared: Settings, large: Large
 ) -> None:
-    hurried = build(prepared.model_copy(update={"spark_remote": connect.address, "count_seconds": 1}))
+    hurried = build(prepared.model_copy(update={"spark_remote": spark.address, "count_seconds": 1}))
     with pytest.raises(CountFailed, match="more than 1 second"):
         hurried.count_parts(*large, "late/")
 
@@ -314,6 +297,7 @@ def s3_settings(server: S3Server) -> dict[str, str]:
 # a cluster
 
 
+@pytest.mark.long
 def test_a_cluster_counts_a_folder_and_a_bucket_without_anything_of_ours(
     cluster: Cluster, prepared: Settings, s3: S3Server, folder: Store, strangers: Path
 ) -> None:
@@ -362,6 +346,7 @@ def copied(tmp_path: Path) -> Path:
     return Path(shutil.copy(ROOT / "spark_jobs" / "batch_count.py", tmp_path / "elsewhere"))
 
 
+@pytest.mark.long
 def test_the_one_file_runs_under_spark_submit(copied: Path, strangers: Path, folder: Store) -> None:
     VARIED.put(folder, "")
     places = [f"--{name}={folder.uri}/{name}" for name in ("tokens", "pictures")]
@@ -372,6 +357,7 @@ def test_the_one_file_runs_under_spark_submit(copied: Path, strangers: Path, fol
     assert written(folder, "out/") == VARIED.counts()
 
 
+@pytest.mark.long
 def test_the_one_file_reads_a_bucket_by_arrow_under_spark_submit(copied: Path, strangers: Path, s3: S3Server) -> None:
     address, store = bucket(s3)
     VARIED.put(store, "")
@@ -383,6 +369,7 @@ def test_the_one_file_reads_a_bucket_by_arrow_under_spark_submit(copied: Path, s
     assert SECRET_KEY not in done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_missing_input_is_told_in_a_line_under_spark_submit(copied: Path, strangers: Path, tmp_path: Path) -> None:
     done = submit(copied, strangers, "--tokens", f"{tmp_path}/none", "--pictures", "--output", f"{tmp_path}/out")
     assert done.returncode == 2

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
+from deployments.up.spark import program
 from tests.support.servers import free_port, process, wait_until
 
 MASTER, WORKER = "org.apache.spark.deploy.master.Master", "org.apache.spark.deploy.worker.Worker"
@@ -45,8 +45,5 @@ def running_cluster(folder: Path, workers: int = 2, *, pinned: bool = False, mem
 
 
 def _command(service: str, options: Sequence[str]) -> list[str]:
-    spec = find_spec("pyspark")
-    assert spec is not None
-    assert spec.origin is not None
     variables = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
-    return ["env", *variables, str(Path(spec.origin).parent / "bin" / "spark-class"), service, *options]
+    return ["env", *variables, str(program("spark-class")), service, *options]

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -22,7 +22,9 @@ from PIL import Image, ImageDraw, ImageFont
 from inktally import plugins
 from inktally.ports import Store
 from inktally.settings import Settings
+from tests.support.forks import Forked, Forks
 
+Started = subprocess.Popen[str] | Forked
 PROJECT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "flows.ocr_flow"]
 LONGEST_RUN = 300  # seconds; on a busy machine
@@ -56,7 +58,9 @@ class Machine:
     folder: Path
     environment: dict[str, str]
     command: Sequence[str] = tuple(COMMAND)
-    started_here: list[subprocess.Popen[str]] = field(default_factory=list)
+    forks: Forks | None = None
+    """From which commands are forked; None: each is a cold start."""
+    started_here: list[Started] = field(default_factory=list)
 
     @property
     def store(self) -> Path:
@@ -67,25 +71,21 @@ class Machine:
         return plugins.store(str(self.store), Settings(_env_file=None))
 
     def start(
-        self, *arguments: str | bytes | Path, cwd: Path = PROJECT, **environment: str | Path
-    ) -> subprocess.Popen[str]:
+        self, *arguments: str | bytes | Path, cwd: Path = PROJECT, cold: bool = False, **environment: str | Path
+    ) -> Started:
         """The command in a process group of its own, as a shell does it; ended with the machine at the latest."""
-        self.started_here.append(
-            subprocess.Popen(
-                [*self.command, *arguments],
-                cwd=cwd,
-                env={**self.environment, **{name: str(value) for name, value in environment.items()}},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-                start_new_session=True,
-            )
-        )
+        command = [*self.command, *map(os.fsdecode, arguments)]
+        variables = {**self.environment, **{name: str(value) for name, value in environment.items()}}
+        if self.forks and not cold:
+            self.started_here.append(self.forks.start(command[1:], variables, cwd))
+        else:
+            self.started_here.append(cold_start(command, variables, cwd))
         return self.started_here[-1]
 
-    def run(self, *arguments: str | bytes | Path, cwd: Path = PROJECT, **environment: str | Path) -> Run:
-        return ended(self.start(*arguments, cwd=cwd, **environment))
+    def run(
+        self, *arguments: str | bytes | Path, cwd: Path = PROJECT, cold: bool = False, **environment: str | Path
+    ) -> Run:
+        return ended(self.start(*arguments, cwd=cwd, cold=cold, **environment))
 
     def mails(self) -> list[EmailMessage]:
         """All that have come, the oldest first."""
@@ -119,7 +119,7 @@ class Machine:
         self.count_starts_of("tesseract", f'case " $* " in *" -l "*) sleep {seconds};; esac')
 
     def processes(self) -> list[psutil.Process]:
-        """All living processes with this machine's home, whoever their parent is by now."""
+        """All living processes with this machine's home, whoever their parent is by now; and those forked here."""
         return [process for process in psutil.process_iter() if self._runs(process)]
 
     def programs(self) -> set[str]:
@@ -128,8 +128,13 @@ class Machine:
 
     def _runs(self, process: psutil.Process) -> bool:
         with suppress(psutil.Error):
-            return process.environ().get("HOME") == self.environment["HOME"] and process.status() != "zombie"
+            home = process.environ().get("HOME")  # a fork's is that of the forkserver
+            return (home == self.environment["HOME"] or process.pid in self._forked) and process.status() != "zombie"
         return False
+
+    @property
+    def _forked(self) -> set[int]:
+        return {started.pid for started in self.started_here if started.poll() is None}
 
     def scratch_folders(self) -> list[Path]:
         return list((self.folder / "scratch").rglob("*scratch-*"))
@@ -138,8 +143,21 @@ class Machine:
         return list((self.store / "state").glob(f"*/{name}"))
 
 
+def cold_start(command: Sequence[str], environment: Mapping[str, str], cwd: Path = PROJECT) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+
+
 @contextmanager
-def new_machine(folder: Path, **environment: str | Path) -> Iterator[Machine]:
+def new_machine(folder: Path, forks: Forks | None = None, /, **environment: str | Path) -> Iterator[Machine]:
     """Nothing is configured but where things lie; of the tester's own environment only what is no setting."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     own = {
@@ -153,7 +171,7 @@ def new_machine(folder: Path, **environment: str | Path) -> Iterator[Machine]:
     }
     variables = {name: str(value) for name, value in {**kept, **own, **QUIET, **environment}.items()}
     (folder / "home").mkdir(parents=True)
-    made = Machine(folder, variables)
+    made = Machine(folder, variables, forks=forks)
     made.count_starts_of("tesseract")
     try:
         yield made
@@ -165,7 +183,7 @@ def new_machine(folder: Path, **environment: str | Path) -> Iterator[Machine]:
             popen.communicate()
 
 
-def ended(process: subprocess.Popen[str], seconds: float = LONGEST_RUN) -> Run:
+def ended(process: Started, seconds: float = LONGEST_RUN) -> Run:
     """Wait for a command to end."""
     stdout, stderr = process.communicate(timeout=seconds)
     return Run(process.returncode, stdout, stderr)
@@ -173,14 +191,21 @@ def ended(process: subprocess.Popen[str], seconds: float = LONGEST_RUN) -> Run:
 
 @contextmanager
 def server_environment(**others: str | Path) -> Iterator[None]:
-    """The environment that servers get of us: no settings of the tester's, and the programs of this environment."""
+    """Within the block, this process's environment is that of servers."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(SETTINGS)]:
+        ours = environment_of_servers(**others)
+        for name in os.environ.keys() - ours.keys():
             patch.delenv(name)
-        patch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-        for name, value in {**QUIET, **others}.items():
-            patch.setenv(name, str(value))
+        for name, value in ours.items():
+            patch.setenv(name, value)
         yield
+
+
+def environment_of_servers(**others: str | Path) -> dict[str, str]:
+    """That which servers get of us: no settings of the tester's, and the programs of this environment."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return {**kept, **path, **QUIET, **{name: str(value) for name, value in others.items()}}
 
 
 def draw(path: Path, text: str) -> Path:

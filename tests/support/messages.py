@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
+BUCKET = "letters"
 TOPIC = "arn:aws:sns:eu-central-1:111122223333:pictures"
 SNS = "https://sns.eu-central-1.amazonaws.com"
 CERTIFICATE_URL = f"{SNS}/SimpleNotification-0123456789abcdef0123456789abcdef.pem"
@@ -28,7 +29,7 @@ def s3_record(
     key: str = "input/page.png",
     *,
     sender: str = "aws:s3",
-    bucket: str = "letters",
+    bucket: str = BUCKET,
     event: str = "ObjectCreated:Put",
     etag: str = "0123456789abcdef0123456789abcdef",
     sequencer: str = "0064A1B2C3D4E5F607",
@@ -66,7 +67,7 @@ def ceph(key: str = "input/page.png", **details: Any) -> Message:
 
 
 def minio(
-    key: str = "input/page.png", bucket: str = "letters", event: str = "s3:ObjectCreated:Put", **details: Any
+    key: str = "input/page.png", bucket: str = BUCKET, event: str = "s3:ObjectCreated:Put", **details: Any
 ) -> Message:
     details = {"contentType": "image/png", "userMetadata": {}, "versionId": "1", **details}
     record = s3_record(quote_plus(key), sender="minio:s3", event=event, bucket=bucket, **details)
@@ -87,10 +88,10 @@ def eventbridge(key: str = "input/page.png", *, what: str = "Object Created", **
         "account": "111122223333",
         "time": "2026-03-01T08:30:00Z",
         "region": "eu-central-1",
-        "resources": ["arn:aws:s3:::letters"],
+        "resources": [f"arn:aws:s3:::{BUCKET}"],
         "detail": {
             "version": "0",
-            "bucket": {"name": "letters"},
+            "bucket": {"name": BUCKET},
             "object": {**entity, **details},
             "request-id": "EXAMPLE",
             "requester": "111122223333",
@@ -132,7 +133,7 @@ def test_event() -> Message:
         "Service": "Amazon S3",
         "Event": "s3:TestEvent",
         "Time": "2026-03-01T08:30:00.125Z",
-        "Bucket": "letters",
+        "Bucket": BUCKET,
         "RequestId": "EXAMPLE",
         "HostId": "example",
     }

@@ -6,22 +6,53 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
 import httpx
+import yaml
 
-from deployments.up import redis
-from deployments.up.home import Home
+from deployments.up import prefect, redis
+from deployments.up.home import free_port
 from deployments.up.postgres import Postgres, programs
-from tests.support.servers import START_SECONDS, answers, free_port, process, wait_until
+from tests.support.forks import Forks
+from tests.support.servers import START_SECONDS, Server, new_home
 
 PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Deployments:
+    """Deployments of prefect.yaml for one test file, on a server that others use too."""
+
+    suffix: str
+    """What their names end with, after a hyphen; empty: their names are those of prefect.yaml."""
+    pool: str
+    entrypoints: Sequence[str] = ()
+    """Which; none: all."""
+    store: str = "none"
+    """The resource whose events start runs."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What their runs have besides the worker's."""
+
+    def own(self) -> dict[str, Any]:
+        """The content of a prefect.yaml."""
+        told: dict[str, Any] = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))
+        chosen = [
+            each for each in told["deployments"] if each["entrypoint"] in (self.entrypoints or [each["entrypoint"]])
+        ]
+        for each in chosen:
+            each["name"] = "-".join(filter(None, [each["name"], self.suffix]))
+            each["work_pool"]["name"] = self.pool
+            each["work_pool"]["job_variables"]["env"] |= self.environment
+            for trigger in each.get("triggers", []):
+                trigger["name"] += f" {self.suffix}"
+                trigger["match"] = {"prefect.resource.id": [self.store]}
+        return {**told, "deployments": chosen}
 
 
 @dataclass(frozen=True)
@@ -56,10 +87,7 @@ class PrefectServer:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        command = ["env", *(f"{name}={value}" for name, value in self.environment.items())]
-        command += ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
-        with process(command, self.home / "server.log") as server:
-            wait_until(lambda: answers(f"{self.api}/health"), server)
+        with Server(prefect.service(self.port, {}), self.home / "server.log", self.environment).running():
             yield
 
     def prefect(self, *arguments: str) -> str:
@@ -77,9 +105,24 @@ class PrefectServer:
             raise RuntimeError(f"prefect {' '.join(arguments)} failed: {done.stdout}{done.stderr}")
         return done.stdout
 
-    def runs(self) -> list[dict[str, Any]]:
-        """All flow runs there are."""
-        answer = httpx.post(f"{self.api}/flow_runs/filter", json={"limit": 200}, timeout=30)
+    def make_pool(self, forks: Forks, name: str, worker: str = "warm-process") -> None:
+        """A work pool for workers of this type."""
+        self.ask(forks, "work-pool", "create", name, "--type", worker, "--overwrite")
+
+    def deploy(self, forks: Forks, deployments: Deployments) -> None:
+        """As `make deploy` does it; the pool is there."""
+        file = self.home / f"prefect-{deployments.suffix}.yaml"
+        file.write_text(yaml.safe_dump(deployments.own()), encoding="utf-8")
+        self.ask(forks, "deploy", "--all", "--prefect-file", str(file))
+
+    def ask(self, forks: Forks, *arguments: str) -> str:
+        """What the command prefect prints."""
+        return forks.run(["-m", "prefect", "--no-prompt", *arguments], {**self.environment, "COLUMNS": "200"})
+
+    def runs(self, deployment: str = "") -> list[dict[str, Any]]:
+        """The flow runs of deployments of this name; without it, all."""
+        chosen = {"deployments": {"name": {"any_": [deployment]}}} if deployment else {}
+        answer = httpx.post(f"{self.api}/flow_runs/filter", json={"limit": 200, **chosen}, timeout=30)
         found: list[dict[str, Any]] = answer.raise_for_status().json()
         return found
 
@@ -107,16 +150,12 @@ def new_server(home: Path, database: str = "", messaging: Mapping[str, str] | No
 def running_postgres() -> Iterator[str]:
     """The address of a new PostgreSQL, as `make up` runs it; empty where it is not installed or may not run."""
     found = programs()
-    with TemporaryDirectory(prefix="inktally-postgres-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o711)  # its account has to pass
-        home = Home(Path(folder))
+    with new_home("postgres") as home:
         if found is None or (postgres := Postgres(home, found)).obstacle():
             yield ""
             return
         postgres.prepare()
-        service = postgres.service()
-        with process([str(word) for word in service.command], home.folder / "log") as server:
-            wait_until(service.is_up, server)
+        with Server(postgres.service(), home.log("postgres")).running():
             yield postgres.url
 
 
@@ -124,12 +163,10 @@ def running_postgres() -> Iterator[str]:
 def running_redis() -> Iterator[Mapping[str, str]]:
     """A new Redis, as `make up` runs it: what a Prefect server is told of it; nothing where it cannot be had."""
     program = redis.program()
-    with TemporaryDirectory(prefix="inktally-redis-", ignore_cleanup_errors=True) as folder:
-        if program is None or (found := redis.Redis(Home(Path(folder)), program)).obstacle():
+    with new_home("redis") as home:
+        if program is None or (found := redis.Redis(home, program)).obstacle():
             yield {}
             return
         found.prepare()
-        service = found.service()
-        with process([str(word) for word in service.command], found.home.folder / "log") as server:
-            wait_until(service.is_up, server)
+        with Server(found.service(), home.log("redis")).running():
             yield found.environment()

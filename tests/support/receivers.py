@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import uvicorn
@@ -17,7 +19,8 @@ from inktally.errors import RunsDown
 from inktally.intake.events import Arrival
 from inktally.settings import Settings
 from tests.support.messages import OwnSns
-from tests.support.servers import wait_until
+from tests.support.prefect_servers import PrefectServer
+from tests.support.servers import answers, free_port, process, wait_until
 from web.hooks.receiver import create_app
 from web.serving import server_config
 
@@ -88,3 +91,18 @@ def running_receiver(
         finally:
             server.should_exit = True
             thread.join()
+
+
+@contextmanager
+def running_web(prefect: PrefectServer, folder: Path) -> Iterator[httpx.Client]:
+    """The command `python -m web` at work, and a client of it."""
+    port = free_port()
+    settings = {"INKTALLY_WEB_PORT": str(port), "INKTALLY_DEAD_LETTERS": str(folder / "dead letters")}
+    environment = {**prefect.environment, **settings}
+    with process([sys.executable, "-m", "web"], folder / "web.log", environment) as server:
+        address = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(f"{address}/healthz"), server)
+        with httpx.Client(base_url=address, timeout=10) as client:
+            yield client
+        server.terminate()
+        server.wait(10)

@@ -1,28 +1,46 @@
-"""Several processes share the tests of a run, since most tests wait for servers: who runs what, and who runs alone."""
+"""Several processes share the tests of a run, since most tests wait for servers: who runs what, and what runs last."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
 MOST_PROCESSES = 4
-DOOR, ROOM = Path(__file__), Path(__file__).parent  # what is locked: the room by all who test, the door to enter it
-BY_THEMSELVES = ("test_fault_suite.py", "test_up.py")  # of tests/e2e, whose others share a Prefect and a Spark
-LONG = ("e2e/", "test_warm_worker.py", "test_trigger.py", "test_counting.py", "test_spark_modes.py", "test_stores.py")
+TIMING = "tests/timing"  # a folder, whose tests run last
+LONG = ("e2e/", "test_warm_worker.py", "test_spark_modes.py", "test_counting.py", "test_trigger.py", "test_stores.py")
+ORDER = (*LONG, "all others", TIMING)
 
 
 class Scheduling(LoadFileScheduling):
-    """The tests of a file stay in one process, and so do those that share the servers of tests/e2e/conftest.py."""
+    """The tests of a file stay in one process. Those that measure time run last, when no other process has any left."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = Path(nodeid.partition("::")[0])
-        return "tests/e2e" if file.parent.name == "e2e" and file.name not in BY_THEMSELVES else str(file)
+        return TIMING if nodeid.startswith(f"{TIMING}/") else str(super()._split_scope(nodeid))
+
+    def _reschedule(self, node: WorkerController) -> None:
+        if TIMING in self.workqueue:
+            self.workqueue.move_to_end(TIMING)
+        if node.shutting_down or list(self.workqueue) != [TIMING]:
+            super()._reschedule(node)
+            return
+        others = [each for each in self.nodes if each is not node]
+        if not all(each.shutting_down for each in others):
+            node.shutdown()  # it runs what it has, and leaves the rest to the last process
+        elif not any(self._pending_of(self.assigned_work[each]) for each in others):
+            super()._reschedule(node)
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
+        super().mark_test_complete(node, item_index, duration)
+        for each in self.nodes:
+            if each is not node and node.shutting_down and not each.shutting_down:
+                self._reschedule(each)  # it may be waiting for the end of this one
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
@@ -36,27 +54,5 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long begins first, and the many small tests fill the gaps at the end."""
-    items.sort(key=lambda item: next((at for at, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Those marked `alone` measure time: they wait until no other test is under way, and none begins meanwhile."""
-    alone = item.get_closest_marker("alone") is not None
-    with ExitStack() as room:
-        with _held(DOOR, fcntl.LOCK_EX):
-            room.enter_context(_held(ROOM, fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
-        return (yield)
-
-
-@contextmanager
-def _held(path: Path, kind: int) -> Iterator[None]:
-    """A lock on a file or folder that is there, which ends with this process."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, kind)
-        yield
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # whoever has inherited it
-    finally:
-        os.close(descriptor)
+    """What takes long begins first, the many small tests fill the gaps, and those that measure time come last."""
+    items.sort(key=lambda item: next((at for at, name in enumerate(ORDER) if name in item.nodeid), len(LONG)))

@@ -19,10 +19,11 @@ import psutil
 from aiosmtpd.controller import Controller
 from botocore.exceptions import BotoCoreError
 
+from tests.support.forks import Forked, Forks
 from tests.support.machine import PROJECT, Machine, new_machine
 from tests.support.mailbox import Mailbox
 from tests.support.messages import s3_record
-from tests.support.prefect_servers import PrefectServer, new_server, running_postgres
+from tests.support.prefect_servers import Deployments, PrefectServer, new_server, running_postgres
 from tests.support.servers import (
     ACCESS_KEY,
     ENVIRONMENT,
@@ -43,6 +44,7 @@ from tests.support.servers import (
 SECRET = "a secret of this stack"
 WORKER = os.environ.get("WORKER", "warm-process")
 DOMAIN = "example.org"
+OWN_STORE = "inktally.store"
 ONLY_INPUT = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "input/"}]}}
 
 
@@ -57,6 +59,15 @@ class Put:
     moment: float
 
 
+@dataclass(frozen=True)
+class Shared:
+    """A Prefect server and its worker that several stacks share: the worker's pool, and where commands start."""
+
+    prefect: PrefectServer
+    pool: str
+    forks: Forks
+
+
 @dataclass
 class Stack:
     """Everything that runs, and what may be done to it."""
@@ -68,7 +79,8 @@ class Stack:
     mailbox: Mailbox
     receiver_port: int
     prefect_running: ExitStack
-    servers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    shared: Shared | None = None
+    servers: dict[str, subprocess.Popen[bytes] | Forked] = field(default_factory=dict)
 
     @property
     def hook(self) -> str:
@@ -136,7 +148,7 @@ class Stack:
 
     def start_receiver(self) -> None:
         self.servers["receiver"] = self._start("receiver", sys.executable, "-m", "web")
-        wait_until(lambda: answers(self.hook.replace("hooks/s3", "readyz")), self.servers["receiver"])
+        wait_until(lambda: answers(self.hook.replace("hooks/s3", "healthz")), self.servers["receiver"])
 
     def start_site(self) -> None:
         self.servers["site"] = self._start("site", sys.executable, "-m", "web.site")
@@ -191,7 +203,19 @@ class Stack:
         self._do("prefect", "work-pool", "create", "inktally", "--type", WORKER)
         self._do("prefect", "--no-prompt", "deploy", "--all")
 
-    def _start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+    def share(self, shared: Shared) -> None:
+        """Make a deployment of our own, which the worker of all runs as one of this machine."""
+        names = ("INKTALLY_", "AWS_", "HOME", "PATH")
+        own = {name: value for name, value in self.machine.environment.items() if name.startswith(names)}
+        store = own["INKTALLY_STORE"] if own["INKTALLY_STORE"].startswith("s3://") else OWN_STORE
+        uploads = Deployments(self.bucket, shared.pool, ["flows/ocr_flow.py:ocr_flow"], store, own)
+        self.prefect.deploy(shared.forks, uploads)
+
+    def _start(self, name: str, *command: str) -> subprocess.Popen[bytes] | Forked:
+        if self.shared:
+            return self.shared.forks.start(
+                command[1:], self.machine.environment, log=self.machine.folder / f"{name}.log"
+            )
         with (self.machine.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 command, cwd=PROJECT, env=self.machine.environment, stdout=log, stderr=subprocess.STDOUT
@@ -204,17 +228,22 @@ class Stack:
 
 
 @contextmanager
-def new_stack(folder: Path, s3: S3Server, spark: str, **settings: object) -> Iterator[Stack]:
+def new_stack(
+    folder: Path, s3: S3Server, spark: str, shared: Shared | None = None, **settings: object
+) -> Iterator[Stack]:
     """A stack with a bucket, a Prefect server, a receiver and a worker of its own; `settings` are INKTALLY_…
 
-    `spark` is the address of a Spark Connect server.
+    `spark` is the address of a Spark Connect server. With `shared`, server and worker are those of others too.
     """
     with ExitStack() as stack:
         for name in ("prefect", "scratch"):
             (folder / name).mkdir(parents=True)
-        prefect = new_server(folder / "prefect", stack.enter_context(running_postgres()))
         prefect_running = stack.enter_context(ExitStack())
-        prefect_running.enter_context(prefect.running())
+        if shared:
+            prefect = shared.prefect
+        else:
+            prefect = new_server(folder / "prefect", stack.enter_context(running_postgres()))
+            prefect_running.enter_context(prefect.running())
         mailbox, smtp, port = Mailbox(), free_port(), free_port()
         controller = Controller(mailbox, hostname="127.0.0.1", port=smtp)
         controller.start()
@@ -238,11 +267,15 @@ def new_stack(folder: Path, s3: S3Server, spark: str, **settings: object) -> Ite
         environment = {f"INKTALLY_{name.upper()}": str(value) for name, value in own.items()}
         servers = {"PREFECT_API_URL": prefect.api, **ENVIRONMENT}
         machine = stack.enter_context(new_machine(folder / "machine", **servers, **environment))
-        made = Stack(machine, s3, bucket, prefect, mailbox, port, prefect_running)
+        made = Stack(machine, s3, bucket, prefect, mailbox, port, prefect_running, shared)
         stack.callback(_end, made)
-        made.prepare()
-        made.start_receiver()
-        made.start_worker()
+        if shared:
+            made.share(shared)
+            made.start_receiver()
+        else:
+            made.prepare()
+            made.start_receiver()
+            made.start_worker()
         yield made
 
 
