@@ -17,7 +17,7 @@ from typing import Any
 
 from inktally import plugins
 from inktally.errors import InktallyError
-from inktally.reading.languages import present
+from inktally.languages import present
 from inktally.settings import read_settings
 
 Read = Callable[[Path, str], str]

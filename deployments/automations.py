@@ -3,8 +3,6 @@
 python -m deployments.automations BLOCK-TYPE/NAME, for example slack-webhook/inktally; may be repeated at will.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

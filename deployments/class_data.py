@@ -5,26 +5,20 @@ launcher's JVM, the machine-learning library) and with an archive of the classes
 beforehand. That is for this PySpark and this Java; others do not use it. When it is there already, nothing happens.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple
 
 from inktally.counters.spark import SparkCounter
-from inktally.counters.spark.java import Java, find_java, prepared_spark
+from inktally.counters.spark.java import Java, find_java, prepared_spark, pyspark_home
 from inktally.document import Token
 from inktally.errors import CountFailed, InktallyError
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings, read_settings
-
-if TYPE_CHECKING:
-    from importlib.machinery import ModuleSpec
 
 ASK_LAUNCHER = """\
 . bin/load-spark-env.sh
@@ -68,7 +62,7 @@ def prepare(settings: Settings) -> Path:
 
 def _plain_start(java: Java) -> Start:
     """How Spark's own scripts would start it, by asking their launcher, less what is not wanted."""
-    home = Path(str(cast("ModuleSpec", find_spec("pyspark")).origin)).parent
+    home = pyspark_home()
     asked = subprocess.run(
         ["env", f"SPARK_HOME={home}", "bash", "-c", ASK_LAUNCHER, java.command],
         cwd=home,

@@ -3,14 +3,11 @@
 python -m deployments.glue --role ROLE --scripts s3://BUCKET/PREFIX/ --tokens URI --pictures URI --output URI
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -32,10 +29,7 @@ def register(glue: Any, role: str, scripts: str) -> str:
 
     The name is a digest of what the job is, so another file or role is another job, and a repeat changes nothing.
     """
-    spec = find_spec("spark_jobs.batch_count")
-    assert spec is not None
-    assert spec.origin is not None
-    script = Path(spec.origin).read_bytes()
+    script = files("spark_jobs").joinpath("batch_count.py").read_bytes()
     name = f"inktally-batch-count-{sha256_of(script.decode(), role, scripts)[:8]}"
     bucket, _, prefix = scripts.removeprefix("s3://").partition("/")
     store = plugins.store(f"s3://{bucket}", read_settings())

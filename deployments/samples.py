@@ -4,12 +4,9 @@ They are drawn with the font that Pillow carries (Aileron), so nothing is downlo
 font has no letters beyond ASCII. One version of Pillow draws the same bytes every time.
 """
 
-from __future__ import annotations
-
 import random
 import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
@@ -103,8 +100,8 @@ def render(folder: Path) -> list[Path]:
 
 
 def _render_sample(path: Path, text: str) -> Path:
-    finish: Callable[[Image.Image], Image.Image] = _photographed if path.name == NOISY else _clean
-    first, *others = [finish(_page(page)) for page in text.split(PAGE_BREAK)]
+    drawn = [_page(page) for page in text.split(PAGE_BREAK)]
+    first, *others = map(_photographed, drawn) if path.name == NOISY else drawn
     if path.suffix == ".tiff":
         first.save(path, dpi=(DPI, DPI), compression="tiff_lzw", save_all=True, append_images=others)
     else:
@@ -133,10 +130,6 @@ def _font(points: float) -> ImageFont.FreeTypeFont:
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise TypeError("This build of Pillow has no FreeType; install Pillow from its wheel.")
     return font
-
-
-def _clean(page: Image.Image) -> Image.Image:
-    return page
 
 
 def _photographed(page: Image.Image, seed: int = 7) -> Image.Image:

@@ -5,8 +5,6 @@ retries everywhere, `exit_code` is the command line's, `http_status` the web's. 
 own fault: it is an outcome to tell the uploader, not a failure of the service.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 
@@ -17,6 +15,12 @@ class InktallyError(Exception):
     exit_code: ClassVar[int] = 1
     http_status: ClassVar[int] = 500
 
+    def __init_subclass__(cls, *, retryable: bool = False, exit_code: int = 0, http_status: int = 0) -> None:
+        """Keywords of a class say where it differs from its base."""
+        cls.retryable = retryable or cls.retryable
+        cls.exit_code = exit_code or cls.exit_code
+        cls.http_status = http_status or cls.http_status
+
     def __init__(self, message: str) -> None:
         super().__init__(message)
 
@@ -25,10 +29,8 @@ class InktallyError(Exception):
         return type(self).__name__
 
 
-class PictureError(InktallyError):
+class PictureError(InktallyError, http_status=422):
     """The picture itself cannot be read; sending it again unchanged would not help."""
-
-    http_status = 422
 
 
 class EmptyPicture(PictureError):
@@ -39,20 +41,16 @@ class NotAPicture(PictureError):
     """The bytes are no picture of any format known here."""
 
 
-class UnsupportedFormat(PictureError):
+class UnsupportedFormat(PictureError, http_status=415):
     """A picture, but of a format that is not read."""
-
-    http_status = 415
 
 
 class UnreadablePicture(PictureError):
     """A picture that is truncated, corrupt, or breaks its decoder."""
 
 
-class TooLarge(PictureError):
+class TooLarge(PictureError, http_status=413):
     """More bytes, pixels or pages than the settings allow."""
-
-    http_status = 413
 
 
 class RecognitionTimeout(PictureError):
@@ -67,124 +65,88 @@ class UnknownOption(PictureError):
     """The uploader asked for an output, or for a way to count, that there is not."""
 
 
-class BadSettings(InktallyError):
+class BadSettings(InktallyError, exit_code=2):
     """A setting or an option has a value that cannot work."""
-
-    exit_code = 2
 
 
 class MissingTool(InktallyError):
     """A program or a model that recognition needs is not installed."""
 
 
-class NotFound(InktallyError):
+class NotFound(InktallyError, http_status=404):
     """There is no such object or file."""
-
-    http_status = 404
 
 
 class AccessDenied(InktallyError):
     """The store or the mail service does not accept our credentials."""
 
 
-class Overwritten(InktallyError):
+class Overwritten(InktallyError, http_status=409):
     """The object is no longer the version we spoke of, or a conditional write lost its race."""
-
-    http_status = 409
 
 
 class UnsafeDelete(InktallyError):
     """The store cannot delete one very version, so nothing was deleted."""
 
 
-class BadLink(InktallyError):
+class BadLink(InktallyError, http_status=422):
     """A link that is none, or that leads to where we do not go."""
 
-    http_status = 422
 
-
-class LinkFailed(InktallyError):
+class LinkFailed(InktallyError, http_status=422):
     """The server that a link names did not give a picture."""
 
-    http_status = 422
 
-
-class UnknownLink(InktallyError):
+class UnknownLink(InktallyError, http_status=404):
     """A link that we never made, or that somebody has changed."""
 
-    http_status = 404
 
-
-class LinkExpired(InktallyError):
+class LinkExpired(InktallyError, http_status=410):
     """A link of ours whose time is over."""
 
-    http_status = 410
 
-
-class BadForm(InktallyError):
+class BadForm(InktallyError, http_status=403):
     """A form that did not come from a page of ours, or from one that has grown old."""
 
-    http_status = 403
 
-
-class BadRequest(InktallyError):
+class BadRequest(InktallyError, http_status=400):
     """A request that cannot be understood, or that asks for too much at once."""
 
-    http_status = 400
 
-
-class TooSlow(InktallyError):
+class TooSlow(InktallyError, http_status=408):
     """What was sent came so slowly that the rest of it is not waited for."""
 
-    http_status = 408
 
-
-class QuotaUsedUp(InktallyError):
+class QuotaUsedUp(InktallyError, http_status=429):
     """Somebody has asked for more today than the settings allow."""
 
-    http_status = 429
 
-
-class RecipientRefused(InktallyError):
+class RecipientRefused(InktallyError, http_status=422):
     """The mail service will never take mail for this recipient."""
 
-    http_status = 422
 
-
-class Stopped(InktallyError):
+class Stopped(InktallyError, exit_code=130, http_status=503):
     """We are being stopped, and so was the work; nothing is wrong with the picture."""
 
-    exit_code = 130
-    http_status = 503
 
-
-class CostCapReached(InktallyError):
+class CostCapReached(InktallyError, http_status=503):
     """A paid engine would cost more than the settings allow."""
-
-    http_status = 503
 
 
 class BadResult(InktallyError):
     """A stored result does not have the form we write."""
 
 
-class BadEvent(InktallyError):
+class BadEvent(InktallyError, http_status=400):
     """A message that is no event of a bucket, and never will be."""
 
-    http_status = 400
 
-
-class UnknownSender(InktallyError):
+class UnknownSender(InktallyError, http_status=403):
     """A message whose sender has not shown that it may send here."""
 
-    http_status = 403
 
-
-class TransientError(InktallyError):
+class TransientError(InktallyError, retryable=True, http_status=503):
     """Something that may work when tried again."""
-
-    retryable = True
-    http_status = 503
 
 
 class StoreDown(TransientError):
@@ -215,10 +177,8 @@ class RunsDown(TransientError):
     """Whatever starts the runs cannot be reached, or takes no more now."""
 
 
-class Busy(TransientError):
+class Busy(TransientError, http_status=409):
     """Another run holds the lease on this work."""
-
-    http_status = 409
 
 
 def is_retryable(error: BaseException) -> bool:

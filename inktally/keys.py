@@ -1,7 +1,5 @@
 """Where everything lives in a store, and under which identity. No key is built anywhere else."""
 
-from __future__ import annotations
-
 from inktally.delivery import Counting, Delivery
 from inktally.document import Engine, sha256_of
 from inktally.tokens import RULES
@@ -49,41 +47,18 @@ def web_record(upload_id: str) -> str:
     return f"web/{upload_id}.json"
 
 
-def plain_text(name: str) -> str:
-    return f"{OUTPUT}ocr_plain_text/{_fitted(name)}.txt"
-
-
-def coordinates_text(name: str) -> str:
-    return f"{OUTPUT}ocr_coords/{_fitted(name)}.txt"
-
-
-def coordinates_json(name: str) -> str:
-    return f"{OUTPUT}ocr_coords/{_fitted(name)}.json"
+def output(folder: str, name: str, suffix: str) -> str:
+    """What is written of the picture of this name, in a folder below output/."""
+    return f"{OUTPUT}{folder}/{_fitted(name)}{suffix}"
 
 
 def word_counts(name: str) -> str:
-    return f"{COUNTS}{_fitted(name)}.json"
+    return output("word_counts", name, ".json")
 
 
 def counted_document(key: str) -> str:
     """The name of the document that the counts under `key` are of; empty where they are none."""
     return key.removeprefix(COUNTS).removesuffix(".json") if key.startswith(COUNTS) and key.endswith(".json") else ""
-
-
-def word_counts_csv(name: str) -> str:
-    return f"{COUNTS}{_fitted(name)}.csv"
-
-
-def hocr(name: str) -> str:
-    return f"{OUTPUT}ocr_hocr/{_fitted(name)}.hocr"
-
-
-def alto(name: str) -> str:
-    return f"{OUTPUT}ocr_alto/{_fitted(name)}.xml"
-
-
-def pdf(name: str) -> str:
-    return f"{OUTPUT}ocr_pdf/{_fitted(name)}.pdf"
 
 
 def failed(name: str) -> str:

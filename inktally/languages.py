@@ -4,13 +4,13 @@ Languages bear Tesseract's names, several are joined by +, and Fraktur is one of
 `inktally.reading.detection` to find out, page by page.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from pathlib import Path
 
 from inktally.errors import BadSettings
 
 AUTO = "auto"
+FORMER = {"deu_frak": "frk", "dan_frak": "frk", "slk_frak": "frk"}  # what Tesseract 3 called its models for Fraktur
 NO_LANGUAGES = frozenset({"osd", "equ", "snum"})  # models that read no text
 
 
@@ -42,3 +42,8 @@ def installed(folder: Path) -> tuple[str, ...]:
     """The languages whose models lie in a folder of Tesseract's: what `auto` chooses from."""
     names = (model.relative_to(folder).with_suffix("").as_posix() for model in folder.rglob("*.traineddata"))
     return tuple(sorted(name for name in names if name not in NO_LANGUAGES))
+
+
+def present(names: Iterable[str]) -> tuple[str, ...]:
+    """The languages by the names they have now, each once."""
+    return tuple(dict.fromkeys(FORMER.get(name, name) for name in names))

@@ -1,11 +1,9 @@
 """An exclusive hold on a name, kept in the store, that ends by itself when its holder dies.
 
-A lease is one small object. It is taken by a conditional write, renewed while it is held, and up for taking once
+A lease is one small object. It is taken by a conditional write, renewed while it is held, and may be taken over once
 it has not been renewed for its time to live. Ages are read off the store's clock: with S3 hosts need not agree on
 theirs, with a shared folder they must, to within a few seconds.
 """
-
-from __future__ import annotations
 
 import json
 import logging
@@ -118,10 +116,6 @@ class Lease:
         self._tried = {content: self._renewed}
         self._stands_alone = if_absent
 
-    def _renew(self) -> None:
-        assert self._written is not None
-        self._write(if_match=self._written.etag)
-
     def _found(self) -> tuple[StoredObject | None, bytes]:
         """What stands there. It may be ours although a write failed: its answer was lost, or it was sent twice."""
         try:
@@ -130,13 +124,12 @@ class Lease:
             return None, b""
 
     def _keep(self) -> None:
-        while not self._released.wait(self._ttl / RENEWALS_PER_LIFE):
+        while self._written and not self._released.wait(self._ttl / RENEWALS_PER_LIFE):
             try:
-                self._renew()
+                self._write(if_match=self._written.etag)
             except Overwritten:
                 logger.warning("lost %s to another holder", self.key)
                 self._written = None
-                return
             except InktallyError as error:
                 logger.warning("could not renew %s: %s", self.key, error)
 

@@ -1,17 +1,13 @@
 """Adapters by name: `inktally/<kind>/<name>.py` with a function `build`; a new engine or notifier is one new file."""
 
-from __future__ import annotations
-
 import pkgutil
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from inktally.errors import BadSettings
-
-if TYPE_CHECKING:
-    from inktally.ports import Counter, Notifier, PageEngine, Recogniser, Store
-    from inktally.settings import Settings
+from inktally.ports import Counter, Notifier, PageEngine, Recogniser, Store
+from inktally.settings import Settings
 
 AUTO = "auto"
 
@@ -28,7 +24,7 @@ def engines() -> list[str]:
 
 def recogniser(name: str, settings: Settings) -> Recogniser:
     """One engine, or with `auto` those that the settings name for it."""
-    from inktally.reading import Reader
+    from inktally.reading.reader import Reader
 
     return Reader(name, {one: engine(one, settings) for one in chain(name, settings)}, settings)
 
@@ -40,33 +36,28 @@ def chain(name: str, settings: Settings) -> list[str]:
 
 def engine(name: str, settings: Settings) -> PageEngine:
     """One engine, as a `Reader` asks it."""
-    built: PageEngine = _adapter("engines", name).build(settings)
-    return built
+    return cast(PageEngine, _adapter("engines", name).build(settings))
 
 
 def store(uri: str, settings: Settings) -> Store:
     """The store at s3://bucket, or in a folder."""
-    opened: Store = _adapter("stores", "s3" if uri.startswith("s3://") else "files").build(uri, settings)
-    return opened
+    return cast(Store, _adapter("stores", "s3" if uri.startswith("s3://") else "files").build(uri, settings))
 
 
 def source(uri: str, settings: Settings) -> Store:
     """A store that is only read."""
     if uri.startswith("s3://"):
         return store(uri, settings)
-    opened: Store = _adapter("stores", "files").build_source(uri, settings)
-    return opened
+    return cast(Store, _adapter("stores", "files").build_source(uri, settings))
 
 
 def notifier(settings: Settings) -> Notifier:
-    chosen: Notifier = _adapter("notifiers", settings.notifier).build(settings)
-    return chosen
+    return cast(Notifier, _adapter("notifiers", settings.notifier).build(settings))
 
 
 def counter(settings: Settings, *, for_parts: bool = False) -> Counter:
     """`for_parts`: one that will be asked to count files rather than words at hand."""
-    chosen: Counter = _adapter("counters", "spark").build(settings, for_parts=for_parts)
-    return chosen
+    return cast(Counter, _adapter("counters", "spark").build(settings, for_parts=for_parts))
 
 
 def _adapter(kind: str, name: str) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from email.message import EmailMessage
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+
+from pydantic import BaseModel, ValidationError
 
 from inktally.delivery import (
     PostForm,
@@ -19,6 +21,8 @@ from inktally.errors import (
 if TYPE_CHECKING:
     from inktally.imaging.page import PageImage, PageText
 
+V = TypeVar("V", bound=BaseModel)
+
 
 class Store(Protocol):
     """Objects under keys, as S3 has them: any UTF-8 key of 1 to 1,024 bytes, user metadata, conditional writes.
@@ -29,19 +33,15 @@ class Store(Protocol):
     @property
     def uri(self) -> str:
         """s3://bucket, or the absolute path of the folder."""
-        ...
 
     def stat(self, key: str, version: str = "") -> StoredObject:
         """Raises `NotFound`."""
-        ...
 
     def read(self, key: str) -> bytes:
         """The whole of a small object. Raises `NotFound`."""
-        ...
 
     def download(self, source: StoredObject, path: Path) -> str:
         """Stream this very version into `path`; its SHA-256 (hex). Raises `NotFound`, `Overwritten`."""
-        ...
 
     def put(
         self,
@@ -57,30 +57,24 @@ class Store(Protocol):
         Raises `Overwritten` when the condition does not hold. The returned object has no age and no metadata, and where
         the store keeps versions, `modified` is when it answered.
         """
-        ...
 
     def copy(self, source: StoredObject, key: str, *, storage_class: str = "") -> StoredObject:
         """Copy this very version with its metadata, within the store. Raises `NotFound`, `Overwritten`."""
-        ...
 
     def delete(self, target: StoredObject) -> None:
         """Delete this very version; one that has gone already is no error.
 
         Raises `Overwritten` when a newer one stands there, `UnsafeDelete` when the store cannot tell.
         """
-        ...
 
     def remove(self, key: str) -> None:
         """Delete whatever stands under a key of our own book-keeping; nothing there is no error."""
-        ...
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """All objects whose key starts with `prefix`, in no promised order, without their metadata."""
-        ...
 
     def address(self, key: str) -> str:
         """Where a person finds the object: a path, or s3://bucket/key."""
-        ...
 
 
 @runtime_checkable
@@ -91,7 +85,6 @@ class TakesPosts(Protocol):
         self, key: str, *, metadata: Mapping[str, str], content_type: str, max_bytes: int, seconds: int
     ) -> PostForm:
         """A form that puts one object of 1 to `max_bytes` bytes under just this key, for so many seconds."""
-        ...
 
 
 class Recogniser(Protocol):
@@ -99,15 +92,12 @@ class Recogniser(Protocol):
 
     def warm_up(self) -> None:
         """Begin to get ready, without waiting."""
-        ...
 
     def identify(self, languages: Sequence[str]) -> Engine:
         """What would read a picture in these languages, without starting it. Raises `MissingTool`."""
-        ...
 
     def recognise(self, picture: Path, engine: Engine) -> Recognition:
         """Read a picture. Raises `PictureError` when it is the picture's fault, `EngineFailed` when it is not."""
-        ...
 
 
 class PageEngine(Protocol):
@@ -121,11 +111,9 @@ class PageEngine(Protocol):
 
     def identify(self, languages: Sequence[str]) -> Engine:
         """What would read a page in these languages, without starting it. Raises `MissingTool`, `BadSettings`."""
-        ...
 
     def read(self, page: PageImage, engine: Engine) -> PageText:
         """Read one prepared page. Raises `PictureError` when it is the page's fault, `EngineFailed` when not."""
-        ...
 
 
 class PdfWriter(Protocol):
@@ -133,7 +121,6 @@ class PdfWriter(Protocol):
 
     def write(self, picture: Path, recognition: Recognition, target: Path) -> None:
         """Write the picture, and invisibly what was read on it, to `target`. Raises `OutputFailed`."""
-        ...
 
 
 class Notifier(Protocol):
@@ -141,7 +128,6 @@ class Notifier(Protocol):
 
     def send(self, mail: EmailMessage) -> None:
         """Hand over one mail. Raises `RecipientRefused` (final) or `MailRefused` (try again)."""
-        ...
 
 
 @runtime_checkable
@@ -150,11 +136,9 @@ class Verifier(Protocol):
 
     def is_verified(self, address: str) -> bool:
         """Raises `MailRefused`, `AccessDenied` or `BadSettings`."""
-        ...
 
     def begin_verification(self, address: str) -> None:
         """Have the mail service write to the address. Raises as `is_verified` does."""
-        ...
 
 
 class Counter(Protocol):
@@ -162,16 +146,13 @@ class Counter(Protocol):
 
     def warm_up(self) -> None:
         """Begin to get ready, without waiting."""
-        ...
 
     @property
     def is_ready(self) -> bool:
         """Whether a count would begin at once, if only to fail."""
-        ...
 
     def count(self, documents: Mapping[str, Sequence[Token]]) -> dict[str, WordCounts]:
         """Count the tokens of all documents in one job; same keys out. Raises `CountFailed`."""
-        ...
 
     def count_parts(self, store: Store, tokens: Sequence[str], pictures: Sequence[str], into: str) -> None:
         """Count Parquet files of the store in one chain of jobs, and write Parquet files below the prefix `into`.
@@ -189,7 +170,6 @@ class Counter(Protocol):
         Where there are no rows, there may be no file. Raises `CountFailed`, and `BadSettings` when the Spark there is
         cannot reach this store.
         """
-        ...
 
 
 def stat_or_none(store: Store, key: str) -> StoredObject | None:
@@ -197,4 +177,12 @@ def stat_or_none(store: Store, key: str) -> StoredObject | None:
     try:
         return store.stat(key)
     except NotFound:
+        return None
+
+
+def value_or_none(store: Store, key: str, value: type[V]) -> V | None:
+    """What was written under the key as JSON; None where there is nothing, or nothing of that form."""
+    try:
+        return value.model_validate_json(store.read(key))
+    except (NotFound, ValidationError):
         return None

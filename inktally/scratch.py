@@ -1,7 +1,5 @@
 """Temporary folders and turns that do not outlive their owners, not even one that was killed."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os
@@ -33,6 +31,20 @@ def _told_when_full(parent: Path) -> Iterator[None]:
         raise ScratchFull(
             f"The disk of {parent} is full; make room there, or set INKTALLY_SCRATCH to a folder on another disk."
         ) from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file of which nobody sees a part, and which is on the disk afterwards."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(part).replace(path)
+    finally:
+        Path(part).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -6,12 +6,12 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -22,6 +22,19 @@ from inktally.outputs import chosen
 
 SITE_URL = r"^(https?://[^/?#\s]+/?)?$"  # without a path: the page's own links begin with /
 SHORTEST_GROUPED = 10_000  # shorter numbers, ports among them, are shown as they are
+
+
+def _checked(parse: Callable[[str], object]) -> AfterValidator:
+    """The text as it is, if `parse` takes it."""
+
+    def check(text: str) -> str:
+        try:
+            parse(text)
+        except BadSettings as error:
+            raise ValueError(str(error)) from error
+        return text
+
+    return AfterValidator(check)
 
 
 class Settings(BaseSettings):
@@ -47,10 +60,10 @@ class Settings(BaseSettings):
     imaging: bool = Field(
         True, description="Pages are turned, levelled, cleaned and split into sections before they are read"
     )
-    language: str = Field(
+    language: Annotated[str, _checked(split_names)] = Field(
         "eng", description="Languages of the text, as Tesseract names them, joined by +; auto: as each page shows"
     )
-    language_by_prefix: str = Field(
+    language_by_prefix: Annotated[str, _checked(partial(by_prefix, key=""))] = Field(
         "", description="Languages by the beginnings of keys, for example input/de/=deu,input/old/=frk"
     )
     tesseract: str = Field(
@@ -64,10 +77,10 @@ class Settings(BaseSettings):
         1000, ge=0, description="Pages that paid engines may read on this machine in a day (of UTC)"
     )
     min_confidence: float = Field(
-        0.0, ge=0, le=100, description="Words recognised less surely are not counted (0 to 100)"
+        0.0, ge=0, le=100, description="Words below this confidence (0 to 100) are not counted"
     )
     body_only: bool = Field(False, description="Headers, footers and page numbers are not counted")
-    outputs: str = Field(
+    outputs: Annotated[str, _checked(chosen)] = Field(
         "plain_text,coordinates_text,coordinates_json,word_counts",
         description="What is written of a picture, separated by commas; also: word_counts_csv, hocr, alto, pdf",
     )
@@ -112,15 +125,17 @@ class Settings(BaseSettings):
     ses_region: str = Field("", description="Region of SES; empty: as boto3 finds it")
     ses_endpoint: str = Field("", description="Endpoint of SES; empty: AWS's own")
     deadline_seconds: float = Field(
-        300.0, gt=0, description="After this time the uploader is told that it takes longer"
+        300.0, gt=0, description="After this time the uploader is notified that it takes longer"
     )
 
-    after: After = Field("keep", description="What becomes of the store's copy of an answered picture")
+    after: After = Field("keep", description="What becomes of the store's copy of a processed picture")
     sweep_grace_seconds: float = Field(
-        120.0, ge=0, description="How long the sweep leaves an unanswered picture to its event"
+        120.0, ge=0, description="How long the sweep leaves a picture that is not yet processed to its event"
     )
     sweep_again_seconds: float = Field(
-        3600.0, gt=0, description="After this time the sweep starts another run for a picture that is still unanswered"
+        3600.0,
+        gt=0,
+        description="After this time the sweep starts another run for a picture that is still not processed",
     )
     web_host: str = Field("127.0.0.1", description="Address that the receiver of bucket events listens on")
     web_port: int = Field(8080, gt=0, le=65535, description="Port that it listens on")
@@ -129,7 +144,7 @@ class Settings(BaseSettings):
     )
     sns_topics: str = Field("", description="ARNs of the SNS topics whose messages are taken, separated by commas")
     hook_window_seconds: float = Field(
-        0.2, ge=0, description="Uploads announced within this time of each other are answered by one run"
+        0.2, ge=0, description="Uploads announced within this time of each other are processed by one run"
     )
     dead_letters: Path = Field(
         Path("inktally-dead-letters"), description="Folder for messages to the receiver that cannot be read"
@@ -184,9 +199,9 @@ class Settings(BaseSettings):
         32, gt=0, description="Pictures that the REST API receives at once; more wait for some seconds"
     )
     link_seconds: float = Field(
-        20.0, ge=0, description="A picture by link must have come in this time; 0: none is taken"
+        20.0, ge=0, description="A picture by link must arrive in this time; 0: none is accepted"
     )
-    lease_seconds: float = Field(30.0, gt=0, description="A claim or lock not renewed for this time is up for taking")
+    lease_seconds: float = Field(30.0, gt=0, description="A claim or lock not renewed for this time may be taken over")
     scratch: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()),
         description="Where temporary folders are made; Spark must see it too",
@@ -200,38 +215,18 @@ class Settings(BaseSettings):
         description="Folder of the JVM's class-data archive, which makes Spark start faster",
     )
 
-    def without_secrets(self) -> dict[str, Any]:
+    def without_secrets(self) -> str:
         """As JSON, for a process that must not know the secrets; `restored` makes settings of it again."""
         secrets = {name for name, field in type(self).model_fields.items() if field.annotation is SecretStr}
-        return self.model_dump(mode="json", exclude=secrets)
-
-    @classmethod
-    def restored(cls, values: Mapping[str, Any]) -> Settings:
-        """What `without_secrets` gave; neither the environment's file nor a secret is looked at."""
-        return _restored(json.dumps(values, sort_keys=True))
-
-    @field_validator("language", "language_by_prefix")
-    @classmethod
-    def _languages(cls, names: str, field: ValidationInfo) -> str:
-        try:
-            by_prefix(names, "") if field.field_name == "language_by_prefix" else split_names(names)
-        except BadSettings as error:
-            raise ValueError(str(error)) from error
-        return names
-
-    @field_validator("outputs")
-    @classmethod
-    def _known(cls, names: str) -> str:
-        try:
-            chosen(names)
-        except BadSettings as error:
-            raise ValueError(str(error)) from error
-        return names
+        return self.model_dump_json(exclude=secrets)
 
 
 @lru_cache(maxsize=4)
-def _restored(values: str) -> Settings:
-    """A child reads many pages under the same settings, and to check them takes 5 ms."""
+def restored(values: str) -> Settings:
+    """What `without_secrets` gave; neither the environment's file nor a secret is looked at.
+
+    A child reads many pages under the same settings, and to check them takes 5 ms.
+    """
     return Settings(_env_file=None, **json.loads(values))  # type: ignore[call-arg]  # pydantic-settings takes it
 
 

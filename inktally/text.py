@@ -1,7 +1,5 @@
 """Text of strangers made fit to be shown: on terminals, in mails, as file names."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

@@ -7,14 +7,12 @@
 3. Typographic apostrophes become '. They and underscores stay inside a word, never around it.
 4. A hyphen at a line's end joins both halves when the next line of the page starts with a lower-case letter, or when
    both halves are upper case. The joined word points at both, and is as sure as the less sure of them.
-5. Words recognised less surely than `min_confidence` are not counted; a joined word is counted whole or not at all.
+5. Words below `min_confidence` are not counted; a joined word is counted whole or not at all.
 
 Lower-casing is the Spark job's, and agrees with `str.lower` although the two know different versions of Unicode:
 characters that this Python's version does not know yet separate words, and a word with a capital sigma, which has two
 small forms, is lower-cased here. So the version of Unicode is a part of the rules' name.
 """
-
-from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence

@@ -61,7 +61,7 @@ GLOB_CHARACTERS = re.compile(r"[][{}*?\\]")
 """Spark takes every path that it reads for a pattern."""
 
 
-class Place(Protocol):
+class Storage(Protocol):
     """Where the files are.
 
     Paths of `read` are files or folders; the one of `write` is a folder, and what it gives is where to read the rows.
@@ -72,7 +72,9 @@ class Place(Protocol):
     def write(self, rows: DataFrame, path: str) -> list[str]: ...
 
 
-def count_batch(session: SparkSession, place: Place, tokens: Sequence[str], pictures: Sequence[str], into: str) -> None:
+def count_batch(
+    session: SparkSession, place: Storage, tokens: Sequence[str], pictures: Sequence[str], into: str
+) -> None:
     """Write the folders `into`counts and `into`totals; the totals are taken from the counts as written."""
     shown = place.read(session, pictures, PICTURES)  # if they are missing, nothing is overwritten
     written = place.write(count_documents(place.read(session, tokens, TOKENS)), f"{into}counts")

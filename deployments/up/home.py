@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from inktally.scratch import write_whole
+
 PORTS = {
     "prefect": 4200,
     "receiver": 8080,
@@ -24,7 +26,6 @@ PORTS = {
     "ceph-mon": 3300,
 }
 NOT_OURS = ("PREFECT_", "AWS_", "SPARK_", "MAKE", "MFLAGS")  # beginnings of variables that would lead services astray
-PRIVATE = 0o600
 
 
 class CannotRun(Exception):
@@ -87,11 +88,7 @@ def environment(ours: Mapping[str, str]) -> dict[str, str]:
 
 def write_privately(path: Path, content: str) -> None:
     """Whole or not at all, and for the user's eyes only."""
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w", encoding="utf-8") as file:
-        file.write(content)
-    part.replace(path)
+    write_whole(path, content.encode())
 
 
 def _is_free(port: int) -> bool:

@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from deployments.up import ceph, postgres, prefect, redis, spark
 from deployments.up.ceph import Ceph
@@ -18,6 +19,8 @@ from deployments.up.supervisor import PROJECT, Service, Stages, leash
 
 POOL = "inktally"
 DEPLOY_SECONDS = 120
+
+S = TypeVar("S", Postgres, Redis)
 
 
 class Stack:
@@ -56,20 +59,17 @@ class Stack:
             if stands:
                 raise CannotRun(f"{self.home.folder} has a database of PostgreSQL, which is not installed any more.")
             return None
-        found = Postgres(self.home, programs)
-        if obstacle := found.obstacle():
-            self.home.notices.append(f"{obstacle}; Prefect uses SQLite.")
-            return None
-        return found
+        return self._usable(Postgres(self.home, programs), "Prefect uses SQLite.")
 
     def _find_redis(self) -> Redis | None:
         """None where the Prefect server has to keep its events in memory."""
         program = redis.program()
-        if program is None:
-            return None
-        found = Redis(self.home, program)
+        return self._usable(Redis(self.home, program), "Prefect keeps its events in memory.") if program else None
+
+    def _usable(self, found: S, otherwise: str) -> S | None:
+        """None, and a notice, where something is in its way."""
         if obstacle := found.obstacle():
-            self.home.notices.append(f"{obstacle}; Prefect keeps its events in memory.")
+            self.home.notices.append(f"{obstacle}; {otherwise}")
             return None
         return found
 
@@ -119,12 +119,10 @@ class Stack:
         """Make what the services find at their start. Raises `CannotRun`."""
         for name in ("mail", "scratch", "prefect", "spark", *([] if self.ceph else ["store/input"])):
             (self.home.folder / name).mkdir(parents=True, exist_ok=True)
-        if self.postgres:
-            self.postgres.prepare()
-        if self.redis:
-            self.redis.prepare()
-        if self.ceph:
-            self.ceph.prepare()
+        data: list[Postgres | Redis | Ceph | None] = [self.postgres, self.redis, self.ceph]
+        for found in data:
+            if found:
+                found.prepare()
         self.home.write_environment(self.environment())
 
     def stages(self) -> Stages:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from inktally.batch.handover import Total, totals
 from inktally.batch.place import Place
 from inktally.batch.rounds import Failure, Share, Tally
 from inktally.document import Value
-from inktally.outputs.counts_csv import harmless
+from inktally.outputs.counts_csv import write_rows
 from inktally.ports import Store
 from inktally.scratch import scratch_folder
 
@@ -76,10 +75,7 @@ class Table:
     def keep(self, name: str, headings: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
         """The address of the file: UTF-8 with a byte order mark, and no cell that a spreadsheet takes for a formula."""
         with (self._folder / name).open("w", encoding="utf-8-sig", newline="") as file:
-            writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
-            writer.writerow(headings)
-            for row in rows:
-                writer.writerow([harmless(cell) if isinstance(cell, str) else cell for cell in row])
+            write_rows(file, headings, rows)
         key = keys.batch_report(self._place.name, name)
         self._store.put(key, self._folder / name)
         return self._store.address(key)

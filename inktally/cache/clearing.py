@@ -4,14 +4,14 @@ It may be cut short at any moment, and run again: receipts go first, then counts
 whatever is left is either found as before or of no use to anybody.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
 
 from inktally import keys
-from inktally.cache.recognitions import Cached, Reading, Receipts, Recognitions
+from inktally.cache.recognitions import Cached, Receipts, RecognitionId, Recognitions
 from inktally.delivery import Delivery, StoredObject, Upload
 from inktally.document import Value
 from inktally.lease import Lease
@@ -37,14 +37,14 @@ class Cleared(Value):
     leases: int = 0
 
 
+@dataclass(frozen=True)
 class Clearing:
     """Removes from one store; with `dry_run` nothing, but tells what it would."""
 
-    def __init__(self, store: Store, receipts: Receipts, settings: Settings, *, dry_run: bool = False) -> None:
-        self._store = store
-        self._receipts = receipts
-        self._settings = settings
-        self._dry_run = dry_run
+    store: Store
+    receipts: Receipts
+    settings: Settings
+    dry_run: bool = False
 
     def clear(self, recognitions: Recognitions, chosen: Iterable[Cached]) -> Cleared:
         """Remove recognitions, but for those that a run may be using.
@@ -68,42 +68,39 @@ class Clearing:
 
         Where stores share their receipts nobody can tell whose they are, and they stay: to a run they are a miss.
         """
-        receipts = {} if self._receipts.shared else recognitions.receipts
-        stale = [key for key, receipt in receipts.items() if stat_or_none(self._store, receipt.artefact) is None]
-        leases = [found.key for found in self._leases() if found.age > max(DAY_SECONDS, self._settings.lease_seconds)]
-        with scratch_folder(self._settings.scratch):  # whoever makes one removes those of the dead
+        receipts = {} if self.receipts.shared else recognitions.receipts
+        stale = [key for key, receipt in receipts.items() if stat_or_none(self.store, receipt.artefact) is None]
+        standing = chain(self.store.list(keys.LOCKS), _claims(self.store))
+        leases = [found.key for found in standing if found.age > max(DAY_SECONDS, self.settings.lease_seconds)]
+        with scratch_folder(self.settings.scratch):  # whoever makes one removes those of the dead
             return Cleared(
                 receipts=sum(self._remove_receipt(key) for key in stale),
-                leases=sum(self._dry_run or self._is_given_up(key) for key in leases),
+                leases=sum(self.dry_run or self._is_given_up(key) for key in leases),
             )
 
     def _free(self, recognitions: Recognitions, chosen: list[Cached]) -> list[Cached]:
-        at_work = _AtWork(self._store, recognitions, self._settings.lease_seconds)
+        at_work = _AtWork(self.store, recognitions, self.settings.lease_seconds)
         return [cached for cached in chosen if not at_work.may_use(cached)]
 
     def _remove_receipt(self, key: str) -> bool:
-        if self._dry_run:
+        if self.dry_run:
             return True
         with self._held(keys.lock(key)) as held:
             if held:
-                self._receipts.remove(key)
+                self.receipts.remove(key)
             return held
 
     def _remove(self, cached: Cached) -> bool:
-        if self._dry_run:
+        if self.dry_run:
             return True
         with self._held(keys.lock(cached.artefact)) as held:
-            standing = stat_or_none(self._store, cached.artefact) if held else None
+            standing = stat_or_none(self.store, cached.artefact) if held else None
             is_as_chosen = standing is not None and standing.modified == cached.written
             if is_as_chosen:
-                for counts in self._store.list(keys.all_counts(*cached.reading)):
-                    self._store.remove(counts.key)
-                self._store.remove(cached.artefact)
+                for counts in self.store.list(keys.all_counts(*cached.reading)):
+                    self.store.remove(counts.key)
+                self.store.remove(cached.artefact)
             return is_as_chosen
-
-    def _leases(self) -> Iterator[StoredObject]:
-        yield from self._store.list(keys.LOCKS)
-        yield from _claims(self._store)
 
     def _is_given_up(self, key: str) -> bool:
         """Take over a lease as any run would, and give it up: so one that is renewed in this moment stays."""
@@ -113,7 +110,7 @@ class Clearing:
     @contextmanager
     def _held(self, key: str) -> Iterator[bool]:
         """The lease on a key, if it is to be had at once."""
-        lease = Lease(self._store, key, ttl=self._settings.lease_seconds)
+        lease = Lease(self.store, key, ttl=self.settings.lease_seconds)
         held = lease.acquire(0)
         try:
             yield held
@@ -127,17 +124,18 @@ class _AtWork:
 
     def __init__(self, store: Store, recognitions: Recognitions, lease_seconds: float) -> None:
         live = {claim.key.split("/")[1] for claim in _claims(store) if claim.age <= lease_seconds}
-        self._used: set[Reading] = set()
-        batch = _batch_is_at_work(store, lease_seconds)
+        self._used: set[RecognitionId] = set()
+        batch = any(lease.age <= lease_seconds for lease in store.list(keys.BATCH_LOCKS))
         self._is_quiet = not live and not batch
         for picture in store.list(keys.INPUT) if live else ():
             delivery = Delivery(upload=Upload(key=picture.key), picture=picture).id
             if delivery in live:
                 live.discard(delivery)
                 receipts = [recognitions.receipts.get(key) for key in recognitions.receipts_of(picture)]
-                self._used |= {Reading(each.content, each.fingerprint) for each in receipts if each}
+                self._used |= {RecognitionId(each.content, each.fingerprint) for each in receipts if each}
         self._is_known = not live and not batch
-        """Others work on pictures that stand elsewhere, or have gone, or are answered anew on purpose."""
+        """Others work on pictures that stand elsewhere, or have gone, or are answered anew on purpose; and a batch
+        claims its pictures only to answer them."""
 
     def may_use(self, cached: Cached) -> bool:
         """While any run is at work, what is younger than a day may be its own."""
@@ -148,8 +146,3 @@ class _AtWork:
 
 def _claims(store: Store) -> Iterator[StoredObject]:
     return (found for found in store.list(keys.STATE) if found.key.endswith("/claim"))
-
-
-def _batch_is_at_work(store: Store, lease_seconds: float) -> bool:
-    """A batch claims its pictures only to answer them."""
-    return any(lease.age <= lease_seconds for lease in store.list(keys.BATCH_LOCKS))

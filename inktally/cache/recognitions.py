@@ -1,22 +1,20 @@
 """The cached recognitions of a store, by which engine they were made, and which documents lead to them."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
-from itertools import groupby
+from functools import cached_property, partial
+from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from inktally import keys
 from inktally.delivery import Receipt, StoredObject
 from inktally.document import Engine, Value
 from inktally.errors import NotFound, Overwritten
-from inktally.ports import Store
+from inktally.ports import Store, value_or_none
 from inktally.scratch import scratch_folder
 
 READERS, READ_AT_ONCE = 8, 256
@@ -31,18 +29,15 @@ class Receipts(Protocol):
 
     def keys(self) -> Iterator[str]:
         """Of all receipts. Raises `BadSettings` where they cannot be listed."""
-        ...
 
     def read(self, key: str) -> Receipt | None:
         """None for what is no receipt."""
-        ...
 
     def remove(self, key: str) -> None:
         """Nothing there is no error."""
-        ...
 
 
-class Reading(NamedTuple):
+class RecognitionId(NamedTuple):
     """Names a recognition: whose bytes (SHA-256), and by which engine (fingerprint)."""
 
     content: str
@@ -65,8 +60,8 @@ class Cached(Value):
     documents: tuple[str, ...] | None
 
     @property
-    def reading(self) -> Reading:
-        return Reading(self.content, self.fingerprint)
+    def reading(self) -> RecognitionId:
+        return RecognitionId(self.content, self.fingerprint)
 
     @property
     def artefact(self) -> str:
@@ -126,11 +121,11 @@ class Recognitions:
         return {key: receipt for key, receipt in read if receipt is not None}
 
     @cached_property
-    def leading(self) -> dict[Reading, list[str]]:
+    def leading(self) -> dict[RecognitionId, list[str]]:
         """The keys of the receipts that lead to each recognition."""
-        leading = defaultdict[Reading, list[str]](list)
+        leading = defaultdict[RecognitionId, list[str]](list)
         for key, receipt in self.receipts.items():
-            leading[Reading(receipt.content, receipt.fingerprint)].append(key)
+            leading[RecognitionId(receipt.content, receipt.fingerprint)].append(key)
         return dict(leading)
 
     def receipts_of(self, picture: StoredObject) -> Iterator[str]:
@@ -154,17 +149,17 @@ class Recognitions:
                     documents=self._documents(reading),
                 )
 
-    def _engine(self, reading: Reading) -> str:
+    def _engine(self, reading: RecognitionId) -> str:
         """All recognitions of one fingerprint are by one engine, so one of them is read."""
         if reading.fingerprint not in self._engines:
-            try:
-                engine = _Signed.model_validate_json(self._store.read(keys.recognition(*reading))).engine
-            except (NotFound, ValidationError):
+            signed = value_or_none(self._store, keys.recognition(*reading), _Signed)
+            if signed is None:
                 return "unknown"
+            engine = signed.engine
             self._engines[reading.fingerprint] = f"{engine.name} {engine.version} {'+'.join(engine.languages)}"
         return self._engines[reading.fingerprint]
 
-    def _documents(self, reading: Reading) -> tuple[str, ...] | None:
+    def _documents(self, reading: RecognitionId) -> tuple[str, ...] | None:
         leading = self.leading.get(reading)
         return None if leading is None else tuple(sorted(set().union(*(self._users.get(key, ()) for key in leading))))
 
@@ -182,17 +177,12 @@ class Recognitions:
         return dict(users)
 
     def _published(self) -> Iterator[tuple[str, _Published]]:
-        names = (name for found in self._store.list(keys.COUNTS) if (name := keys.counted_document(found.key)))
+        found = (each.key for each in self._store.list(keys.COUNTS) if keys.counted_document(each.key))
+        read = partial(value_or_none, self._store, value=_Published)
         with ThreadPoolExecutor(READERS, "cache") as pool:
-            while some := [name for name, _ in zip(names, range(READ_AT_ONCE), strict=False)]:
-                read = zip(some, pool.map(self._picture_of, some), strict=True)
-                yield from ((name, published) for name, published in read if published)
-
-    def _picture_of(self, name: str) -> _Published | None:
-        try:
-            return _Published.model_validate_json(self._store.read(keys.word_counts(name)))
-        except (NotFound, ValidationError):
-            return None
+            while some := list(islice(found, READ_AT_ONCE)):
+                pictures = zip(some, pool.map(read, some), strict=True)
+                yield from ((keys.counted_document(key), published) for key, published in pictures if published)
 
     def _contents_of(self, document: str) -> set[str]:
         """The hashes of the pictures of that name, where they still stand."""
@@ -206,7 +196,7 @@ class Recognitions:
         return contents
 
 
-def _reading_of(found: StoredObject) -> Reading | None:
+def _reading_of(found: StoredObject) -> RecognitionId | None:
     """The recognition that an object belongs to: itself, or counts of it."""
     content, _, name = found.key.removeprefix(keys.RECOGNITIONS).partition("/")
-    return Reading(content, name.partition(".")[0]) if name.endswith(".json") else None
+    return RecognitionId(content, name.partition(".")[0]) if name.endswith(".json") else None

@@ -1,12 +1,10 @@
 """What the corpus says: its most frequent words, the words that mark a document, and how its vocabulary grows."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter as Multiset
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -111,21 +109,14 @@ def marking_words(corpus: Corpus, document: str, most: int) -> tuple[MarkingWord
     return tuple(sorted(marking, key=lambda entry: (-entry.score, -entry.count, entry.word))[:most])
 
 
-class _Ordered(NamedTuple):
-    """The documents in order: their places by name, and their tokens by place."""
-
-    places: pa.Table
-    tokens: Numbers
-
-
 def growth(corpus: Corpus) -> Growth:
     """Each word is new in the first document that has it; memory grows with documents and vocabulary."""
-    ordered = _in_order(corpus)
-    if not ordered.tokens.sum():
+    places, counts = _in_order(corpus)
+    if not counts.sum():
         return Growth()
-    firsts = _first_places(corpus, ordered.places)
-    new = np.bincount(firsts["place_min"].to_numpy(), minlength=len(ordered.tokens))
-    tokens, distinct = np.cumsum(ordered.tokens), np.cumsum(new)
+    firsts = _first_places(corpus, places)
+    new = np.bincount(firsts["place_min"].to_numpy(), minlength=len(counts))
+    tokens, distinct = np.cumsum(counts), np.cumsum(new)
     factor, exponent = _fitted(tokens, distinct)
     chosen = np.unique(np.linspace(0, len(tokens) - 1, min(MOST_POINTS, len(tokens))).round().astype(int))
     return Growth(
@@ -136,13 +127,14 @@ def growth(corpus: Corpus) -> Growth:
     )
 
 
-def _in_order(corpus: Corpus) -> _Ordered:
+def _in_order(corpus: Corpus) -> tuple[pa.Table, Numbers]:
+    """The documents in order: their places by name, and their tokens by place."""
     columns = ("document", "day", "tokens")
     nothing = DOCUMENTS.empty_table().select(columns)
     listed = pa.concat_tables([nothing, *corpus.documents(*columns)])
     listed = listed.sort_by([("day", "ascending"), ("document", "ascending")])
     places = pa.table({"document": listed["document"], "place": pa.array(range(listed.num_rows), pa.int64())})
-    return _Ordered(places, listed["tokens"].to_numpy())
+    return places, listed["tokens"].to_numpy()
 
 
 def _first_places(corpus: Corpus, places: pa.Table) -> pa.Table:

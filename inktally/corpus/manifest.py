@@ -1,9 +1,8 @@
 """The one object that says what belongs to the corpus, and how it is read while others replace it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple, TypeVar
 
@@ -23,7 +22,7 @@ READ_AT_ONCE = 8
 T = TypeVar("T")
 
 
-class Bucket(Value):
+class Partition(Value):
     """The files of one bucket, and what is in them; `digest` names the states of its documents."""
 
     documents: str = Field(description="key of the Parquet file with a row a document")
@@ -44,7 +43,7 @@ class Manifest(Value):
     form: Literal["inktally.corpus/1"] = "inktally.corpus/1"
     writer: str = Field(default="", description="names this very state")
     complete: bool = False
-    buckets: dict[str, Bucket] = Field(default={})
+    buckets: dict[str, Partition] = Field(default={})
 
     @property
     def documents(self) -> int:
@@ -100,12 +99,12 @@ def publish(store: Store, manifest: Manifest, over: Standing) -> Standing:
     return Standing(manifest, written.etag)
 
 
+@dataclass(frozen=True)
 class Corpus:
     """One state of the corpus, to be read."""
 
-    def __init__(self, store: Store, manifest: Manifest) -> None:
-        self._store = store
-        self.manifest = manifest
+    store: Store
+    manifest: Manifest
 
     def words(self) -> Iterator[pa.Table]:
         """The sums of each bucket, as `WORDS` has them."""
@@ -119,13 +118,13 @@ class Corpus:
         """The counts of one document. Raises `NotFound`."""
         bucket = self.manifest.buckets.get(bucket_of(name))
         if bucket:
-            documents = read_part(self._store, bucket.documents, DOCUMENTS)
+            documents = read_part(self.store, bucket.documents, DOCUMENTS)
             for found in documents.filter(pc.equal(documents["document"], name)).to_pylist():
                 return dict(zip(found["words"], found["counts"], strict=True))
         raise NotFound(f"There is no document {name} in the corpus; a name is a key below {keys.INPUT}.")
 
     def _tables(self, parts: Sequence[str], schema: pa.Schema, columns: Sequence[str] = ()) -> Iterator[pa.Table]:
-        read = partial(read_part, self._store, schema=schema, columns=columns)
+        read = partial(read_part, self.store, schema=schema, columns=columns)
         with ThreadPoolExecutor(READ_AT_ONCE, "corpus") as pool:
             for start in range(0, len(parts), READ_AT_ONCE):
                 yield from pool.map(read, parts[start : start + READ_AT_ONCE])

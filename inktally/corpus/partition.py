@@ -1,7 +1,5 @@
 """The documents of one bucket as an Arrow table, and what their counts add up to."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple

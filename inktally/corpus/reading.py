@@ -1,7 +1,5 @@
 """The stored counts of one document, read for the corpus. They are taken for what anybody may have written."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,14 +21,14 @@ MOST_BYTES = 64_000_000
 MOST_OF_A_WORD = 2**31 - 1  # so that sums over whatever is written there fit in 64 bits
 
 
-class _Counted(TypedDict):
+class _CountedEntry(TypedDict):
     word: Annotated[str, Field(min_length=1)]
     count: Annotated[int, Field(ge=1, le=MOST_OF_A_WORD, strict=True)]
 
 
-class _Counts(BaseModel):
+class _CountsFile(BaseModel):
     form: Literal["inktally.word-counts/1"] = Field(alias="schema")
-    words: list[_Counted]
+    words: list[_CountedEntry]
 
 
 def identity_of(found: StoredObject) -> Identity:
@@ -69,6 +67,6 @@ def _read(store: Store, found: StoredObject, folder: Path) -> Counted | NotFound
 def _counts(content: bytes) -> dict[str, int]:
     """A word that stands there twice has the sum."""
     counts: dict[str, int] = {}
-    for entry in _Counts.model_validate_json(content).words:
+    for entry in _CountsFile.model_validate_json(content).words:
         counts[entry["word"]] = counts.get(entry["word"], 0) + entry["count"]
     return counts

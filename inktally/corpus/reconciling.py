@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from inktally import keys
-from inktally.corpus.manifest import Bucket, Manifest, Standing, publish, read_part, standing
+from inktally.corpus.manifest import Manifest, Partition, Standing, publish, read_part, standing
 from inktally.corpus.partition import (
     BUCKETS,
     DOCUMENTS,
@@ -94,7 +94,7 @@ class _Reconciliation:
         self._recount = recount
         self._publish_seconds = publish_seconds
         self._standing = Standing(Manifest())
-        self._buckets: dict[str, Bucket] = {}
+        self._buckets: dict[str, Partition] = {}
         self._excluded: set[str] = set()
         self._is_changed = False
         self._replaced: set[str] = set()
@@ -102,7 +102,8 @@ class _Reconciliation:
 
     def run(self) -> Changes:
         self._standing = self._begin()
-        self._excluded = _excluded(self._store)
+        excluded = self._store.list(keys.CORPUS_EXCLUDED)
+        self._excluded = {self._store.read(found.key).decode() for found in excluded}
         self._buckets = dict(self._standing.manifest.buckets)
         changes = Changes()
         with scratch_folder(self._settings.scratch) as folder:
@@ -138,7 +139,7 @@ class _Reconciliation:
         self._replace(bucket, after)
         return _changes(after, after) + Changes(mended=1) if same else _changes(before, after)
 
-    def _kept(self, kept: Bucket | None) -> pa.Table:
+    def _kept(self, kept: Partition | None) -> pa.Table:
         """The documents of a bucket; none, if its file has gone or is damaged: then they are read again."""
         if kept is None:
             return DOCUMENTS.empty_table()
@@ -148,7 +149,7 @@ class _Reconciliation:
             logger.warning("%s", error)
             return DOCUMENTS.empty_table()
 
-    def _is_right(self, kept: Bucket, before: pa.Table, after: pa.Table) -> bool:
+    def _is_right(self, kept: Partition, before: pa.Table, after: pa.Table) -> bool:
         if not before.equals(after):
             return False
         try:
@@ -182,7 +183,7 @@ class _Reconciliation:
         if not documents.num_rows:
             return
         unique = uuid4().hex
-        written = Bucket(
+        written = Partition(
             documents=keys.corpus_part("documents", bucket, unique),
             words=keys.corpus_part("words", bucket, unique),
             digest=digest_of(identities(documents)),
@@ -239,10 +240,6 @@ class _Listing:
 
     def _file(self, bucket: str) -> Path:
         return self._folder / f"listed-{bucket}"
-
-
-def _excluded(store: Store) -> set[str]:
-    return {store.read(found.key).decode() for found in store.list(keys.CORPUS_EXCLUDED)}
 
 
 def _changes(before: pa.Table, after: pa.Table) -> Changes:

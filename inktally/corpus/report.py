@@ -1,10 +1,6 @@
 """What is told of the corpus after each comparison: to people as tables, to programs as one value, to both as files."""
 
-from __future__ import annotations
-
-import csv
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 from pydantic import Field
@@ -16,7 +12,7 @@ from inktally.corpus.manifest import Corpus, consistently
 from inktally.corpus.plot import growth_svg
 from inktally.corpus.reconciling import Changes
 from inktally.document import Value
-from inktally.outputs.counts_csv import harmless
+from inktally.outputs.counts_csv import write_rows
 from inktally.ports import Store
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
@@ -44,8 +40,7 @@ class CorpusReport(Value):
 
 def report(store: Store, settings: Settings, *, top: int, by: By | None, document: str) -> CorpusReport:
     """Look at the corpus, and write the files. Raises `NotFound` for a document that it does not hold."""
-    look = partial(_look, store=store, settings=settings, top=top, by=by, document=document)
-    return consistently(store, look)
+    return consistently(store, partial(_look, store=store, settings=settings, top=top, by=by, document=document))
 
 
 def _look(corpus: Corpus, *, store: Store, settings: Settings, top: int, by: By | None, document: str) -> CorpusReport:
@@ -69,18 +64,10 @@ def _look(corpus: Corpus, *, store: Store, settings: Settings, top: int, by: By 
 def _write(store: Store, settings: Settings, words: pa.Table, growth: Growth) -> dict[str, str]:
     table, curve = keys.corpus_report("words.csv"), keys.corpus_report("growth.svg")
     with scratch_folder(settings.scratch) as folder:
-        path = folder / "words.csv"
-        _write_csv(words, path)
-        store.put(table, path)
+        with (folder / "words.csv").open("w", encoding="utf-8-sig", newline="") as file:
+            batches = (batch.columns for batch in words.to_batches(max_chunksize=ROWS_AT_ONCE))
+            rows = (row for columns in batches for row in zip(*(each.to_pylist() for each in columns), strict=True))
+            write_rows(file, words.column_names, rows)
+        store.put(table, folder / "words.csv")
     store.put(curve, growth_svg(growth))
     return {"words": store.address(table), "growth": store.address(curve)}
-
-
-def _write_csv(words: pa.Table, path: Path) -> None:
-    """As the counts of a single document are written (inktally/outputs/counts_csv.py)."""
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
-        writer.writerow(words.column_names)
-        for batch in words.to_batches(max_chunksize=ROWS_AT_ONCE):
-            columns = [column.to_pylist() for column in batch.columns]
-            writer.writerows((harmless(word), *numbers) for word, *numbers in zip(*columns, strict=True))

@@ -15,55 +15,31 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from inktally.document import Box, Engine, Value, Word
 from inktally.errors import BadSettings, EngineFailed, MissingTool, UnreadablePicture
 from inktally.imaging.page import PageImage, PageText
 from inktally.languages import AUTO, installed
-
-if TYPE_CHECKING:
-    from inktally.settings import Settings
+from inktally.scratch import write_whole
+from inktally.settings import Settings
 
 LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)?")
 COMMAND = "tesseract"
-WORD_ROW = 5
+WORD_ROW, COLUMNS = 5, 12  # of its TSV
 
 
-class _Row(NamedTuple):
-    """One of Tesseract's TSV."""
-
-    level: str
-    page_num: str
-    block_num: str
-    par_num: str
-    line_num: str
-    word_num: str
-    left: str
-    top: str
-    width: str
-    height: str
-    conf: str
-    text: str
-
-
-COLUMNS = _Row._fields
-
-
-def build(settings: Settings) -> Tesseract:
-    return Tesseract(settings)
-
-
+@dataclass(frozen=True)
 class Tesseract:
     """The library, unless the settings name a command."""
 
     remote = False
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    settings: Settings
 
     def identify(self, languages: Sequence[str]) -> Engine:
         installation = self._installed()
@@ -72,28 +48,28 @@ class Tesseract:
         by_library = f"{version('tesserocr')} of tesserocr"
         return Engine(
             name="tesseract",
-            version=installation.version if self._settings.tesseract else by_library,
+            version=installation.version if self.settings.tesseract else by_library,
             languages=tuple(languages),
             models=models,
         )
 
     def read(self, page: PageImage, engine: Engine) -> PageText:
         """Raises `UnreadablePicture` when Tesseract breaks over the page, `EngineFailed` when it fails otherwise."""
-        if self._settings.tesseract:
-            table = _read_by_command(page, self._settings.tesseract, engine.languages)
+        if self.settings.tesseract:
+            table = _read_by_command(page, self.settings.tesseract, engine.languages)
         else:
             table = _read_here(page, self._installed().models, engine.languages)
         return PageText.of(parse_table(table))
 
     def _installed(self) -> _Installation:
-        name = self._settings.tesseract or COMMAND
+        name = self.settings.tesseract or COMMAND
         command = shutil.which(name)
         if command is None:
             raise MissingTool(
                 f"Tesseract is not installed (no command {name!r}). Install it: "
                 "apt-get install tesseract-ocr, dnf install tesseract, or brew install tesseract."
             )
-        return _installation(Path(command).resolve(), self._settings.cache / "tesseract.json")
+        return _installation(Path(command).resolve(), self.settings.cache / "tesseract.json")
 
 
 def _read_here(page: PageImage, models: str, languages: Sequence[str]) -> str:
@@ -150,22 +126,23 @@ def _save(page: PageImage, picture: str) -> None:
 
 def parse_table(table: str) -> tuple[Word, ...]:
     """The rows of Tesseract's TSV as words. Split by hand: quotes, tabs, "NA" and "None" are words like others."""
-    rows = (line.split("\t", len(COLUMNS) - 1) for line in table.rstrip("\n").split("\n"))
-    return tuple(word for row in rows if len(row) == len(COLUMNS) for word in _word(_Row(*row)))
+    rows = (line.split("\t", COLUMNS - 1) for line in table.rstrip("\n").split("\n"))
+    return tuple(word for row in rows if len(row) == COLUMNS for word in _word(row))
 
 
-def _word(row: _Row) -> Iterator[Word]:
-    confidence = float(row.conf)
-    if int(row.level) == WORD_ROW and row.text.strip() and confidence >= 0:
+def _word(row: Sequence[str]) -> Iterator[Word]:
+    level, page, block, paragraph, line, number, left, top, width, height = map(int, row[:-2])
+    confidence, text = float(row[-2]), row[-1]
+    if level == WORD_ROW and text.strip() and confidence >= 0:
         yield Word(
-            text=row.text,
+            text=text,
             confidence=round(min(confidence, 100.0), 2),
-            page=int(row.page_num),
-            block=int(row.block_num),
-            paragraph=int(row.par_num),
-            line=int(row.line_num),
-            word=int(row.word_num),
-            box=Box(left=int(row.left), top=int(row.top), width=int(row.width), height=int(row.height)),
+            page=page,
+            block=block,
+            paragraph=paragraph,
+            line=line,
+            word=number,
+            box=Box(left=left, top=top, width=width, height=height),
         )
 
 
@@ -183,7 +160,8 @@ def _installation(command: Path, memory: Path) -> _Installation:
     remembered = _remembered(memory)
     if key not in remembered:
         remembered = {**remembered, key: _ask(command).model_dump()}
-        _remember(remembered, memory)
+        with suppress(OSError):  # where it cannot be kept for the next process, it is asked again
+            write_whole(memory, json.dumps(remembered).encode())
     return _Installation.model_validate(remembered[key])
 
 
@@ -193,15 +171,6 @@ def _remembered(memory: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _remember(installations: dict[str, Any], memory: Path) -> None:
-    """Keep what is known for the next process; where it cannot be kept, it is asked again."""
-    with suppress(OSError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=memory.parent, delete=False) as file:
-            json.dump(installations, file)
-        Path(file.name).replace(memory)
 
 
 def _ask(command: Path) -> _Installation:
@@ -240,3 +209,6 @@ def _model_digest(model: Path) -> str:
 def _digest(model: Path, _size: int, _changed: int) -> str:
     with model.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+build = Tesseract

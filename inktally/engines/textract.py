@@ -9,19 +9,18 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from inktally import aws
 from inktally.document import Box, Engine, Word
 from inktally.errors import AccessDenied, BadSettings, EngineFailed, InktallyError, TooLarge, UnreadablePicture
 from inktally.imaging.page import PageImage, PageText
 from inktally.imaging.tiling import Line, Tile, joined, tiles
 from inktally.languages import AUTO
-from inktally.reading.paid_pages import Ledger
+from inktally.paid_pages import Ledger
+from inktally.settings import Settings
 
 if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
     from mypy_boto3_textract import TextractClient
     from mypy_boto3_textract.type_defs import BlockTypeDef
-
-    from inktally.settings import Settings
 
 LANGUAGES = {
     "eng": "English",
@@ -54,10 +53,6 @@ PICTURES_FAULT: Mapping[str, type[InktallyError]] = {
 }
 
 
-def build(settings: Settings) -> Textract:
-    return Textract(settings)
-
-
 class Textract:
     """Textract in the region, or at the endpoint, that the settings name."""
 
@@ -85,38 +80,17 @@ class Textract:
         )
 
     def _blocks(self, part: Tile) -> list[BlockTypeDef]:
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
-
-        try:
-            with self._ledger.spend():
-                return self._client.detect_document_text(Document={"Bytes": part.content})["Blocks"]
-        except ClientError as error:
-            raise _translated(error) from error
-        except (NoCredentialsError, PartialCredentialsError) as error:
-            raise AccessDenied(f"There are no AWS credentials to ask Textract with: {error}.") from error
-        except BotoCoreError as error:
-            raise EngineFailed(f"Textract could not be spoken to: {error}") from error
+        with aws.errors("Textract", "ask Textract", _refused, EngineFailed), self._ledger.spend():
+            return self._client.detect_document_text(Document={"Bytes": part.content})["Blocks"]
 
     @cached_property
     def _client(self) -> TextractClient:
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import NoRegionError
-
-        config = Config(
-            connect_timeout=SECONDS,
-            read_timeout=SECONDS,
-            retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
-        )
-        region, endpoint = self._settings.textract_region or None, self._settings.textract_endpoint or None
-        try:
-            return boto3.session.Session().client("textract", region_name=region, endpoint_url=endpoint, config=config)
-        except NoRegionError as error:
-            raise BadSettings("Textract needs a region; set INKTALLY_TEXTRACT_REGION.") from error
+        region, endpoint = self._settings.textract_region, self._settings.textract_endpoint
+        made: TextractClient = aws.client("textract", region, endpoint, seconds=SECONDS, attempts=ATTEMPTS)
+        return made
 
 
-def _translated(error: ClientError) -> InktallyError:
-    code, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+def _refused(code: str, said: str) -> InktallyError:
     if code in DENIED:
         return AccessDenied(f"Textract does not accept us: {said or code}")
     if code in PICTURES_FAULT:
@@ -149,3 +123,6 @@ def _word(block: BlockTypeDef, part: Box) -> Word:
 def _pixel(share: float, length: int) -> int:
     """Textract gives shares of the picture's side, which may lie a little outside of it."""
     return round(min(1.0, max(0.0, share)) * length)
+
+
+build = Textract

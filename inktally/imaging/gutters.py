@@ -1,7 +1,5 @@
 """Columns of a page, by the white strips between them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import cv2

@@ -1,7 +1,5 @@
 """Headers, footers and page numbers: lines that stand alone above or below running text, at the edge of the page."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 

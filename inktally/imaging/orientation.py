@@ -1,11 +1,8 @@
 """Which side of a page is up, told by cheap measures where they suffice, else by a small network on some lines."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.metadata import distribution
 from typing import Any, NamedTuple
 
 import cv2
@@ -21,7 +18,7 @@ DOUBT = 0.1  # the same, by which another side must be better for a page to be t
 MOST_LINES = 24
 SHORTEST_LINE = 4  # letters
 CROP_HEIGHT, CROP_WIDTH = 48, 192  # pixels; what the network takes
-MODEL = "models/ch_ppocr_mobile_v2.0_cls_mobile.onnx"  # within the rapidocr package; lines upright or upside down
+MODEL = "rapidocr/models/ch_ppocr_mobile_v2.0_cls_mobile.onnx"  # lines upright or upside down
 
 
 class Orientation(NamedTuple):
@@ -56,7 +53,7 @@ def _vote(page: Grey, glyphs: Glyphs, quarters: int, degrees: float) -> float:
     """What the network says of the lines of the page turned so: 1 all upright, -1 all upside down, 0 no lines."""
     turned = np.ascontiguousarray(np.rot90(page, quarters))
     crops = _crops(turned, glyphs.turned(quarters), degrees)
-    if not crops or _network() is None:
+    if not crops:
         return 0.0
     upside_down, overturned = (_upside_down(which) for which in (crops, [np.rot90(crop, 2) for crop in crops]))
     return float(np.mean(np.rint(overturned)) - np.mean(np.rint(upside_down)))
@@ -91,13 +88,10 @@ def _upside_down(crops: Sequence[Grey]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _network() -> Any:
-    """The classifier of text lines that comes with RapidOCR, on one thread; None where it is not installed."""
-    package = find_spec("rapidocr")
-    if package is None or package.origin is None or find_spec("onnxruntime") is None:
-        return None
+    """The classifier of text lines that comes with RapidOCR, on one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    model = Path(package.origin).parent / MODEL
+    model = distribution("rapidocr").locate_file(MODEL)  # without the time that importing the package takes
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

@@ -11,18 +11,13 @@ from typing import Literal
 import numpy as np
 
 from inktally.document import Step
-from inktally.imaging.curvature import curvature
+from inktally.imaging.condition import LIGHT_INK, UNEVEN, Noise, denoised, evened, evenness, noise, paper, skewness
 from inktally.imaging.glyphs import Boxes, Glyphs, Grey, brought_near, glyphs, grey, ink
-from inktally.imaging.light import LIGHT_INK, UNEVEN, evened, evenness, paper, skewness
-from inktally.imaging.mapping import Bend, Mapping, Plane
-from inktally.imaging.noise import Noise, denoised, noise
+from inktally.imaging.lines import curvature
+from inktally.imaging.mapping import Bend, Mapping, Plane, levelling, moved, quarter_turn, rendered
 from inktally.imaging.orientation import Orientation, orientation
 from inktally.imaging.page import PageImage
-from inktally.imaging.warping import levelling, moved, quarter_turn, rendered
 
-Effort = Literal["gentle", "normal", "thorough"]
-
-EVEN_ENOUGH: dict[Effort, float] = {"gentle": 0.0, "normal": UNEVEN, "thorough": 1.01}
 LEVEL_ENOUGH = 0.3  # degrees; engines do not mind less
 NOT_WORSE = 0.9  # factor by which lines may become less sharp when noise is taken off
 TINY = 6.0  # pixels; nobody reads what is smaller, and what is taken for it is mostly noise
@@ -44,6 +39,11 @@ class Prepared:
     letters: Boxes | None = None
     """The boxes of what looks like letters, where they were measured on these very pixels."""
 
+    @classmethod
+    def of(cls, page: PageImage) -> Prepared:
+        """The page as it came in."""
+        return cls(page, (), Mapping(width=page.width, height=page.height))
+
 
 @dataclass(frozen=True)
 class _Look:
@@ -62,25 +62,19 @@ class _Look:
         return self.glyphs.size / self.scale
 
 
-def prepare(page: PageImage, *, effort: Effort = "normal") -> Prepared:
-    """Clean, turn, level, straighten and scale the page as far as it needs it; a clean page keeps its pixels.
-
-    With `gentle` effort a page is only inverted and turned, for engines that see to the rest themselves; with
-    `thorough` effort light is made even in any case, for another try at a page that came out badly.
-    """
-    prepared = Prepared(page, (), Mapping(width=page.width, height=page.height))
-    found, look = noise(grey(page.pixels)), _look(page)
-    if effort != "gentle" and found.remedy:
+def prepare(page: PageImage) -> Prepared:
+    """Clean, turn, level, straighten and scale the page as far as it needs it; a clean page keeps its pixels."""
+    prepared, found, look = Prepared.of(page), noise(grey(page.pixels)), _look(page)
+    if found.remedy:
         prepared, look = _denoised(prepared, look, found.remedy)
     steps = [_measurement(look, _dpi(page, look.size), found)]
     if look.inverted:
         prepared = _then(prepared, replace(prepared.image, pixels=255 - prepared.image.pixels), [Step(name="invert")])
-    if look.light < EVEN_ENOUGH[effort]:
+    if look.light < UNEVEN:
         prepared = _evened(prepared, look)
     if look.upright.quarters:
         prepared = _turned(prepared, look.upright)
-    if effort != "gentle":
-        prepared = _straightened(prepared, look)
+    prepared = _straightened(prepared, look)
     image = replace(prepared.image, dpi=round(_dpi(page, look.size) * _factor(prepared)))
     letters = look.glyphs.boxes / np.float32(look.scale) if image.pixels is page.pixels else None
     return replace(prepared, image=image, steps=(*steps, *prepared.steps), letters=letters)

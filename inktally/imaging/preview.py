@@ -1,7 +1,5 @@
 """A page drawn small enough for a browser: what a sandboxed child does, since the picture is a stranger's."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from PIL import Image

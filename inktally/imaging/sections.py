@@ -5,8 +5,6 @@ table, the numbers beside the lines of a filing and the prices of a receipt stan
 text, so they stay with what they belong to. All lengths are in units of the page's own letters, whatever its DPI.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from math import ceil

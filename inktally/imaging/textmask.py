@@ -101,7 +101,8 @@ def text_mask(page: PageImage) -> TextMask | None:
     candidates[0] = False  # the paper
     if candidates.sum() < FEWEST_LETTERS:
         return None
-    letter = _weighted_median(height[candidates], np.minimum(width, height)[candidates])
+    weights = np.minimum(width, height)[candidates]
+    letter = float(np.quantile(height[candidates], 0.5, method="inverted_cdf", weights=weights))
     candidates &= (height > letter / 3) & (height < letter * 4)
     without_pictures = _without_pictures(ink, np.asarray(facts, np.int32), letter)
     bars = opened(without_pictures, 1, int(BAR_LENGTH * letter))
@@ -123,12 +124,6 @@ def _ink(page: PageImage, shrink: float) -> Mask:
         grey = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
     mean, inverted = cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV
     return np.asarray(cv2.adaptiveThreshold(grey, 1, mean, inverted, INK_WINDOW, INK_CONTRAST), np.uint8)
-
-
-def _weighted_median(values: NDArray[np.int32], weights: NDArray[np.int32]) -> float:
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])
 
 
 def _without_pictures(ink: Mask, facts: NDArray[np.int32], letter: float) -> Mask:

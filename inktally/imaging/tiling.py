@@ -1,7 +1,5 @@
 """Pages for engines that take only so many pixels and bytes: encoded, cut into tiles, and put together again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO

@@ -15,12 +15,12 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from inktally import keys, ports
-from inktally.delivery import Delivery, Outcome, Problem, Upload
+from inktally.delivery import Delivery, Outcome, Problem, StoredObject, Upload
 from inktally.document import Value
 from inktally.errors import Busy, InktallyError, NotFound, Overwritten, PictureError, error_named
 from inktally.mail.letters import ADVICE, OUR_ADVICE
 from inktally.outputs.registry import OUTPUTS
-from inktally.ports import Store, StoredObject
+from inktally.ports import Store
 from inktally.settings import Settings
 from inktally.steps import markers
 

@@ -1,7 +1,5 @@
 """The mails that people get about their pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from email.message import EmailMessage
 

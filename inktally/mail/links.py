@@ -4,14 +4,13 @@ What is signed can be read by whoever has the link; it is only proof against cha
 none for another.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Literal
 
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
@@ -24,7 +23,6 @@ Purpose = Literal["upload", "put", "confirm", "address", "form"]
 SECRET_BYTES = 32
 SHORTEST_SECRET = 32  # characters
 LONGEST_TOKEN = 8192
-PRIVATE = 0o600
 
 
 class Signer:
@@ -88,14 +86,9 @@ def _kept_secret(path: Path) -> str:
 
 def _make_secret(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(SECRET_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
+    with NamedTemporaryFile("w", dir=path.parent, prefix=".", encoding="ascii") as part:  # which only we may read
+        part.write(secrets.token_urlsafe(SECRET_BYTES))
+        part.flush()
+        os.fsync(part.fileno())
         with suppress(FileExistsError):
-            os.link(part, path)
-    finally:
-        part.unlink()
+            os.link(part.name, path)

@@ -1,7 +1,5 @@
 """One mail: its addresses, its headers, its two parts. inktally/mail/letters.py says what is in it."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from contextlib import suppress

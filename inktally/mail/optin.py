@@ -7,11 +7,10 @@ due, and `inktally/intake/late_mails.py` sees that they are mailed. A link that 
 service is away or has to hear from the person first, waits too. Addresses stand in keys as hashes only.
 """
 
-from __future__ import annotations
-
 import logging
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import Literal
@@ -62,7 +61,7 @@ class Ask(Value):
         return self.address.lower()
 
 
-class Letter(Value):
+class Confirmation(Value):
     """The link that an ask is to be mailed: to which site, and in which language."""
 
     ask: Ask
@@ -82,18 +81,17 @@ def mailbox(address: str) -> str:
     return f"{local.replace('.', '') if domain in IGNORE_DOTS else local}@{domain}"
 
 
+@dataclass(frozen=True)
 class OptIn:
     """Asks people for confirmation, and remembers who has given it."""
 
-    def __init__(self, store: Store, notifier: Notifier, signer: Signer, settings: Settings) -> None:
-        self._store = store
-        self._notifier = notifier
-        self._signer = signer
-        self._settings = settings
-        self._quotas = Quotas(store)
+    store: Store
+    notifier: Notifier
+    signer: Signer
+    settings: Settings
 
     def is_confirmed(self, ask: Ask) -> bool:
-        return stat_or_none(self._store, self._confirmed(ask)) is not None
+        return stat_or_none(self.store, self._confirmed(ask)) is not None
 
     def hold(self, upload_ids: Iterable[str], ask: Ask, client: str, site: str, language: str = "en") -> None:
         """Have results mailed once the address is confirmed; its owner is asked, if that cannot be now, then later.
@@ -114,7 +112,7 @@ class OptIn:
         link is mailed later.
         """
         self._take_quotas(ask, client)
-        letter = Letter(ask=ask, site=site, language=language)
+        letter = Confirmation(ask=ask, site=site, language=language)
         try:
             return self._mail(letter)
         except (MailRefused, AccessDenied, BadSettings):
@@ -123,96 +121,96 @@ class OptIn:
 
     def mail_waiting(self) -> int:
         """Mail the links that could not be mailed when they were asked for. How many are left for later."""
-        return sum(not self._is_through(found.key) for found in list(self._store.list(keys.UNSENT)))
+        return sum(not self._is_through(found.key) for found in list(self.store.list(keys.UNSENT)))
 
     def open(self, token: str) -> Ask:
         """What a mailed link asks to confirm. Raises `UnknownLink`, `LinkExpired`."""
-        seconds = self._settings.site_confirm_hours * 60 * 60
-        return Ask.model_validate(self._signer.open("confirm", token, seconds))
+        seconds = self.settings.site_confirm_hours * 60 * 60
+        return Ask.model_validate(self.signer.open("confirm", token, seconds))
 
     def confirm(self, ask: Ask) -> None:
         """Remember it, and make due what waits."""
-        self._store.put(self._confirmed(ask), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}".encode())
-        for waiting in self._waiting(ask):
-            self._store.put(keys.due(waiting.rpartition("/")[2]), ask.address.encode())
-            self._store.remove(waiting)
+        self.store.put(self._confirmed(ask), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}".encode())
+        for waiting in list(self.store.list(keys.address(ask.person, f"waiting/{ask.nonce}/"))):
+            self.store.put(keys.due(waiting.key.rpartition("/")[2]), ask.address.encode())
+            self.store.remove(waiting.key)
 
     def wait(self, ask: Ask, upload_id: str) -> None:
         """Have the result of an upload mailed once the address is confirmed."""
-        self._store.put(keys.address(ask.person, f"waiting/{ask.nonce}/{upload_id}"), b"")
-        if stat_or_none(self._store, self._confirmed(ask)) is not None:  # in the meantime
+        self.store.put(keys.address(ask.person, f"waiting/{ask.nonce}/{upload_id}"), b"")
+        if self.is_confirmed(ask):  # in the meantime
             self.confirm(ask)
 
     def is_verifying(self, ask: Ask) -> bool:
         """Whether the mail service waits for the person to answer a mail of its own."""
-        return isinstance(self._notifier, Verifier) and stat_or_none(self._store, self._verifying(ask)) is not None
+        return isinstance(self.notifier, Verifier) and stat_or_none(self.store, self._verifying(ask)) is not None
 
     def forget(self) -> None:
         """Remove what nobody has confirmed in time."""
-        for found in [*self._store.list(keys.ADDRESSES), *self._store.list(keys.UNSENT)]:
-            lasts = DAY_SECONDS if found.key.endswith("/asked") else self._settings.site_link_days * DAY_SECONDS
+        for found in [*self.store.list(keys.ADDRESSES), *self.store.list(keys.UNSENT)]:
+            lasts = DAY_SECONDS if found.key.endswith("/asked") else self.settings.site_link_days * DAY_SECONDS
             if "/confirmed/" not in found.key and found.age > lasts:
-                self._store.remove(found.key)
+                self.store.remove(found.key)
 
     def _take_quotas(self, ask: Ask, client: str) -> None:
         """For the first time in a day that a browser gives an address, mailed or not: nobody is to learn which."""
-        who = f"{ask.nonce} {ask.person}"
-        if not self._quotas.has_taken("ask", who):
-            self._quotas.take("mails-of-client", client, self._settings.site_mails_per_client)
-            self._quotas.take("mails", ALL, self._settings.site_mails_per_day)
-            self._quotas.note("ask", who)
+        quotas, who = Quotas(self.store), f"{ask.nonce} {ask.person}"
+        if not quotas.has_taken("ask", who):
+            quotas.take("mails-of-client", client, self.settings.site_mails_per_client)
+            quotas.take("mails", ALL, self.settings.site_mails_per_day)
+            quotas.note("ask", who)
 
-    def _mail(self, letter: Letter) -> Sent:
+    def _mail(self, letter: Confirmation) -> Sent:
         ask = letter.ask
         if not self._claim_the_day(ask):
             return "mailed before"
         try:
             sent = self._send(letter)
         except InktallyError as error:
-            self._store.remove(self._asked(ask))  # they have not been mailed
+            self.store.remove(self._asked(ask))  # they have not been mailed
             raise type(error)(without_address(str(error), ask.address)) from None
-        self._store.remove(self._asked(ask) if sent == "verifying" else self._verifying(ask))
+        self.store.remove(self._asked(ask) if sent == "verifying" else self._verifying(ask))
         return sent
 
-    def _send(self, letter: Letter) -> Sent:
+    def _send(self, letter: Confirmation) -> Sent:
         try:
-            self._notifier.send(self._composed(letter))
+            self.notifier.send(self._composed(letter))
         except RecipientRefused:
-            if not isinstance(self._notifier, Verifier) or self._notifier.is_verified(letter.ask.address):
+            if not isinstance(self.notifier, Verifier) or self.notifier.is_verified(letter.ask.address):
                 raise
-            self._have_verified(self._notifier, letter)
+            self._have_verified(self.notifier, letter)
             return "verifying"
         return "mailed"
 
-    def _composed(self, letter: Letter) -> EmailMessage:
+    def _composed(self, letter: Confirmation) -> EmailMessage:
         ask, code = letter.ask, letter.language if letter.language in SUBJECTS else "en"
-        link = f"{letter.site}/confirm/{self._signer.sign('confirm', ask.model_dump())}"
-        hours = round(self._settings.site_confirm_hours)
+        link = f"{letter.site}/confirm/{self.signer.sign('confirm', ask.model_dump())}"
+        hours = round(self.settings.site_confirm_hours)
         return compose(
             f"confirm_{code}",
             SUBJECTS[code],
             to=ask.address,
-            sender=self._settings.mail_from,
-            message_id=f"<{sha256_of(ask.nonce)}.confirm@{author(self._settings.mail_from).domain}>",
+            sender=self.settings.mail_from,
+            message_id=f"<{sha256_of(ask.nonce)}.confirm@{author(self.settings.mail_from).domain}>",
             values={"link": link, "site": letter.site, "hours": hours, "lang": code},
         )
 
-    def _have_verified(self, verifier: Verifier, letter: Letter) -> None:
+    def _have_verified(self, verifier: Verifier, letter: Confirmation) -> None:
         """Have the mail service write to the person, once a day; that they answer shows no browser to be theirs."""
-        begun = stat_or_none(self._store, self._verifying(letter.ask))
+        begun = stat_or_none(self.store, self._verifying(letter.ask))
         if begun is None or begun.age > DAY_SECONDS:
             verifier.begin_verification(letter.ask.address)
-            self._store.put(self._verifying(letter.ask), b"")
+            self.store.put(self._verifying(letter.ask), b"")
         self._keep(letter)
 
-    def _keep(self, letter: Letter) -> None:
-        self._store.put(keys.unsent(letter.ask.person, letter.ask.nonce), letter.model_dump_json().encode())
+    def _keep(self, letter: Confirmation) -> None:
+        self.store.put(keys.unsent(letter.ask.person, letter.ask.nonce), letter.model_dump_json().encode())
 
     def _is_through(self, key: str) -> bool:
         """Whether a letter need not wait any more."""
         try:
-            with leased(self._store, keys.lock(key), ttl=self._settings.lease_seconds, timeout=0):
-                letter = Letter.model_validate_json(self._store.read(key))
+            with leased(self.store, keys.lock(key), ttl=self.settings.lease_seconds, timeout=0):
+                letter = Confirmation.model_validate_json(self.store.read(key))
                 if self._is_awaited(letter.ask) or self._mail(letter) == "verifying":
                     return False
         except (NotFound, ValidationError, RecipientRefused) as error:
@@ -222,32 +220,24 @@ class OptIn:
         except InktallyError as error:
             logger.warning("a confirmation cannot be mailed now: %s", error)
             return False
-        self._store.remove(key)
+        self.store.remove(key)
         return True
 
     def _is_awaited(self, ask: Ask) -> bool:
-        notifier = self._notifier
+        notifier = self.notifier
         return isinstance(notifier, Verifier) and self.is_verifying(ask) and not notifier.is_verified(ask.address)
 
     def _claim_the_day(self, ask: Ask) -> bool:
         """Whether it is us who may mail this person today."""
         key, content = self._asked(ask), f"{ask.nonce} {datetime.now(UTC).isoformat()}".encode()
-        try:
-            standing = self._store.stat(key)
-        except NotFound:
-            standing = None
+        standing = stat_or_none(self.store, key)
         if standing is not None and standing.age < DAY_SECONDS:
             return False
         try:
-            condition = {"if_match": standing.etag} if standing else {"if_absent": True}
-            self._store.put(key, content, **condition)
+            self.store.put(key, content, if_absent=standing is None, if_match=standing.etag if standing else "")
         except Overwritten:
             return False
         return True
-
-    def _waiting(self, ask: Ask) -> Iterator[str]:
-        prefix = keys.address(ask.person, f"waiting/{ask.nonce}/")
-        return iter([found.key for found in self._store.list(prefix)])
 
     def _asked(self, ask: Ask) -> str:
         return keys.address(mailbox(ask.address), "asked")

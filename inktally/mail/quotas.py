@@ -1,11 +1,10 @@
 """How much somebody may ask for in a day, counted in the store, so that all processes count together."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from inktally import keys
@@ -16,21 +15,17 @@ TRIES = 20
 LONGEST_PAUSE = 0.1  # seconds
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 def seconds_left(now: datetime) -> int:
     """Until the next day begins."""
     return int((now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1) - now).total_seconds()) + 1
 
 
+@dataclass(frozen=True)
 class Quotas:
     """Days are days of UTC."""
 
-    def __init__(self, store: Store, now: Callable[[], datetime] = _utc_now) -> None:
-        self._store = store
-        self._now = now
+    store: Store
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def take(self, scope: str, who: str, limit: int, amount: int = 1) -> None:
         """Raises `QuotaUsedUp` when it would be more than `limit`; then nothing is taken."""
@@ -40,15 +35,14 @@ class Quotas:
             if taken + amount > limit:
                 raise QuotaUsedUp("That is more than may be asked for in one day; please come again tomorrow.")
             with suppress(Overwritten):
-                condition = {"if_match": etag} if etag else {"if_absent": True}
-                self._store.put(key, str(taken + amount).encode(), **condition)
+                self.store.put(key, str(taken + amount).encode(), if_absent=not etag, if_match=etag)
                 return
             time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 - jitter, not a secret
         raise StoreDown("Too many ask for the same at once; please try again in a moment.")
 
     def note(self, scope: str, who: str) -> None:
         """What is not bounded, and asked for by `has_taken`."""
-        self._store.put(keys.quota(self._today(), scope, who), b"1")
+        self.store.put(keys.quota(self._today(), scope, who), b"1")
 
     def has_taken(self, scope: str, who: str) -> bool:
         """Whether they have taken, or noted, anything today."""
@@ -56,16 +50,16 @@ class Quotas:
 
     def forget(self) -> None:
         """Remove what was counted on days that are over."""
-        for counted in self._store.list(keys.QUOTAS):
+        for counted in self.store.list(keys.QUOTAS):
             if not counted.key.startswith(f"{keys.QUOTAS}{self._today()}/"):
-                self._store.remove(counted.key)
+                self.store.remove(counted.key)
 
     def _taken(self, key: str) -> tuple[int, str]:
         try:
-            etag = self._store.stat(key).etag
-            return int(self._store.read(key)), etag
+            etag = self.store.stat(key).etag
+            return int(self.store.read(key)), etag
         except NotFound:
             return 0, ""
 
     def _today(self) -> str:
-        return f"{self._now():%Y-%m-%d}"
+        return f"{self.now():%Y-%m-%d}"

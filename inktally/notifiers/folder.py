@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 
 from inktally.document import sha256_of
 from inktally.errors import AccessDenied, BadSettings, MailRefused
+from inktally.scratch import write_whole
 from inktally.settings import Settings
 
 
@@ -28,26 +26,10 @@ class FolderNotifier:
         """Raises `MailRefused`, `AccessDenied` or `BadSettings`."""
         path = self.folder / f"{sha256_of(mail['Message-ID'])[:32]}.eml"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            _write(path, mail.as_bytes())
+            write_whole(path, mail.as_bytes())
         except (FileExistsError, NotADirectoryError) as error:
             raise BadSettings(f"INKTALLY_MAIL_FOLDER names {self.folder}, which is no folder.") from error
         except PermissionError as error:
             raise AccessDenied(f"The mail folder {self.folder} may not be written to.") from error
         except OSError as error:
             raise MailRefused(f"The mail could not be written to {self.folder}: {error}.") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole and on the disk, or not at all."""
-    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            part.unlink()

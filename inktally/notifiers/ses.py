@@ -5,25 +5,16 @@ SES writes a Message-ID and a date of its own over ours; a mail that is sent aga
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
-from inktally.errors import (
-    AccessDenied,
-    BadSettings,
-    InktallyError,
-    MailRefused,
-    NotFound,
-    Overwritten,
-    RecipientRefused,
-)
+from inktally import aws
+from inktally.errors import AccessDenied, InktallyError, MailRefused, NotFound, Overwritten, RecipientRefused
 from inktally.settings import Settings
 
 if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
     from mypy_boto3_sesv2 import SESV2Client
 
 FINAL = {"MessageRejected", "BadRequestException", "InvalidParameterValue"}
@@ -81,46 +72,16 @@ class SesNotifier:
             client.create_email_identity(EmailIdentity=address)
 
     def _client(self) -> SESV2Client:
-        import boto3
-        from botocore.config import Config
-
-        # One attempt: whoever calls tries again, and knows what has been sent.
-        config = Config(
-            connect_timeout=self.timeout,
-            read_timeout=self.timeout,
-            retries={"total_max_attempts": 1, "mode": "standard"},
-        )
-        session = boto3.session.Session()
-        return session.client(
-            "sesv2", region_name=self.region or None, endpoint_url=self.endpoint or None, config=config
-        )
+        """One attempt: whoever calls tries again, and knows what has been sent."""
+        made: SESV2Client = aws.client("sesv2", self.region, self.endpoint, seconds=self.timeout, attempts=1)
+        return made
 
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    """The vendor's errors as ours."""
-    from botocore.exceptions import (  # only who uses SES pays for boto3
-        BotoCoreError,
-        ClientError,
-        NoCredentialsError,
-        NoRegionError,
-        PartialCredentialsError,
-    )
-
-    try:
-        yield
-    except ClientError as error:
-        raise _translated(error) from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        raise AccessDenied(f"There are no AWS credentials to send mail with: {error}.") from error
-    except NoRegionError as error:
-        raise BadSettings("SES needs a region; set INKTALLY_SES_REGION.") from error
-    except BotoCoreError as error:
-        raise MailRefused(f"SES could not be spoken to: {error}") from error
+def _errors() -> AbstractContextManager[None]:
+    return aws.errors("SES", "send mail", _refused, MailRefused)
 
 
-def _translated(error: ClientError) -> InktallyError:
-    code, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+def _refused(code: str, said: str) -> InktallyError:
     if code == "NotFoundException":
         return NotFound(f"SES does not know this address: {said or code}")
     if code == "AlreadyExistsException":

@@ -1,7 +1,5 @@
 """What is written for a picture: one file a format. This file knows their names alone, and is quick to import."""
 
-from __future__ import annotations
-
 from typing import get_args
 
 from inktally.delivery import OutputName

@@ -5,9 +5,7 @@ nearer to; a tag says which they are. `Processing` names the engine and the step
 deprecated since 4.0.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
@@ -55,28 +53,37 @@ def _description(alto: ET.Element, reading: Reading) -> None:
 
 def _step(description: ET.Element, identity: str, step: Step) -> None:
     processing = element(description, "Processing", ID=identity)
-    element(processing, "processingCategory", "preOperation")
-    element(processing, "processingStepDescription", step.name)
-    if step.parameters:
-        element(processing, "processingStepSettings", _settings(step.parameters))
+    _facts(
+        processing,
+        ("processingCategory", "preOperation"),
+        ("processingStepDescription", step.name),
+        ("processingStepSettings", _settings(step.parameters) or None),
+    )
     element(element(processing, "processingSoftware"), "softwareName", "Inktally")
 
 
 def _engine(description: ET.Element, page: Page, engine: Engine) -> None:
     processing = element(description, "Processing", ID=f"page_{page.number}_recognition")
-    element(processing, "processingCategory", "contentGeneration")
-    element(processing, "processingStepDescription", f"recognition from the {page.source}")
-    if page.reason:
-        element(processing, "processingStepDescription", page.reason)
-    asked = {"languages": "+".join(engine.languages), **engine.options}
-    element(processing, "processingStepSettings", _settings(asked))
+    _facts(
+        processing,
+        ("processingCategory", "contentGeneration"),
+        ("processingStepDescription", f"recognition from the {page.source}"),
+        ("processingStepDescription", page.reason or None),
+        ("processingStepSettings", _settings({"languages": "+".join(engine.languages), **engine.options})),
+    )
+    version = engine.version if page.engine in {"", engine.name} else None
     software = element(processing, "processingSoftware")
-    element(software, "softwareName", page.engine or engine.name)
-    if page.engine in {"", engine.name}:
-        element(software, "softwareVersion", engine.version)
+    _facts(software, ("softwareName", page.engine or engine.name), ("softwareVersion", version))
 
 
-def _settings(parameters: dict[str, str] | dict[str, float | int | str]) -> str:
+def _facts(parent: ET.Element, *facts: tuple[str, str | None]) -> None:
+    """Elements with a text each, which may be empty; None leaves one out."""
+    for tag, text in facts:
+        if text is not None:
+            element(parent, tag, text)
+
+
+def _settings(parameters: Mapping[str, float | int | str]) -> str:
     return "; ".join(f"{name}={value}" for name, value in parameters.items())
 
 

@@ -1,7 +1,5 @@
 """Where each recognised word stands, and which counted words it belongs to: as JSON and as tab-separated text."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,22 +1,17 @@
 """The counts as a table for spreadsheets, in which no word that somebody wrote on a page becomes a formula."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re
+from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 from inktally.document import CountsDocument
-from inktally.outputs.layout import Reading
 
 COLUMNS = ("word", "count", "confidence")
 FORMULA = re.compile(r"\s*[=+\-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}"
                      r"\N{FULLWIDTH COMMERCIAL AT}]")  # fmt: skip
 BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-
-
-def write(reading: Reading) -> bytes:
-    return table(reading.counts)
 
 
 def table(counts: CountsDocument) -> bytes:
@@ -28,10 +23,15 @@ def table(counts: CountsDocument) -> bytes:
     and first, so that a program that takes semicolons for separators still finds no formula at a cell's beginning.
     """
     text = io.StringIO()
-    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(COLUMNS)
-    writer.writerows((harmless(entry.word), entry.count, entry.confidence) for entry in counts.words)
+    write_rows(text, COLUMNS, ((entry.word, entry.count, entry.confidence) for entry in counts.words))
     return text.getvalue().encode("utf-8-sig")
+
+
+def write_rows(file: TextIO, headings: Sequence[str], rows: Iterable[Iterable[str | float]]) -> None:
+    """A table of that form into a file that was opened without newlines of its own."""
+    writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow(headings)
+    writer.writerows([harmless(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
 
 
 def harmless(text: str) -> str:

@@ -1,10 +1,8 @@
 """hOCR 1.2: the words in the layout of their pages, as XHTML."""
 
-from __future__ import annotations
-
 from xml.etree import ElementTree as ET
 
-from inktally.document import Box, Page, Word
+from inktally.document import Box, Page
 from inktally.outputs.layout import Block, Line, PageLayout, Paragraph, Reading, pages
 from inktally.outputs.markup import element, languages, one_line, written
 
@@ -73,13 +71,8 @@ def _paragraph(area: ET.Element, paragraph: Paragraph, number: str) -> None:
 def _line(parent: ET.Element, line: Line, number: str) -> None:
     span = element(parent, "span", class_="ocr_line", id=f"line_{number}", title=_bbox(line.box))
     for index, word in enumerate(line.words, 1):
-        element(
-            span, "span", one_line(word.text), class_="ocrx_word", id=f"word_{number}_{index}", title=_word_title(word)
-        )
-
-
-def _word_title(word: Word) -> str:
-    return f"{_bbox(word.box)}; x_wconf {round(min(100.0, max(0.0, word.confidence)))}"
+        title = f"{_bbox(word.box)}; x_wconf {round(min(100.0, max(0.0, word.confidence)))}"
+        element(span, "span", one_line(word.text), class_="ocrx_word", id=f"word_{number}_{index}", title=title)
 
 
 def _bbox(box: Box) -> str:

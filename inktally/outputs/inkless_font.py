@@ -1,7 +1,5 @@
 """A font for the text layers of PDFs: it has a glyph for everything, and none leaves a mark."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from io import BytesIO
 
@@ -30,12 +28,9 @@ class InklessFont:
 
     def encode(self, text: str) -> tuple[str, int]:
         """The text as a string of a content stream, and the number of its glyphs."""
-        codes = [self._code(cluster) for cluster in _clusters(text)]
+        most = MOST_GLYPHS  # numbered from 1; should there ever be more, the last stands for all that remain
+        codes = [self._glyphs.setdefault(each, min(len(self._glyphs) + 1, most)) for each in _clusters(text)]
         return f"<{''.join(f'{code:04X}' for code in codes)}>", len(codes)
-
-    def _code(self, cluster: str) -> int:
-        """Glyphs are numbered from 1; should there ever be too many, the last stands for all that remain."""
-        return self._glyphs.setdefault(cluster, min(len(self._glyphs) + 1, MOST_GLYPHS))
 
     def finish(self) -> None:
         """Write the font with all that was encoded."""
@@ -70,7 +65,9 @@ class InklessFont:
 
     def _to_unicode(self) -> bytes:
         """A CMap; each glyph's text is in UTF-16, so that programs find letters of any script."""
-        mappings = [f"<{code:04X}> <{_utf16(cluster)}>" for cluster, code in self._glyphs.items()][:MOST_GLYPHS]
+        mappings = [
+            f"<{code:04X}> <{cluster.encode('utf-16-be').hex().upper()}>" for cluster, code in self._glyphs.items()
+        ][:MOST_GLYPHS]
         blocks = [mappings[at : at + MAPPINGS_AT_ONCE] for at in range(0, len(mappings), MAPPINGS_AT_ONCE)]
         lines = [
             "/CIDInit /ProcSet findresource begin 12 dict begin begincmap",
@@ -87,10 +84,6 @@ def _clusters(text: str) -> Iterator[str]:
     for cluster in regex.findall(r"\X", text):
         for start in range(0, len(cluster), LONGEST_CLUSTER):
             yield cluster[start : start + LONGEST_CLUSTER]
-
-
-def _utf16(text: str) -> str:
-    return text.encode("utf-16-be").hex().upper()
 
 
 def _font_file() -> bytes:

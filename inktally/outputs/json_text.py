@@ -1,7 +1,5 @@
 """JSON that a person can read, and a program line by line: the same facts give the same bytes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """What hOCR and ALTO share: elements of XML that any recognised text fits in, and names of languages."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from xml.etree import ElementTree as ET

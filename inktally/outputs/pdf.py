@@ -1,20 +1,11 @@
 """Searchable PDFs, made in a sandboxed child: the picture is a stranger's file."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from inktally.document import Recognition
 from inktally.errors import EngineFailed, OutputFailed, PictureError
 from inktally.sandbox.shared import sandbox
-
-if TYPE_CHECKING:
-    from inktally.settings import Settings
-
-
-def build(settings: Settings) -> SandboxedPdf:
-    return SandboxedPdf(settings)
+from inktally.settings import Settings
 
 
 class SandboxedPdf:
@@ -45,3 +36,6 @@ class SandboxedPdf:
             )
         except (PictureError, EngineFailed) as error:
             raise OutputFailed(f"No searchable PDF could be made: {error}") from error
+
+
+build = SandboxedPdf

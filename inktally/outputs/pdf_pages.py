@@ -4,8 +4,6 @@ JPEGs are kept byte for byte, bilevel pages become G4, others PNG or JPEG, which
 pages, and those that brought their text with them stay as they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The text of a picture."""
 
-from __future__ import annotations
-
 from inktally.outputs.layout import Reading
 
 

@@ -1,7 +1,5 @@
 """Every output by its name: where it is kept, what writes it, and what type it is."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -17,20 +15,25 @@ JSON, XML, PDF = "application/json", "application/xml", "application/pdf"
 
 @dataclass(frozen=True)
 class Output:
-    """`key` takes the picture's name. `write` is None where the picture itself is needed too: a `PdfWriter` does it."""
+    """`folder` is below output/. `write` is None where the picture itself is needed too: a `PdfWriter` does it."""
 
-    key: Callable[[str], str]
+    folder: str
+    suffix: str
     write: Callable[[Reading], bytes] | None
     media_type: str
 
+    def key(self, name: str) -> str:
+        """Where it is kept for the picture of this name."""
+        return keys.output(self.folder, name, self.suffix)
+
 
 OUTPUTS: Mapping[str, Output] = {
-    "plain_text": Output(keys.plain_text, plain_text.write, TEXT),
-    "coordinates_text": Output(keys.coordinates_text, coordinates.as_tsv, TABLE),
-    "coordinates_json": Output(keys.coordinates_json, coordinates.as_json, JSON),
-    "word_counts": Output(keys.word_counts, lambda reading: counts_json(reading.counts), JSON),
-    "word_counts_csv": Output(keys.word_counts_csv, counts_csv.write, CSV),
-    "hocr": Output(keys.hocr, hocr.write, HOCR),
-    "alto": Output(keys.alto, alto.write, XML),
-    "pdf": Output(keys.pdf, None, PDF),
+    "plain_text": Output("ocr_plain_text", ".txt", plain_text.write, TEXT),
+    "coordinates_text": Output("ocr_coords", ".txt", coordinates.as_tsv, TABLE),
+    "coordinates_json": Output("ocr_coords", ".json", coordinates.as_json, JSON),
+    "word_counts": Output("word_counts", ".json", lambda reading: counts_json(reading.counts), JSON),
+    "word_counts_csv": Output("word_counts", ".csv", lambda reading: counts_csv.table(reading.counts), CSV),
+    "hocr": Output("ocr_hocr", ".hocr", hocr.write, HOCR),
+    "alto": Output("ocr_alto", ".xml", alto.write, XML),
+    "pdf": Output("ocr_pdf", ".pdf", None, PDF),
 }

@@ -3,8 +3,6 @@
 Everything is laid out in pixels of the picture; whoever puts the form onto a page scales it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from itertools import pairwise

@@ -4,13 +4,11 @@
 inktally/schemas/word_counts.schema.json.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 
 from inktally.delivery import Counting, Problem, StoredObject
-from inktally.document import CountedWord, CountsDocument, Engine, WordCounts
+from inktally.document import CountsDocument, Engine, WordCounts
 from inktally.outputs.json_text import by_lines
 from inktally.tokens import RULES
 
@@ -33,7 +31,7 @@ def counts_document(
         total=counts.total,
         distinct=counts.distinct,
         mean_confidence=counts.mean_confidence,
-        words=tuple(sorted(counts.words, key=_rank)),
+        words=tuple(sorted(counts.words, key=lambda entry: (-entry.count, entry.word))),
     )
 
 
@@ -53,10 +51,6 @@ def failure_reason(*, source: str, picture: StoredObject, problem: Problem) -> b
     """Why a picture was not counted, as UTF-8 JSON."""
     about = {"schema": "inktally.failure/1", "source": source, "etag": picture.etag, "size": picture.size}
     return by_lines({**about, "version": picture.version, **problem.model_dump(mode="json")})
-
-
-def _rank(entry: CountedWord) -> tuple[int, str]:
-    return -entry.count, entry.word
 
 
 if __name__ == "__main__":

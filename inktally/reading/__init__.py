@@ -1,5 +1,1 @@
 """How a picture is read: page by page, by one engine or by several, and how well that went."""
-
-from inktally.reading.reader import Reader
-
-__all__ = ["Reader"]

@@ -1,7 +1,5 @@
 """What a sandboxed child does: decode a page, make it ready, have it read, and say how well that went."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -13,16 +11,15 @@ from inktally.document import Page, Section, Word
 from inktally.errors import EngineFailed, MissingTool, UnreadablePicture
 from inktally.imaging.decoding.document import DecodedPage, Limits, open_document
 from inktally.imaging.glyphs import Boxes, brought_near, glyphs, grey, ink
-from inktally.imaging.mapping import Mapping as WayBack
 from inktally.imaging.page import PageImage
 from inktally.imaging.preparation import Prepared, prepare
 from inktally.imaging.sections import assign, split
 from inktally.languages import AUTO
 from inktally.ports import PageEngine
-from inktally.reading.attempts import Attempt, attempt, best
-from inktally.reading.deposit import leave
+from inktally.reading.merging import Attempt, attempt, best
 from inktally.reading.pages import PageRead, PageRequest
-from inktally.settings import Settings
+from inktally.reading.remote import leave
+from inktally.settings import Settings, restored
 
 NO_LETTERS: Boxes = np.empty((0, 4), np.float32)
 
@@ -33,11 +30,11 @@ def read_page(**request: Any) -> dict[str, Any]:
     A page that no free engine has read well is left in the folder `deposit`, where the request names one.
     """
     asked = PageRequest.model_validate(request)
-    settings = Settings.restored(asked.settings)
+    settings = restored(asked.settings)
     limits = Limits(max_pixels=settings.max_pixels, max_pages=settings.max_pages)
     with open_document(Path(asked.picture), limits) as document:
         decoded, pages = document.page(asked.number), document.page_count
-    read = _text_layer(decoded, asked.number) or _Sheet(decoded.image, asked, settings).read()
+    read = _text_layer(decoded, asked.number) or _PageAtWork(decoded.image, asked, settings).read()
     return read.model_copy(update={"pages": pages}).model_dump(mode="json")
 
 
@@ -50,7 +47,7 @@ def _text_layer(decoded: DecodedPage, number: int) -> PageRead | None:
     return PageRead(pages=number, page=page, words=decoded.text.words)
 
 
-class _Sheet:
+class _PageAtWork:
     """One page under way: as it came in, made ready, and how each engine has fared with it.
 
     To look for letters takes a tenth of the time of a page. Where that was not done while the page was made ready,
@@ -61,7 +58,7 @@ class _Sheet:
         self._image = image
         self._asked = asked
         self._settings = settings
-        self._prepared = prepare(image) if settings.imaging else _unprepared(image)
+        self._prepared = prepare(image) if settings.imaging else Prepared.of(image)
         self._languages = _languages(self._prepared.image, asked, settings)
         self._sections = split(self._prepared.image) if settings.imaging else []
         self._is_judged = settings.imaging or len(asked.engines) > 1 or bool(asked.deposit)
@@ -150,10 +147,6 @@ def _languages(page: PageImage, asked: PageRequest, settings: Settings) -> tuple
     from inktally.reading.detection import detect
 
     return detect(page, tuple(tesseract.models), settings.tesseract or tesseract.name)
-
-
-def _unprepared(image: PageImage) -> Prepared:
-    return Prepared(image, (), WayBack(width=image.width, height=image.height))
 
 
 def letters(page: PageImage) -> Boxes:

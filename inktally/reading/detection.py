@@ -1,12 +1,11 @@
 """What script and language a page is in, for pictures whose language is `auto`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from math import log10
 from typing import NamedTuple
 
 import numpy as np
+import pytesseract
 import regex
 from PIL.Image import Image, fromarray
 
@@ -58,18 +57,19 @@ def detect(page: PageImage, candidates: Sequence[str], command: str = "tesseract
     """
     if not candidates:
         raise MissingTool("Tesseract has no models of languages. Install one: apt-get install tesseract-ocr-eng.")
+    pytesseract.pytesseract.tesseract_cmd = command
     latin = [language for language in candidates if language not in NOT_LATIN]
     usual = "eng" if "eng" in candidates else [*latin, *candidates][0]
     strip = _strip(page)
     if strip is None or len(candidates) == 1:
         return (usual,)
-    found = _by_words(_read(strip, usual, page.dpi, command), latin)
+    found = _by_words(_read(strip, usual, page.dpi), latin)
     if found and found[0].commonness >= CLEAR:
         return _names(found)
-    script = _script(strip, page.dpi, command)
+    script = _script(strip, page.dpi)
     if script not in SCRIPTS:
         return _names(found) or (usual,)
-    return _of_script(script, candidates, lambda language: _read(strip, language, page.dpi, command))
+    return _of_script(script, candidates, lambda language: _read(strip, language, page.dpi))
 
 
 def _strip(page: PageImage) -> Image | None:
@@ -85,11 +85,8 @@ def _strip(page: PageImage) -> Image | None:
     return fromarray(np.pad(lines, edges, constant_values=int(np.median(lines))))
 
 
-def _read(strip: Image, language: str, dpi: int, command: str) -> list[str]:
+def _read(strip: Image, language: str, dpi: int) -> list[str]:
     """The words of a strip in small letters; none where Tesseract fails."""
-    import pytesseract
-
-    pytesseract.pytesseract.tesseract_cmd = command
     try:
         text = pytesseract.image_to_string(strip, lang=language, config=f"--psm 6{_resolution(dpi)}")
     except pytesseract.TesseractError:
@@ -98,11 +95,8 @@ def _read(strip: Image, language: str, dpi: int, command: str) -> list[str]:
     return words
 
 
-def _script(strip: Image, dpi: int, command: str) -> str:
+def _script(strip: Image, dpi: int) -> str:
     """As Tesseract names it; empty: it is not sure."""
-    import pytesseract
-
-    pytesseract.pytesseract.tesseract_cmd = command
     try:
         facts = pytesseract.image_to_osd(strip, config=_resolution(dpi), output_type=pytesseract.Output.DICT)
     except pytesseract.TesseractError:  # there are too few letters, or osd is not installed

@@ -1,8 +1,6 @@
 """What passes between the parent and the child that reads a page for it."""
 
-from __future__ import annotations
-
-from typing import Any, Self
+from typing import Self
 
 from inktally.document import Engine, Page, Value, Word
 
@@ -12,7 +10,7 @@ class PageRequest(Value):
 
     picture: str
     number: int
-    settings: dict[str, Any]
+    settings: str
     engines: dict[str, Engine]
     languages: tuple[str, ...]
     deposit: str = ""

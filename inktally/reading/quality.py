@@ -5,8 +5,6 @@ docs/decisions/0014-recognition.md). Engines can be as sure of a wrong word as o
 a common word.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import exp, log, log10
 from typing import NamedTuple
@@ -36,15 +34,8 @@ class Weights(NamedTuple):
     alone: float
 
 
-class Company(NamedTuple):
-    """How a word's own log-odds and those of the page's average word make up its final ones."""
-
-    base: float
-    own: float
-    company: float
-
-
-COMPANY = Company(-0.6, 0.87, 0.4)
+BASE, OWN, COMPANY = -0.6, 0.87, 0.4
+"""How a word's own log-odds and those of the page's average word make up its final ones."""
 LEAST_SURE, MOST_SURE = 0.02, 1.005  # of an engine about a word, so that no log-odds are infinite
 TESSERACT = Weights(-1.0, 0.84, 1.45, 4.2, -0.6, -1.7)
 WEIGHTS = {"tesseract": TESSERACT, "rapidocr": Weights(-4.15, 1.09, 2.9, 5.2, -0.3, 0.5)}
@@ -63,8 +54,8 @@ def judged(words: Sequence[Word], engine: str, vocabulary: Vocabulary) -> list[J
     weights = WEIGHTS.get(engine, TESSERACT)
     odds = [_odds(word, weights, vocabulary) for word in words]
     company = sum(map(_chance, odds)) / max(1, len(odds))
-    shift = COMPANY.base + COMPANY.company * _log_odds(company)
-    final = [shift + COMPANY.own * own for own in odds]
+    shift = BASE + COMPANY * _log_odds(company)
+    final = [shift + OWN * own for own in odds]
     return [Judged(word, _chance(each), _chance(each + weights.alone)) for word, each in zip(words, final, strict=True)]
 
 

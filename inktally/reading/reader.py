@@ -1,25 +1,20 @@
 """The recogniser: it has a picture's pages read in a sandbox, and asks remote engines itself where that is wanted."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from inktally.document import Engine, Recognition
 from inktally.errors import BadSettings, CostCapReached, MissingTool, RecognitionTimeout
+from inktally.languages import present
 from inktally.ports import PageEngine
-from inktally.reading.languages import present
 from inktally.reading.pages import PageRead, PageRequest
 from inktally.sandbox.shared import sandbox
 from inktally.sandbox.watchdog import too_late
 from inktally.scratch import scratch_folder
-
-if TYPE_CHECKING:
-    from inktally.settings import Settings
+from inktally.settings import Settings
 
 READING = "reading/1"  # names all that is done to pages and words besides what the engines do
 CHILD = "inktally.reading.child"

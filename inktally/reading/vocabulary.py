@@ -1,13 +1,17 @@
-"""How common a word is in the languages of a page; it tells words from what was misread."""
+"""How common a word is in the languages of a page; it tells words from what was misread.
 
-from __future__ import annotations
+In Fraktur a long s looks much like an f, and engines take many for one; the word lists tell which it is.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from unicodedata import normalize
 
 import regex
+
+from inktally.document import Word
 
 # Tesseract's names of languages -> those of the word lists; Danish stands nearest to Norwegian.
 LISTS = {
@@ -18,6 +22,9 @@ LISTS = {
     "nor": "nb", "pol": "pl", "por": "pt", "ron": "ro", "rus": "ru", "slk": "sk", "slv": "sl", "spa": "es", "swe": "sv",
     "tam": "ta", "tur": "tr", "ukr": "uk", "urd": "ur", "vie": "vi", "script/Fraktur": "de",
 }  # fmt: skip
+FRAKTUR = frozenset({"frk", "script/Fraktur"})
+CLEARLY = 10.0  # times commoner a word must be than the one that was read
+MOST = 5  # letters f in one word that are looked at
 CORE = regex.compile(r"[\p{L}\p{M}](?:[\p{L}\p{M}'’-]*[\p{L}\p{M}])?")
 
 
@@ -46,3 +53,18 @@ def vocabulary(languages: Sequence[str]) -> Vocabulary:
 
     names = {LISTS[language]: None for language in languages if language in LISTS}
     return Vocabulary(tuple(get_frequency_dict(name, "best") for name in names))
+
+
+def with_long_s(words: Sequence[Word], languages: Sequence[str], known: Vocabulary) -> list[Word]:
+    """Words in Fraktur, with an s for an f where that makes a word, or a much commoner one; others as they are."""
+    if FRAKTUR.isdisjoint(languages):
+        return list(words)
+    return [word.model_copy(update={"text": _spelled(word.text, known)}) for word in words]
+
+
+def _spelled(text: str, known: Vocabulary) -> str:
+    if not 1 <= text.count("f") <= MOST:
+        return text
+    spellings = ["".join(letters) for letters in product(*("fs" if letter == "f" else letter for letter in text))]
+    likeliest = max(spellings, key=known.frequency)
+    return likeliest if known.frequency(likeliest) > CLEARLY * known.frequency(text) else text

@@ -4,8 +4,6 @@ It limits itself before it sees a stranger's byte, imports the modules, and answ
 its input ends. Nothing slow is imported here: every new child would pay for it.
 """
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import json

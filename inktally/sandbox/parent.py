@@ -25,12 +25,11 @@ from weakref import WeakSet
 
 from pydantic import ValidationError
 
-from inktally import errors
 from inktally.delivery import Problem
 from inktally.document import Value
-from inktally.errors import EngineFailed, InktallyError, Stopped, TooLarge, UnreadablePicture
+from inktally.errors import EngineFailed, InktallyError, Stopped, TooLarge, UnreadablePicture, error_named
 from inktally.sandbox.turns import turn
-from inktally.sandbox.watchdog import Watch, too_late, too_much_memory
+from inktally.sandbox.watchdog import Watchdog, too_late, too_much_memory
 from inktally.scratch import scratch_folder
 
 INHERITED = ("PATH", "LANG", "LC_ALL", "HOME", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "PYTHONPATH", "VIRTUAL_ENV")
@@ -82,8 +81,8 @@ class Sandbox:
         self._preload = preload
         self._memory = memory
         self._requests = requests
-        self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
-        self._children: set[_Child] = set()
+        self._idle: queue.LifoQueue[_KeptChild] = queue.LifoQueue()
+        self._children: set[_KeptChild] = set()
         self._owner = os.getpid()
         self._is_warm = self._is_closed = False
         self._lock = threading.Lock()
@@ -118,9 +117,7 @@ class Sandbox:
             if self._is_closed:
                 raise self._stopped() from error
             raise
-        if answer.error:
-            raise error_of(answer.error)
-        return answer.result
+        return answer.given()
 
     def close(self) -> None:
         """Kill all children at once, whatever they are doing. Whoever waits for one, or asks again, gets `Stopped`."""
@@ -132,7 +129,7 @@ class Sandbox:
         for child in children:
             child.kill()
 
-    def _answer(self, request: Mapping[str, Any], seconds: float, is_wanted: Callable[[], bool]) -> _Answer:
+    def _answer(self, request: Mapping[str, Any], seconds: float, is_wanted: Callable[[], bool]) -> Reply:
         """What a child has left behind in its memory is not held against the next picture: a new child decides."""
         child, end = self._next_child(), time.monotonic() + seconds
         is_new = not child.answered
@@ -143,21 +140,23 @@ class Sandbox:
                 raise
             return self._ask(self._new_child(), request, end - time.monotonic(), is_wanted)
 
-    def _ask(self, child: _Child, request: Mapping[str, Any], seconds: float, is_wanted: Callable[[], bool]) -> _Answer:
+    def _ask(
+        self, child: _KeptChild, request: Mapping[str, Any], seconds: float, is_wanted: Callable[[], bool]
+    ) -> Reply:
         if child.answered + 1 >= self._requests:
             self._idle.put(self._new_child())  # which gets ready while the old one reads its last picture
         try:
-            answer = child.ask(request, Watch(seconds, self._memory, is_wanted))
+            answer = child.ask(request, Watchdog(seconds, self._memory, is_wanted))
         except BaseException:
             self._end(child)
             raise
-        if child.answered >= self._requests or (answer.error and not _known(answer.error)):
+        if child.answered >= self._requests or (answer.error and error_named(answer.error.kind) is InktallyError):
             self._end(child)
         else:
             self._idle.put(child)
         return answer
 
-    def _next_child(self) -> _Child:
+    def _next_child(self) -> _KeptChild:
         while True:
             try:
                 child = self._idle.get_nowait()
@@ -167,15 +166,15 @@ class Sandbox:
                 return child
             self._end(child)
 
-    def _new_child(self) -> _Child:
+    def _new_child(self) -> _KeptChild:
         with self._lock:
             if self._is_closed:
                 raise self._stopped()
-            child = _Child(self._scratch, [str(self._memory), *self._preload])
+            child = _KeptChild(self._scratch, [str(self._memory), *self._preload])
             self._children.add(child)
             return child
 
-    def _end(self, child: _Child) -> None:
+    def _end(self, child: _KeptChild) -> None:
         with self._lock:
             self._children.discard(child)
         child.kill()
@@ -185,14 +184,20 @@ class Sandbox:
         return Stopped("Recognition was interrupted; the picture will be read when it is asked for again.")
 
 
-class _Answer(Value):
+class Reply(Value):
     """What a child has written: the result of a call, or why there is none."""
 
     result: Any = None
     error: Problem | None = None
 
+    def given(self) -> Any:
+        """The result. Raises the error."""
+        if self.error:
+            raise error_of(self.error)
+        return self.result
 
-class _Child:
+
+class _KeptChild:
     def __init__(self, scratch: Path, arguments: Sequence[str]) -> None:
         self._cleanup = ExitStack()
         folder = self._cleanup.enter_context(scratch_folder(scratch))
@@ -216,7 +221,7 @@ class _Child:
         """Its end is only looked at, so that nobody else can get its number before its group has been killed."""
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
-    def ask(self, request: Mapping[str, Any], watch: Watch) -> _Answer:
+    def ask(self, request: Mapping[str, Any], watch: Watchdog) -> Reply:
         """The answer, as the child has written it; raises when there is none."""
         with watch.over(self._process.pid, self._kill_group):
             answer = self._exchange(json.dumps({**request, "seconds": watch.seconds}))
@@ -255,10 +260,10 @@ class _Child:
         self._cleanup.close()
 
 
-def _parsed(line: str, memory: int) -> _Answer:
+def _parsed(line: str, memory: int) -> Reply:
     """The child has read a stranger's bytes: what it answers is looked at before it is believed."""
     try:
-        answer = _Answer.model_validate_json(line)
+        answer = Reply.model_validate_json(line)
     except ValidationError as error:
         raise EngineFailed("The recognition process gave an answer that is none; it will be tried again.") from error
     if answer.error and answer.error.kind == "MemoryError":
@@ -266,13 +271,8 @@ def _parsed(line: str, memory: int) -> _Answer:
     return answer
 
 
-def _known(problem: Problem) -> type[InktallyError] | None:
-    known = getattr(errors, problem.kind, None)
-    return known if isinstance(known, type) and issubclass(known, InktallyError) else None
-
-
 def error_of(problem: Problem) -> InktallyError:
-    known = _known(problem)
-    if known:
+    known = error_named(problem.kind)
+    if known is not InktallyError:
         return known(problem.message)
     return EngineFailed(f"The recognition engine failed: {problem.kind}: {problem.message}")

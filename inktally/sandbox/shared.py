@@ -4,8 +4,6 @@ A run's own first child would have to start Python and import libraries before i
 ends when its input does, once it has answered what it was asked; a run that finds no server has children of its own.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import select
@@ -14,38 +12,39 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingUnixStreamServer
 from typing import Any, cast
 
 from inktally.delivery import Problem
 from inktally.errors import EngineFailed, InktallyError
-from inktally.sandbox.parent import LONGEST_ANSWER, Sandbox, error_of
+from inktally.sandbox.parent import LONGEST_ANSWER, Reply, Sandbox
 from inktally.settings import Settings, read_settings
 
 CONNECT_SECONDS = 1.0
 
 
-class SharedSandbox:
+@dataclass(frozen=True)
+class SandboxClient:
     """Calls functions in the children of a server, and where there is none, in its own."""
 
-    def __init__(self, address: str, own: Sandbox) -> None:
-        self._address = address
-        self._own = own
+    address: str
+    own: Sandbox
 
     def warm_up(self) -> None:
         """Theirs are warm."""
-        if not Path(self._address).exists():
-            self._own.warm_up()
+        if not Path(self.address).exists():
+            self.own.warm_up()
 
     def call(self, function: str, arguments: Mapping[str, Any], *, seconds: float) -> Any:
         """As `Sandbox.call`."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(CONNECT_SECONDS)
             try:
-                connection.connect(self._address)
+                connection.connect(self.address)
             except OSError:
-                return self._own.call(function, arguments, seconds=seconds)
+                return self.own.call(function, arguments, seconds=seconds)
             connection.settimeout(None)
             request = {"function": function, "arguments": dict(arguments), "seconds": seconds}
             return _asked(connection, request)
@@ -59,23 +58,20 @@ def _asked(connection: socket.socket, request: Mapping[str, Any]) -> Any:
         told = b""
     if not told.endswith(b"\n"):
         raise EngineFailed("The process that recognises for all runs has ended; it will be tried again.")
-    answer = json.loads(told)
-    if "error" in answer:
-        raise error_of(Problem.model_validate(answer["error"]))
-    return answer["result"]
+    return Reply.model_validate_json(told).given()
 
 
-def sandbox(settings: Settings, preload: Sequence[str] = ()) -> Sandbox | SharedSandbox:
+def sandbox(settings: Settings, preload: Sequence[str] = ()) -> Sandbox | SandboxClient:
     """Children that have imported the modules `preload`: those that runs share, where the settings name them."""
     own = _own(settings, preload)
-    return SharedSandbox(settings.sandbox, own) if settings.sandbox else own
+    return SandboxClient(settings.sandbox, own) if settings.sandbox else own
 
 
 def _own(settings: Settings, preload: Sequence[str]) -> Sandbox:
     return Sandbox(settings.recognition_workers, settings.scratch, preload=preload, memory=settings.recognition_memory)
 
 
-class _Server(ThreadingUnixStreamServer):
+class _SandboxServer(ThreadingUnixStreamServer):
     daemon_threads = False
     block_on_close = True
 
@@ -89,13 +85,13 @@ class _Handler(StreamRequestHandler):
 
     def handle(self) -> None:
         request = json.loads(self.rfile.readline())
-        children = cast(_Server, self.server).children
+        children = cast(_SandboxServer, self.server).children
         try:
-            answer = {"result": children.call(**request, is_wanted=self._is_wanted)}
+            reply = Reply(result=children.call(**request, is_wanted=self._is_wanted))
         except InktallyError as error:
-            answer = {"error": Problem.of(error).model_dump()}
+            reply = Reply(error=Problem.of(error))
         with suppress(OSError):
-            self.wfile.write(json.dumps(answer).encode() + b"\n")
+            self.wfile.write(reply.model_dump_json().encode() + b"\n")
 
     def _is_wanted(self) -> bool:
         readable, _, _ = select.select([self.connection], [], [], 0)
@@ -107,7 +103,7 @@ def main(arguments: Sequence[str]) -> None:
     address, *preload = arguments
     children = _own(read_settings(), preload)
     children.warm_up()
-    with _Server(address, children) as server:
+    with _SandboxServer(address, children) as server:
         Path(address).chmod(0o600)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         while os.read(sys.stdin.fileno(), 1024):

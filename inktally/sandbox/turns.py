@@ -1,7 +1,5 @@
 """Turns that all processes of a user on one machine share."""
 
-from __future__ import annotations
-
 import fcntl
 import time
 from collections.abc import Iterator

@@ -1,12 +1,11 @@
 """Time and memory of a process and all that it has started, watched from outside: no library is broken by that."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 
 from inktally.errors import InktallyError, RecognitionTimeout, Stopped, TooLarge
 
@@ -15,15 +14,15 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 MEGABYTE = 1024 * 1024
 
 
-class Watch:
+@dataclass
+class Watchdog:
     """Kills a process that takes too long or too much, or whose work nobody wants any more; `verdict` tells why."""
 
-    def __init__(self, seconds: float, megabytes: int, is_wanted: Callable[[], bool] = lambda: True) -> None:
-        self.seconds = seconds
-        self.megabytes = megabytes
-        self.verdict: InktallyError | None = None
-        self._is_wanted = is_wanted
-        self._is_over = threading.Event()
+    seconds: float
+    megabytes: int
+    is_wanted: Callable[[], bool] = lambda: True
+    verdict: InktallyError | None = None
+    _is_over: threading.Event = field(default_factory=threading.Event, init=False)
 
     @contextmanager
     def over(self, pid: int, kill: Callable[[], None]) -> Iterator[None]:
@@ -43,7 +42,7 @@ class Watch:
                 self.verdict = too_much_memory(self.megabytes)
             elif time.monotonic() >= end:
                 self.verdict = too_late(self.seconds)
-            elif not self._is_wanted():
+            elif not self.is_wanted():
                 self.verdict = Stopped("Nobody waits for this recognition any more.")
             if self.verdict:
                 kill()

@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments import samples
 from flows.commands import cache
-from inktally.reading.paid_pages import Ledger
+from inktally.paid_pages import Ledger
 from tests.support.prefect_servers import PrefectServer
 
 PROJECT = Path(__file__).parents[2]
@@ -63,7 +63,7 @@ READ = """
 SPEND = """
     import sys
     from pathlib import Path
-    from inktally.reading.paid_pages import Ledger
+    from inktally.paid_pages import Ledger
     ledger = Ledger(Path(sys.argv[1]), 10**9, 0.0015)
     while True:
         with ledger.spend():

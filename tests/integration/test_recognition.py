@@ -26,7 +26,7 @@ from inktally.errors import (
     TooLarge,
     UnreadablePicture,
 )
-from inktally.reading import Reader
+from inktally.reading.reader import Reader
 from inktally.settings import read_settings
 
 Wrap = Callable[[str], str]

@@ -13,7 +13,7 @@ import pytest
 
 from inktally.errors import EngineFailed, RecognitionTimeout
 from inktally.sandbox.parent import Sandbox
-from inktally.sandbox.shared import SharedSandbox, sandbox
+from inktally.sandbox.shared import SandboxClient, sandbox
 from inktally.settings import Settings
 from tests.support.machine import PROJECT, eventually
 
@@ -38,9 +38,9 @@ def server(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.fixture
-def shared(settings: Settings) -> SharedSandbox:
+def shared(settings: Settings) -> SandboxClient:
     made = sandbox(settings)
-    assert isinstance(made, SharedSandbox)
+    assert isinstance(made, SandboxClient)
     return made
 
 
@@ -49,14 +49,14 @@ def parents_of(pid: int) -> list[int]:
 
 
 def test_pictures_are_read_by_the_servers_children_one_after_the_other(
-    shared: SharedSandbox, server: subprocess.Popen[bytes]
+    shared: SandboxClient, server: subprocess.Popen[bytes]
 ) -> None:
     pids = {shared.call("tests.support.hostile:be_well", {}, seconds=30) for _ in range(3)}
     assert len(pids) == 1
     assert server.pid in parents_of(pids.pop())
 
 
-def test_errors_come_as_they_are(shared: SharedSandbox, server: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_errors_come_as_they_are(shared: SandboxClient, server: subprocess.Popen[bytes], tmp_path: Path) -> None:
     with pytest.raises(RecognitionTimeout, match=r"after 0\.5 seconds"):
         shared.call("tests.support.hostile:sleep", {"started": str(tmp_path / "pid")}, seconds=0.5)
     assert server.pid in parents_of(shared.call("tests.support.hostile:be_well", {}, seconds=30))
@@ -78,12 +78,12 @@ def test_what_nobody_waits_for_any_more_is_ended(settings: Settings, tmp_path: P
     eventually(lambda: not psutil.pid_exists(int(started.read_text())), 5)
 
 
-def test_where_no_server_answers_a_run_has_children_of_its_own(shared: SharedSandbox) -> None:
+def test_where_no_server_answers_a_run_has_children_of_its_own(shared: SandboxClient) -> None:
     assert os.getpid() in parents_of(shared.call("tests.support.hostile:be_well", {}, seconds=30))
 
 
 def test_a_server_that_dies_meanwhile_is_a_fault_of_ours(
-    shared: SharedSandbox, server: subprocess.Popen[bytes]
+    shared: SandboxClient, server: subprocess.Popen[bytes]
 ) -> None:
     with pytest.raises(EngineFailed, match="it will be tried again"):
         shared.call("tests.support.hostile:kill_parent", {}, seconds=30)
@@ -92,7 +92,7 @@ def test_a_server_that_dies_meanwhile_is_a_fault_of_ours(
 
 
 def test_the_server_ends_with_its_input_and_leaves_nothing(
-    shared: SharedSandbox, server: subprocess.Popen[bytes], settings: Settings
+    shared: SandboxClient, server: subprocess.Popen[bytes], settings: Settings
 ) -> None:
     child = shared.call("tests.support.hostile:be_well", {}, seconds=30)
     assert server.stdin is not None

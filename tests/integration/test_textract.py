@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from inktally.engines.textract import Textract
 from inktally.errors import AccessDenied, BadSettings, CostCapReached, EngineFailed, TooLarge, UnreadablePicture
 from inktally.imaging.page import PageImage, PageText
-from inktally.reading.paid_pages import Ledger
+from inktally.paid_pages import Ledger
 from inktally.settings import read_settings
 from tests.support.servers import ENVIRONMENT
 from tests.support.textract_server import Refused, TextractServer, textract_server

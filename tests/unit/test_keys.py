@@ -5,6 +5,7 @@ import pytest
 from inktally import keys
 from inktally.delivery import Counting, Delivery, StoredObject, Upload
 from inktally.document import Engine, sha256_of
+from inktally.outputs.registry import OUTPUTS
 from inktally.tokens import RULES
 
 ENGINE = Engine(name="tesseract", version="5.3.0", languages=("eng",), models={"eng": "0" * 64})
@@ -17,21 +18,28 @@ def delivery(attempt: str = "", **changes: str | int) -> Delivery:
 
 
 def test_outputs_keep_the_folders_and_the_suffix_of_the_picture() -> None:
-    assert keys.plain_text("book/12.png") == "output/ocr_plain_text/book/12.png.txt"
-    assert keys.coordinates_text("book/12.png") == "output/ocr_coords/book/12.png.txt"
-    assert keys.coordinates_json("book/12.png") == "output/ocr_coords/book/12.png.json"
-    assert keys.word_counts("book/12.png") == "output/word_counts/book/12.png.json"
+    assert {name: output.key("book/12.png") for name, output in OUTPUTS.items()} == {
+        "plain_text": "output/ocr_plain_text/book/12.png.txt",
+        "coordinates_text": "output/ocr_coords/book/12.png.txt",
+        "coordinates_json": "output/ocr_coords/book/12.png.json",
+        "word_counts": "output/word_counts/book/12.png.json",
+        "word_counts_csv": "output/word_counts/book/12.png.csv",
+        "hocr": "output/ocr_hocr/book/12.png.hocr",
+        "alto": "output/ocr_alto/book/12.png.xml",
+        "pdf": "output/ocr_pdf/book/12.png.pdf",
+    }
+    assert OUTPUTS["word_counts"].key("book/12.png") == keys.word_counts("book/12.png")
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "字", "🦉"])
 def test_no_output_of_the_longest_name_has_a_key_too_long_for_s3(letter: str) -> None:
     longest = letter * ((1024 - len("input/")) // len(letter.encode()))
-    for build in (keys.plain_text, keys.coordinates_json, keys.word_counts, keys.archived):
+    for build in (*(output.key for output in OUTPUTS.values()), keys.word_counts, keys.archived):
         assert len(build(longest).encode()) <= 1024
 
 
 def test_two_long_names_that_begin_alike_have_different_outputs() -> None:
-    assert keys.plain_text("a" * 1010 + "1") != keys.plain_text("a" * 1010 + "2")
+    assert keys.word_counts("a" * 1010 + "1") != keys.word_counts("a" * 1010 + "2")
 
 
 def test_the_same_picture_read_by_another_model_is_another_recognition() -> None:

@@ -59,10 +59,10 @@ class TestNames:
 
 class TestCountsTable:
     def rows(self, reading: Reading) -> list[list[str]]:
-        return list(csv.reader(io.StringIO(counts_csv.write(reading).decode("utf-8-sig"), newline="")))
+        return list(csv.reader(io.StringIO(counts_csv.table(reading.counts).decode("utf-8-sig"), newline="")))
 
     def test_it_has_a_heading_and_a_line_a_word_as_rfc_4180_has_it(self) -> None:
-        written = counts_csv.write(a_reading("naïve", 'say "so", then'))
+        written = counts_csv.table(a_reading("naïve", 'say "so", then').counts)
         assert written.startswith(b"\xef\xbb\xbf")
         assert written.decode("utf-8-sig").split("\r\n") == [
             '"word","count","confidence"',
@@ -86,7 +86,7 @@ class TestCountsTable:
     )
     def test_whatever_was_counted_there_is_one_line_a_word_and_no_formula(self, words: list[str]) -> None:
         reading = a_reading(*words)
-        lines = counts_csv.write(reading).decode("utf-8-sig").splitlines()
+        lines = counts_csv.table(reading.counts).decode("utf-8-sig").splitlines()
         rows = self.rows(reading)
         assert len(lines) == len(rows) == len(words) + 1
         assert [cell for row in rows for cell in row if cell.lstrip().startswith(FORMULA_STARTS)] == []
@@ -95,7 +95,7 @@ class TestCountsTable:
     def test_no_line_starts_with_a_formula_for_a_program_that_separates_otherwise(
         self, words: list[str], separator: str
     ) -> None:
-        text = counts_csv.write(a_reading(*words)).decode("utf-8-sig")
+        text = counts_csv.table(a_reading(*words).counts).decode("utf-8-sig")
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
             assert not row[0].lstrip().startswith(FORMULA_STARTS)
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from inktally.document import Box, Word
-from inktally.reading.fraktur import with_long_s
 from inktally.reading.quality import coverage, judged, quality
-from inktally.reading.vocabulary import vocabulary
+from inktally.reading.vocabulary import vocabulary, with_long_s
 
 ENGLISH = vocabulary(("eng",))
 BOX = Box(left=0, top=0, width=100, height=20)

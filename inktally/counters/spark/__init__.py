@@ -15,10 +15,10 @@ from threading import Timer
 from typing import TYPE_CHECKING, TypeVar
 
 from inktally.counters.spark.jvm import Running
-from inktally.counters.spark.parts import count_parts
 from inktally.counters.spark.session import session_for_big_jobs, shared_session
 from inktally.document import CountedWord, Token, WordCounts
-from inktally.errors import CountFailed, InktallyError
+from inktally.errors import BadSettings, CountFailed, InktallyError
+from inktally.ports import Store
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import pyarrow
     from pyspark.sql import SparkSession
 
-    from inktally.ports import Store
 
 Result = TypeVar("Result")
 
@@ -36,6 +35,10 @@ FIRST_AFTER_LATIN = "\u0370"
 
 GLOB_CHARACTERS = re.compile(r"[][{}*?\\]")
 """Spark takes every path for a pattern."""
+
+FILES_A_PARTITION, MOST_PARTITIONS = 2, 4000
+"""Files have a quarter of a million tokens at most: what two have is counted in memory, and a large batch costs no more
+a token than a small one."""
 
 WARM_UP = {"": [Token(text="word", confidence=100, words=(0,))]}
 
@@ -71,7 +74,7 @@ class SparkCounter:
 
         def job(running: Running) -> None:
             with session_for_big_jobs(running, self._settings) as session:
-                count_parts(session, store, self._settings, tokens, pictures, into)
+                _count_parts(session, store, self._settings, tokens, pictures, into)
 
         self._limited(job)
 
@@ -107,10 +110,6 @@ class SparkCounter:
             lambda session: _count(session, WARM_UP, self._settings.scratch),
             for_parts=self._for_parts,
         )
-
-
-def build(settings: Settings, *, for_parts: bool = False) -> SparkCounter:
-    return SparkCounter(settings, for_parts=for_parts)
 
 
 def _count(session: SparkSession, documents: Mapping[str, Sequence[Token]], scratch: Path) -> dict[str, WordCounts]:
@@ -162,3 +161,44 @@ def _summary(error: Exception) -> str:
     """The beginning of an error of Spark's, which may go on for pages, without the indented lines of tracebacks."""
     told = [line for line in str(error).splitlines() if not line.startswith((" ", "\t"))]
     return " ".join(" ".join(told).split())[:300] or type(error).__name__
+
+
+def _count_parts(
+    session: SparkSession, store: Store, settings: Settings, tokens: Sequence[str], pictures: Sequence[str], into: str
+) -> None:
+    """Files of a store are counted where they are: by path in a folder, by PyArrow in a bucket."""
+    from spark_jobs.batch_count import ArrowS3, Paths, count_batch
+
+    partitions = min(1 + len(tokens) // FILES_A_PARTITION, MOST_PARTITIONS)
+    session.conf.set("spark.sql.shuffle.partitions", partitions)
+    if store.uri.startswith("s3://"):
+        bucket = ArrowS3(settings.s3_endpoint, settings.s3_region)
+        count_batch(session, bucket, *_addresses(store, "", tokens, pictures), store.address(into))
+    else:
+        output = _folder(store, into)
+        count_batch(session, Paths(), *_addresses(store, "file://", tokens, pictures), f"file://{output}")
+        _remove_checksums(output)
+
+
+def _addresses(
+    store: Store, scheme: str, tokens: Sequence[str], pictures: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    return [f"{scheme}{store.address(key)}" for key in tokens], [f"{scheme}{store.address(key)}" for key in pictures]
+
+
+def _folder(store: Store, into: str) -> str:
+    """What the paths of results begin with. Raises `BadSettings` for keys that are no paths below a folder store."""
+    counts = Path(store.address(f"{into}counts/part"))
+    if counts.parts[-2:] != (f"{into}counts".rpartition("/")[2], "part"):
+        raise BadSettings(f"Results cannot be written below {into!r} in {store.uri}: it is no path.")
+    return str(counts.parent).removesuffix("counts")
+
+
+def _remove_checksums(output: str) -> None:
+    """Hadoop writes one beside each file, and nobody reads them."""
+    for name in ("counts", "totals"):
+        for file in Path(f"{output}{name}").glob(".*.crc"):
+            file.unlink(missing_ok=True)
+
+
+build = SparkCounter

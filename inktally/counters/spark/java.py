@@ -1,7 +1,5 @@
 """The Java that Spark runs on, and the start of Spark that deployments/class_data.py makes ready."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -50,11 +48,16 @@ def _version(command: Path) -> str:
     return match[1] if match else ""
 
 
+def pyspark_home() -> Path:
+    """The folder of the package, which is a SPARK_HOME; without the time that importing it takes."""
+    pyspark = find_spec("pyspark")
+    return Path(str(pyspark and pyspark.origin)).parent
+
+
 def prepared_spark(folder: Path, java: Java) -> Path:
     """Where, below `folder`, the start made ready for this PySpark under this Java lies, if it has been made.
 
     It takes the place of SPARK_HOME, and has of it only what starting a session needs: bin/spark-submit.
     """
-    pyspark = find_spec("pyspark")
-    place = sha256_of(str(java.command), str(pyspark and pyspark.origin))[:8]
+    place = sha256_of(str(java.command), str(pyspark_home() / "__init__.py"))[:8]
     return folder / f"spark-{version('pyspark')}-java-{java.version}-{place}"

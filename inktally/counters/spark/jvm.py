@@ -15,11 +15,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inktally.counters.spark.java import find_java, prepared_spark
+from inktally.counters.spark.java import find_java, prepared_spark, pyspark_home
 from inktally.errors import CountFailed
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
@@ -90,7 +89,8 @@ def launch(settings: Settings, *, for_parts: bool = False) -> Running:
     folder = leftovers.enter_context(scratch_folder(settings.scratch.absolute()))
     try:
         jvm = _start(folder, variables, options)
-        leftovers.callback(_kill, jvm)
+        leftovers.callback(jvm.wait)  # after the next
+        leftovers.callback(jvm.kill)
         return Running(_session(_gateway(folder, jvm), options, variables), end)
     except Exception as error:
         why = _last_words(folder / SAID) or str(error)
@@ -107,8 +107,7 @@ def _options(settings: Settings) -> dict[str, str]:
 def _variables(settings: Settings, *, for_parts: bool) -> dict[str, str]:
     """What Spark's start reads from the environment. A SPARK_HOME of the user's own comes first."""
     prepared = prepared_spark(settings.class_data.absolute(), find_java())
-    pyspark = find_spec("pyspark")
-    home = prepared if prepared.is_dir() else Path(str(pyspark and pyspark.origin)).parent
+    home = prepared if prepared.is_dir() else pyspark_home()
     cluster = settings.spark_master  # whose machines have addresses and perhaps a Python of their own
     return {
         "SPARK_HOME": os.environ.get("SPARK_HOME", str(home)),
@@ -189,11 +188,6 @@ def _stop_spark() -> None:
         if gateway:
             gateway.shutdown()
     SparkContext._active_spark_context = SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001
-
-
-def _kill(jvm: subprocess.Popen[bytes]) -> None:
-    jvm.kill()
-    jvm.wait()
 
 
 def _last_words(said: Path) -> str:

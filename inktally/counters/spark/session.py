@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Timer
@@ -90,7 +90,7 @@ def _start(settings: Settings, first_job: Callable[[SparkSession], object], *, f
     running = _connect(settings) if settings.spark_remote else launch(settings, for_parts=for_parts)
     try:
         if settings.spark_remote:
-            _suit_small_jobs(running.session)
+            _configure(running.session, FOR_SMALL_JOBS)
         first_job(running.session)
     except BaseException:
         running.end()  # a channel left open would keep those that follow from trying again whether a server is back
@@ -110,8 +110,7 @@ def session_for_big_jobs(running: Running, settings: Settings) -> Iterator[Spark
             limit.start()
         else:
             session = running.session.newSession()
-        for name, value in FOR_BIG_JOBS.items():
-            session.conf.set(name, value)
+        _configure(session, FOR_BIG_JOBS)
         yield session
 
 
@@ -130,6 +129,6 @@ def _client(settings: Settings) -> Any:
     return session
 
 
-def _suit_small_jobs(session: SparkSession) -> None:
-    for name, value in FOR_SMALL_JOBS.items():
+def _configure(session: SparkSession, options: Mapping[str, str]) -> None:
+    for name, value in options.items():
         session.conf.set(name, value)

@@ -1,14 +1,18 @@
-"""From a page to its lines: found on a shrunken copy, cut out of the page as it is, a little wider than found."""
+"""From a page to its lines, and from lines of characters to words in reading order.
 
-from __future__ import annotations
+Lines are found on a shrunken copy, and cut out of the page as it is, a little wider than found.
+"""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inktally.engines.rapidocr.network import Character, detect, recognise
+from inktally.document import Box, Word
+from inktally.engines.rapidocr.network import Character, confidence, detect, recognise
 from inktally.imaging.page import PageImage
 
 Pixels = NDArray[np.uint8]
@@ -23,28 +27,30 @@ LONG = 15.0  # times longer than high: from there on the margin is the widest
 HEIGHT = 48  # pixels of a line, as the recogniser takes it
 UPRIGHT = 1.5  # how many times higher than wide a line is that may stand on end
 
+LEAST_CONFIDENCE = 0.5  # of a line's characters on average; what is below is no text in most cases
+SAME_ROW = 0.5  # of the lower line's height that two lines must have in common
+
 
 @dataclass(frozen=True)
-class Line:
+class TextLine:
     """A line and its characters; `corners` hold the picture of it that was read, so places are between its sides."""
 
     corners: Corners
     characters: list[Character]
 
 
-def lines_on(page: PageImage) -> list[Line]:
+def lines_on(page: PageImage) -> list[TextLine]:
     """All lines of a page, in no certain order."""
-    picture = _colour(page.pixels)
+    grey = page.pixels.ndim == 2  # noqa: PLR2004
+    picture: Pixels = cv2.cvtColor(page.pixels, cv2.COLOR_GRAY2BGR if grey else cv2.COLOR_RGB2BGR)  # type: ignore[assignment]
     scale = _scale(page)
     found = [_widened(corners / scale) for corners in detect(_padded(_scaled(picture, scale)))]
     candidates = [candidate for corners in found for candidate in _ways_up(corners)]
     read = recognise([_cut(picture, corners) for corners in candidates])
-    lines = iter(Line(corners, characters) for corners, characters in zip(candidates, read, strict=True))
-    return [max((next(lines) for _ in _ways_up(corners)), key=_sureness) for corners in found]
-
-
-def _colour(pixels: Pixels) -> Pixels:
-    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR if pixels.ndim == 2 else cv2.COLOR_RGB2BGR)  # type: ignore[return-value]  # noqa: PLR2004
+    lines = iter(TextLine(corners, characters) for corners, characters in zip(candidates, read, strict=True))
+    return [
+        max((next(lines) for _ in _ways_up(corners)), key=lambda line: confidence(line.characters)) for corners in found
+    ]
 
 
 def _scale(page: PageImage) -> float:
@@ -53,8 +59,6 @@ def _scale(page: PageImage) -> float:
 
 
 def _scaled(picture: Pixels, scale: float) -> Pixels:
-    if scale == 1.0:
-        return picture
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=how)  # type: ignore[return-value]
 
@@ -62,8 +66,6 @@ def _scaled(picture: Pixels, scale: float) -> Pixels:
 def _padded(picture: Pixels) -> Pixels:
     height, width = picture.shape[:2]
     below, beside = max(0, SMALLEST - height), max(0, SMALLEST - width)
-    if not below and not beside:
-        return picture
     return cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=(255, 255, 255))  # type: ignore[return-value]
 
 
@@ -80,8 +82,7 @@ def _widened(corners: Corners) -> Corners:
         np.clip(MOST_MARGIN * width / max(height, 1.0) / LONG, LEAST_MARGIN, MOST_MARGIN)
     )
     along = (corners[[1, 2]] - corners[[0, 3]]) * (margin / max(width, 1.0))
-    widened: Corners = corners + np.stack([-along[0], along[0], along[1], -along[1]])
-    return widened
+    return np.asarray(corners + np.stack([-along[0], along[0], along[1], -along[1]]))
 
 
 def _ways_up(corners: Corners) -> list[Corners]:
@@ -101,5 +102,73 @@ def _cut(picture: Pixels, corners: Corners) -> Pixels:
     return cut  # type: ignore[return-value]
 
 
-def _sureness(line: Line) -> float:
-    return float(np.mean([character.confidence for character in line.characters])) if line.characters else 0.0
+@dataclass(frozen=True)
+class _WordPiece:
+    """A word of a line, and between which places of the line (0 to 1) it stands."""
+
+    characters: Sequence[Character]
+    start: float
+    end: float
+
+
+def words_of(lines: Sequence[TextLine]) -> list[Word]:
+    """Row by row; lines side by side are one row."""
+    sure = [line for line in lines if confidence(line.characters) >= LEAST_CONFIDENCE]
+    words = []
+    for number, row in enumerate(_rows(sure), 1):
+        pieces = [(line, piece) for line in row for piece in _pieces(line.characters)]
+        words += [_word(line.corners, piece, number, place) for place, (line, piece) in enumerate(pieces, 1)]
+    return words
+
+
+def _rows(lines: Sequence[TextLine]) -> list[list[TextLine]]:
+    rows: list[list[TextLine]] = []
+    for line in sorted(lines, key=lambda line: float(line.corners[:, 1].mean())):
+        if rows and _is_beside(rows[-1][-1], line):
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return [sorted(row, key=lambda line: float(line.corners[:, 0].min())) for row in rows]
+
+
+def _is_beside(first: TextLine, second: TextLine) -> bool:
+    """Whether two lines stand at the same height and not upon each other."""
+    (left, top), (right, bottom) = first.corners.min(axis=0), first.corners.max(axis=0)
+    (other_left, other_top), (other_right, other_bottom) = second.corners.min(axis=0), second.corners.max(axis=0)
+    common = min(bottom, other_bottom) - max(top, other_top)
+    covered = min(right, other_right) - max(left, other_left)
+    return bool(
+        common > SAME_ROW * min(bottom - top, other_bottom - other_top)
+        and covered < SAME_ROW * min(right - left, other_right - other_left)
+    )
+
+
+def _pieces(characters: Sequence[Character]) -> Iterator[_WordPiece]:
+    """Words are parted by spaces; each reaches half a character beyond the middles of its first and last one."""
+    places = [character.place for character in characters]
+    half = float(np.median(np.diff(places))) / 2 if len(places) > 1 else 0.5
+    for is_space, group in groupby(characters, key=lambda character: character.text.isspace()):
+        if not is_space:
+            word = list(group)
+            yield _WordPiece(word, max(0.0, word[0].place - half), min(1.0, word[-1].place + half))
+
+
+def _word(corners: Corners, piece: _WordPiece, line: int, place: int) -> Word:
+    top_left, top_right, bottom_right, bottom_left = corners
+    ends = np.array([[piece.start], [piece.end]])
+    outline = np.concatenate(
+        [top_left + ends * (top_right - top_left), bottom_left + ends * (bottom_right - bottom_left)]
+    )
+    (left, top), (right, bottom) = np.maximum(outline.min(axis=0), 0), outline.max(axis=0)
+    return Word(
+        text="".join(character.text for character in piece.characters),
+        confidence=round(100 * confidence(piece.characters), 2),
+        page=1,
+        block=1,
+        paragraph=1,
+        line=line,
+        word=place,
+        box=Box(
+            left=round(left), top=round(top), width=max(1, round(right - left)), height=max(1, round(bottom - top))
+        ),
+    )

@@ -1,7 +1,5 @@
 """The two networks of the rapidocr package, loaded once a process, and what their answers mean."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +20,11 @@ class Character:
     text: str
     confidence: float
     place: float
+
+
+def confidence(characters: Sequence[Character]) -> float:
+    """On average; 0 where there are none."""
+    return float(np.mean([character.confidence for character in characters])) if characters else 0.0
 
 
 class Decoder:

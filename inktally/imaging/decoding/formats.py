@@ -1,7 +1,5 @@
 """The formats that are read, by the suffixes of names and by the first bytes of files; nothing is decoded here."""
 
-from __future__ import annotations
-
 import re
 from enum import Enum
 from pathlib import Path, PurePosixPath

@@ -1,17 +1,14 @@
 """PDF, by pdfium: pages rendered as a scanner would have seen them, and the text that they hold themselves."""
 
-from __future__ import annotations
-
 import re
 from math import sqrt
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pypdfium2 as pdfium
 
 from inktally.errors import TooLarge, UnreadablePicture
-from inktally.imaging.decoding.page import LONGEST_SIDE, DecodedPage, Limits, blamed_on, check_count
+from inktally.imaging.decoding.document import LONGEST_SIDE, DecodedPage, Limits, blamed_on, check_count
 from inktally.imaging.decoding.pdf_layer import is_real, layer_of
 from inktally.imaging.decoding.pdf_text import text_of
 from inktally.imaging.page import PageImage
@@ -23,7 +20,7 @@ POINTS_AT_MOST = 1_000_000.0
 
 
 class Pdf:
-    """A PDF file, until it is left."""
+    """A PDF file, until it is closed."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
         """Raises `UnreadablePicture`, `TooLarge`."""
@@ -40,14 +37,11 @@ class Pdf:
             raise
 
     def _check_pages(self) -> None:
-        check_count(len(self._file), self._limits)
-        if not len(self._file):
+        check_count(self.page_count, self._limits)
+        if not self.page_count:
             raise UnreadablePicture("The PDF has no pages, or is damaged; save it again.")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._file.close()
 
     @property

@@ -1,7 +1,5 @@
 """The text that a page of a PDF holds: its characters as pdfium gives them, and whether they can be believed."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -32,7 +30,7 @@ CONTRAST = 64  # grey levels between ink and paper
 
 
 @dataclass
-class Run:
+class TextRun:
     """Characters without space between them, their boxes, the height of their line, and whether they begin it."""
 
     text: str = ""
@@ -50,7 +48,7 @@ class Run:
 class Layer:
     """All text of a page that lies on its picture, and how many of its characters are broken, or invisible."""
 
-    runs: list[Run]
+    runs: list[TextRun]
     characters: int = 0
     broken: int = 0
     invisible: int = 0
@@ -84,14 +82,14 @@ def _to_pixels(page: pdfium.PdfPage, positions: pdfium.PdfPosConv) -> Callable[[
     return convert
 
 
-def _runs(textpage: pdfium.PdfTextPage, to_pixels: Callable[[Edges], Edges], layer: Layer) -> Iterator[Run]:
-    run = Run(starts_line=True)
+def _runs(textpage: pdfium.PdfTextPage, to_pixels: Callable[[Edges], Edges], layer: Layer) -> Iterator[TextRun]:
+    run = TextRun(starts_line=True)
     for index in range(textpage.count_chars()):
         code = pdfium_c.FPDFText_GetUnicode(textpage, index)
         if chr(code).isspace():
             if run.boxes:
                 yield run
-                run = Run()
+                run = TextRun()
             run.starts_line |= code in LINE_ENDS
             continue
         if not run.boxes:
@@ -100,7 +98,7 @@ def _runs(textpage: pdfium.PdfTextPage, to_pixels: Callable[[Edges], Edges], lay
         run.boxes.append(to_pixels(_edges(textpage, index)))
         if code in HYPHENS:
             yield run
-            run = Run(starts_line=True)
+            run = TextRun(starts_line=True)
     if run.boxes:
         yield run
 

@@ -1,14 +1,12 @@
 """The text layer of a PDF's page as words with places in lines, paragraphs and blocks, as an engine would give it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from itertools import pairwise
 from statistics import median_low
 
 from inktally.document import Box, Word
-from inktally.imaging.decoding.pdf_layer import Edges, Layer, Run
+from inktally.imaging.decoding.pdf_layer import Edges, Layer, TextRun
 from inktally.imaging.page import PageImage, PageText
 
 CERTAIN = 100.0
@@ -17,10 +15,10 @@ NEW_BLOCK = 3.0  # the same; or any way up
 
 
 @dataclass
-class _Line:
+class _RunLine:
     """Runs that stand side by side, and the numbers of block, paragraph and line that they get."""
 
-    runs: list[Run] = field(default_factory=list)
+    runs: list[TextRun] = field(default_factory=list)
     numbers: tuple[int, int, int] = (1, 1, 1)
 
     @property
@@ -33,17 +31,16 @@ def text_of(layer: Layer, number: int, image: PageImage) -> PageText:
     """The words of page `number`, with boxes in pixels of `image`, in the file's own order."""
     lines = list(_lines(layer.runs))
     _number(lines)
-    words = tuple(word for line in lines for word in _words(line, number, image))
-    return PageText(words=words, text=_joined(words))
+    return PageText.of(word for line in lines for word in _words(line, number, image))
 
 
-def _lines(runs: list[Run]) -> Iterator[_Line]:
+def _lines(runs: list[TextRun]) -> Iterator[_RunLine]:
     """Lines as the file or pdfium ends them, or where a run stands no longer beside the one before."""
-    line = _Line()
+    line = _RunLine()
     for run in (run for run in runs if run.text):
         if line.runs and (run.starts_line or not _is_beside(run.room, line.runs[-1].room)):
             yield line
-            line = _Line()
+            line = _RunLine()
         line.runs.append(run)
     if line.runs:
         yield line
@@ -53,7 +50,7 @@ def _is_beside(box: Edges, before: Edges) -> bool:
     return box[1] < before[3] and box[3] > before[1]
 
 
-def _number(lines: list[_Line]) -> None:
+def _number(lines: list[_RunLine]) -> None:
     """A gap above a line begins a paragraph; a large one, or a jump back up the page, begins a block."""
     gaps = [line.box[1] - above.box[3] for above, line in pairwise(lines)]
     usual = median_low([gap for gap in gaps if gap >= 0] or [0])
@@ -68,7 +65,7 @@ def _number(lines: list[_Line]) -> None:
             line.numbers = block, paragraph, number + 1
 
 
-def _words(line: _Line, page: int, image: PageImage) -> Iterator[Word]:
+def _words(line: _RunLine, page: int, image: PageImage) -> Iterator[Word]:
     block, paragraph, number = line.numbers
     for place, run in enumerate(line.runs, 1):
         yield Word(
@@ -88,11 +85,3 @@ def _within(box: Edges, image: PageImage) -> Box:
     left, top = max(0, min(int(box[0]), image.width - 1)), max(0, min(int(box[1]), image.height - 1))
     right, bottom = min(image.width, round(box[2])), min(image.height, round(box[3]))
     return Box(left=left, top=top, width=max(1, right - left), height=max(1, bottom - top))
-
-
-def _joined(words: tuple[Word, ...]) -> str:
-    paragraphs = []
-    for _, paragraph in groupby(words, lambda word: (word.block, word.paragraph)):
-        lines = [" ".join(word.text for word in line) for _, line in groupby(paragraph, lambda word: word.line)]
-        paragraphs.append("\n".join(lines))
-    return "\n\n".join(paragraphs) + "\n"

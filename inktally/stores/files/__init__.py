@@ -15,15 +15,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import md5, sha256
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from uuid import uuid4
 
 from inktally.delivery import StoredObject
 from inktally.errors import AccessDenied, BadSettings, InktallyError, NotFound, Overwritten, StoreDown
 from inktally.settings import Settings
 from inktally.stores.files.notes import Note, Notes, state
-from inktally.stores.files.places import Places, in_folder, name_of, sync
+from inktally.stores.files.places import FilePlaces, in_folder, name_of, sync
 
 CHUNK = 1 << 20
 LOOKS = 10
@@ -46,7 +47,7 @@ class FilesStore:
 
     def __init__(self, root: Path, own: Path | None = None) -> None:
         self._root = root
-        self._places = Places(root, own)
+        self._places = FilePlaces(root, own)
         self._notes = Notes(self._places)
 
     @property
@@ -67,12 +68,8 @@ class FilesStore:
             return file.read()
 
     def download(self, source: StoredObject, path: Path) -> str:
-        digest = sha256()
         with self._errors(source.key), self._version(source) as (file, _), path.open("wb") as target:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-                target.write(chunk)
-        return digest.hexdigest()
+            return _copied(file, target, sha256())
 
     def put(
         self,
@@ -115,15 +112,10 @@ class FilesStore:
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """What vanishes or is being written while the list is made is left out."""
         with self._errors(prefix):
-            for key in self._keys(prefix):
+            at_their_paths = (key for key in self._places.walk(prefix) if not self._places.hashed(key).exists())
+            for key in chain(self._notes.hashed_keys(prefix), at_their_paths):
                 with suppress(NotFound, StoreDown):
                     yield self._described(key).model_copy(update={"metadata": {}})
-
-    def _keys(self, prefix: str) -> Iterator[str]:
-        yield from self._notes.hashed_keys(prefix)
-        for key in self._places.walk(prefix):
-            if not self._places.hashed(key).exists():
-                yield key
 
     @contextmanager
     def _opened(self, key: str) -> Iterator[IO[bytes]]:
@@ -173,7 +165,7 @@ class FilesStore:
         time.sleep(min(TICK_SECONDS, max(0.0, status.st_mtime + TICK_SECONDS - time.time())))
         if not _unchanged(file, status):
             return None
-        note = Note(key=key, etag=_copied(file, None))
+        note = Note(key=key, etag=_copied(file, None, md5(usedforsecurity=False)))
         file.seek(0)
         if not _unchanged(file, status):
             return None
@@ -195,7 +187,7 @@ class FilesStore:
         staged = self._places.staging / uuid4().hex
         try:
             with in_folder(staged, lambda: staged.open("xb")) as file:
-                etag = _copied(content, file)
+                etag = _copied(content, file, md5(usedforsecurity=False))
                 file.flush()
                 os.fsync(file.fileno())
             yield staged, etag
@@ -263,14 +255,13 @@ def _unchanged(file: IO[bytes], status: os.stat_result) -> bool:
     return state(os.fstat(file.fileno())) == state(status)
 
 
-def _copied(source: IO[bytes], target: IO[bytes] | None) -> str:
-    """Stream to a file, if there is one; the MD5 (hex)."""
-    digest = md5(usedforsecurity=False)
+def _copied(source: IO[bytes], target: IO[bytes] | None, digest: Any) -> str:
+    """Stream to a file, if there is one; the digest (hex)."""
     while chunk := source.read(CHUNK):
         digest.update(chunk)
         if target:
             target.write(chunk)
-    return digest.hexdigest()
+    return str(digest.hexdigest())
 
 
 def _object(status: os.stat_result, note: Note) -> StoredObject:

@@ -1,7 +1,5 @@
 """What a file system cannot say of an object: its ETag and its metadata, noted per state of the file."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,7 +8,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from inktally.document import Value
-from inktally.stores.files.places import Places, in_folder, name_of, sync
+from inktally.stores.files.places import FilePlaces, in_folder, name_of, sync
 
 
 class Note(Value):
@@ -24,7 +22,7 @@ class Note(Value):
 class Notes:
     """The notes on all objects of one folder."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: FilePlaces) -> None:
         self._places = places
         self._folder = places.own / "meta"
 

@@ -5,8 +5,6 @@ segments too long for a file name. Such objects lie in `.inktally/objects` under
 links are never followed, so that nothing outside the folder is read or written.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os
@@ -34,7 +32,7 @@ NO_PLACE = {
 }
 
 
-class Places:
+class FilePlaces:
     """The paths below one folder, which is given with all links resolved; `own` is for what we note down about it."""
 
     def __init__(self, root: Path, own: Path | None = None) -> None:

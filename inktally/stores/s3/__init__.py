@@ -1,7 +1,7 @@
 """A bucket of an S3 store: AWS, Ceph, MinIO and their like.
 
 Stores differ in the conditions they honour. Each bucket is asked once per process (`_conditional_puts`,
-`_conditional_deletes`, `Bucket.versioned`); nothing is concluded from the store's name.
+`_conditional_deletes`, `versioned`); nothing is concluded from the store's name.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from uuid import uuid4
 
 from inktally import keys
-from inktally.delivery import PostForm, StoredObject
+from inktally.delivery import StoredObject
 from inktally.errors import BadSettings, NotFound, Overwritten, StoreDown, UnsafeDelete
 from inktally.settings import Settings
 from inktally.stores.s3.bucket import Bucket
@@ -36,39 +37,17 @@ def build(uri: str, settings: Settings) -> S3Store:
     return _opened(name, settings.s3_endpoint, settings.s3_region, settings.lease_seconds)
 
 
-@lru_cache(maxsize=64)
-def _opened(name: str, endpoint: str, region: str, stale_turn_seconds: float) -> S3Store:
-    return S3Store(Bucket(name, endpoint, region), stale_turn_seconds)
-
-
-class S3Store:
+@dataclass(frozen=True)
+class S3Store(Bucket):
     """A `Store`. Its times have the resolution of the Last-Modified header, whole seconds.
 
     The turn of one who has died holds up the others for `stale_turn_seconds`, no less than a lease lasts: then a holder
     that was stopped in the middle of a renewal, and goes on when another has taken the lease, knows that it is over.
     """
 
-    def __init__(self, bucket: Bucket, stale_turn_seconds: float) -> None:
-        self._bucket = bucket
-        self._stale_turn_seconds = stale_turn_seconds
-        self._left_behind: set[str] = set()
-        """The versions of turns that we could not give up."""
-
-    @property
-    def uri(self) -> str:
-        return self._bucket.uri
-
-    def address(self, key: str) -> str:
-        return self._bucket.address(key)
-
-    def stat(self, key: str, version: str = "") -> StoredObject:
-        return self._bucket.head(key, version)
-
-    def read(self, key: str) -> bytes:
-        return self._bucket.read(key)
-
-    def download(self, source: StoredObject, path: Path) -> str:
-        return self._bucket.save(source, path)
+    stale_turn_seconds: float
+    _left_behind: set[str] = field(default_factory=set, init=False, compare=False)
+    """The versions of turns that we could not give up."""
 
     def put(
         self,
@@ -81,13 +60,13 @@ class S3Store:
     ) -> StoredObject:
         """A request whose answer was lost is sent again, so a write that did take place may report `Overwritten`."""
         if not (if_absent or if_match) or self._conditional_puts:
-            return self._bucket.put(key, content, metadata, if_absent=if_absent, if_match=if_match)
+            return self.put_object(key, content, metadata, if_absent=if_absent, if_match=if_match)
         if if_absent:
             return self._put_first(key, content, metadata)
         with self._turn(key):
             if self._etag(key) != if_match:
-                raise self._bucket.overwritten(key)
-            return self._bucket.put(key, content, metadata)
+                raise self.overwritten(key)
+            return self.put_object(key, content, metadata)
 
     def copy(self, source: StoredObject, key: str, *, storage_class: str = "") -> StoredObject:
         """Into the store's default storage class where it knows no such one (Ceph has STANDARD only)."""
@@ -101,7 +80,7 @@ class S3Store:
 
     def delete(self, target: StoredObject) -> None:
         if target.version:
-            return self._bucket.erase(target.key, target.version)
+            return self.erase(target.key, target.version)
         try:
             self._expect(target)
         except NotFound:
@@ -111,49 +90,41 @@ class S3Store:
                 f"{self.address(target.key)} was kept: this store cannot delete one very version of it. "
                 "Turn on versioning for the bucket, or keep the pictures."
             )
-        return self._bucket.erase(target.key, if_match=target.etag)
+        return self.erase(target.key, if_match=target.etag)
 
     def remove(self, key: str) -> None:
         """In a versioned bucket all versions go, the oldest first, so that no earlier one shows in between."""
-        if not self._bucket.versioned:
-            return self._bucket.erase(key)
-        versions, markers = self._bucket.history(key)
+        if not self.versioned:
+            return self.erase(key)
+        versions, markers = self.history(key)
         for entry in [*reversed(versions), *reversed(markers)]:
-            self._bucket.erase(key, entry.version)
+            self.erase(key, entry.version)
         return None
-
-    def list(self, prefix: str) -> Iterator[StoredObject]:
-        return self._bucket.objects(prefix)
 
     def _copy(self, source: StoredObject, key: str, storage_class: str = "") -> StoredObject:
         """Ceph 16 ignores the condition on the source, so one without a version is looked at before and after."""
         if source.version:
-            return self._bucket.copy(source, key, storage_class)
+            return self.copy_object(source, key, storage_class)
         self._expect(source)
-        copied = self._bucket.copy(source, key, storage_class)
+        copied = self.copy_object(source, key, storage_class)
         try:
             self._expect(source)
         except (NotFound, Overwritten):
-            self._bucket.erase(key, copied.version)
+            self.erase(key, copied.version)
             raise
         return copied
 
     def _expect(self, expected: StoredObject) -> None:
         """Raises `NotFound` or `Overwritten` unless this very object stands there."""
-        if not self._bucket.head(expected.key).same_version(expected):
-            raise self._bucket.overwritten(expected.key)
+        if not self.stat(expected.key).same_version(expected):
+            raise self.overwritten(expected.key)
 
     def _etag(self, key: str) -> str:
         """Empty when there is no object."""
         try:
-            return self._bucket.head(key).etag
+            return self.stat(key).etag
         except NotFound:
             return ""
-
-    def post_form(
-        self, key: str, *, metadata: Mapping[str, str], content_type: str, max_bytes: int, seconds: int
-    ) -> PostForm:
-        return self._bucket.post_form(key, metadata, content_type, max_bytes, seconds)
 
     # Which conditions this bucket honours
 
@@ -170,7 +141,7 @@ class S3Store:
                 and not self._puts(key, if_match=WRONG_ETAG)
                 and self._puts(key, if_match=etag)
             )
-        if honoured or self._bucket.versioned:
+        if honoured or self.versioned:
             return honoured
         raise BadSettings(
             f"{self.uri} ignores conditional writes (If-None-Match, If-Match), so two runs could do the same work. "
@@ -182,7 +153,7 @@ class S3Store:
         """Whether If-Match decides a DELETE; Ceph 16 deletes regardless."""
         with self._scratch() as scratch:
             with suppress(Overwritten, BadSettings):
-                self._bucket.erase(scratch.key, if_match=WRONG_ETAG)
+                self.erase(scratch.key, if_match=WRONG_ETAG)
             return self._etag(scratch.key) == scratch.etag
 
     @contextmanager
@@ -190,13 +161,13 @@ class S3Store:
         """An object to try things on."""
         key = keys.lock(f"scratch {uuid4()}")
         try:
-            yield self._bucket.put(key, b"scratch")
+            yield self.put_object(key, b"scratch")
         finally:
             self.remove(key)
 
     def _puts(self, key: str, *, if_absent: bool = False, if_match: str = "") -> bool:
         try:
-            self._bucket.put(key, b"scratch", if_absent=if_absent, if_match=if_match)
+            self.put_object(key, b"scratch", if_absent=if_absent, if_match=if_match)
         except Overwritten:
             return False
         return True
@@ -206,13 +177,13 @@ class S3Store:
     def _put_first(self, key: str, content: bytes | Path, metadata: Mapping[str, str] | None = None) -> StoredObject:
         """Put, and take it back when another was there before; what lies before a delete marker does not count."""
         if self._etag(key):
-            raise self._bucket.overwritten(key)
-        mine = self._bucket.put(key, content, metadata)
-        versions, markers = self._bucket.history(key)
+            raise self.overwritten(key)
+        mine = self.put_object(key, content, metadata)
+        versions, markers = self.history(key)
         live = [entry.version for entry in versions if all(entry.modified > marker.modified for marker in markers)]
         if live[-1:] != [mine.version]:
-            self._bucket.erase(key, mine.version)
-            raise self._bucket.overwritten(key)
+            self.erase(key, mine.version)
+            raise self.overwritten(key)
         return mine
 
     @contextmanager
@@ -229,7 +200,7 @@ class S3Store:
                 logger.warning("a turn is left behind: %s", error)
 
     def _take(self, key: str) -> StoredObject:
-        mine, deadline = uuid4().bytes, time.monotonic() + self._stale_turn_seconds + PATIENCE_SECONDS
+        mine, deadline = uuid4().bytes, time.monotonic() + self.stale_turn_seconds + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             with suppress(Overwritten):
                 return self._put_first(key, mine)
@@ -237,7 +208,10 @@ class S3Store:
                 standing = self.stat(key)
                 if self.read(key) == mine:  # the answer was lost, and it was sent twice
                     return standing
-                if standing.age > self._stale_turn_seconds or standing.version in self._left_behind:
+                if standing.age > self.stale_turn_seconds or standing.version in self._left_behind:
                     self.delete(standing)
             time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - jitter, not a secret
         raise StoreDown(f"{self.address(key)}: others have been writing all the time; try again.")
+
+
+_opened = lru_cache(maxsize=64)(S3Store)

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -44,20 +45,20 @@ NO_CREDENTIALS = (
 )
 
 
-class Entry(NamedTuple):
+class HistoryEntry(NamedTuple):
     """A version, or a delete marker, in a key's history; `version` may be "null"."""
 
     version: str
     modified: datetime
 
 
+@dataclass(frozen=True)
 class Bucket:
-    """One bucket, over one client per process."""
+    """What is asked of one bucket, over one client per process; conditions are passed on as they are."""
 
-    def __init__(self, name: str, endpoint: str, region: str) -> None:
-        self.name = name
-        self._endpoint = endpoint
-        self._region = region
+    name: str
+    endpoint: str
+    region: str
 
     @property
     def uri(self) -> str:
@@ -77,11 +78,12 @@ class Bucket:
                     return False
                 raise
 
-    def head(self, key: str, version: str = "") -> StoredObject:
+    def stat(self, key: str, version: str = "") -> StoredObject:
         """A version id that the store finds malformed is one that does not exist."""
         try:
             with self._errors(key):
-                return _described(key, self._client.head_object(**self._named(key, version)))
+                response = self._client.head_object(**self._named(key, version))
+                return _described(key, response, response["ContentLength"], date(response))
         except BadSettings as error:
             if not version:
                 raise
@@ -91,12 +93,12 @@ class Bucket:
         with self._errors(key):
             return self._client.get_object(**self._named(key))["Body"].read()
 
-    def save(self, source: StoredObject, path: Path) -> str:
-        """Stream this very version into `path`; its SHA-256 (hex)."""
+    def download(self, source: StoredObject, path: Path) -> str:
         condition: Any = {} if source.version else {"IfMatch": f'"{source.etag}"'}
         with self._errors(source.key):
             response = self._client.get_object(**self._named(source.key, source.version), **condition)
-            if not _described(source.key, response).same_version(source):
+            found = _described(source.key, response, response["ContentLength"], date(response))
+            if not found.same_version(source):
                 raise self.overwritten(source.key)
             digest = sha256()
             with path.open("wb") as file:
@@ -105,7 +107,7 @@ class Bucket:
                     file.write(chunk)
             return digest.hexdigest()
 
-    def put(
+    def put_object(
         self,
         key: str,
         content: bytes | Path,
@@ -126,7 +128,7 @@ class Bucket:
         return self._written(key, size, response)
 
     def post_form(
-        self, key: str, metadata: Mapping[str, str], content_type: str, max_bytes: int, seconds: int
+        self, key: str, *, metadata: Mapping[str, str], content_type: str, max_bytes: int, seconds: int
     ) -> PostForm:
         """A POST policy for one object: all but the bytes is fixed. The key must not hold `${filename}`."""
         fields: dict[str, Any] = {f"x-amz-meta-{name.lower()}": encoded(value) for name, value in metadata.items()}
@@ -149,14 +151,14 @@ class Bucket:
                     request["Body"].seek(0)
         raise AssertionError("the last attempt returns or raises")
 
-    def copy(self, source: StoredObject, key: str, storage_class: str = "") -> StoredObject:
+    def copy_object(self, source: StoredObject, key: str, storage_class: str = "") -> StoredObject:
         options: Any = {"StorageClass": storage_class} if storage_class else {}
         if not source.version:
             options["CopySourceIfMatch"] = f'"{source.etag}"'
         with self._errors(source.key):
             origin = self._named(source.key, source.version)
             self._client.copy_object(**self._named(key), CopySource=origin, **options)
-        return self.head(key)
+        return self.stat(key)
 
     def erase(self, key: str, version: str = "", *, if_match: str = "") -> None:
         """Delete; nothing there is no error."""
@@ -164,23 +166,24 @@ class Bucket:
         with suppress(NotFound), self._errors(key):
             self._client.delete_object(**self._named(key, version), **condition)
 
-    def objects(self, prefix: str) -> Iterator[StoredObject]:
-        operation, entries = ("list_object_versions", "Versions") if self.versioned else ("list_objects_v2", "Contents")
-        for page in self._pages(operation, prefix):
-            now = date(page)
-            latest = (entry for entry in page.get(entries, []) if entry.get("IsLatest", True))
-            yield from (_listed(entry, now) for entry in latest if entry["Key"].startswith(prefix))
-
-    def history(self, key: str) -> tuple[list[Entry], list[Entry]]:
+    def history(self, key: str) -> tuple[list[HistoryEntry], list[HistoryEntry]]:
         """The versions of `key` and its delete markers, the newest first."""
-        found: dict[str, list[Entry]] = {"Versions": [], "DeleteMarkers": []}
+        found: dict[str, list[HistoryEntry]] = {"Versions": [], "DeleteMarkers": []}
         for page in self._pages("list_object_versions", key):
             for kind, entries in found.items():
                 mine = (entry for entry in page.get(kind, []) if entry["Key"] == key)
-                entries.extend(Entry(entry["VersionId"], entry["LastModified"]) for entry in mine)
+                entries.extend(HistoryEntry(entry["VersionId"], entry["LastModified"]) for entry in mine)
             if page.get("NextKeyMarker", key) > key:
                 break
         return found["Versions"], found["DeleteMarkers"]
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        operation, entries = ("list_object_versions", "Versions") if self.versioned else ("list_objects_v2", "Contents")
+        for page in self._pages(operation, prefix):
+            now = date(page)
+            found = (entry for entry in page.get(entries, []) if entry.get("IsLatest", True))
+            mine = (entry for entry in found if entry["Key"].startswith(prefix))
+            yield from (_described(entry["Key"], entry, entry["Size"], now) for entry in mine)
 
     def overwritten(self, key: str) -> Overwritten:
         return Overwritten(f"{self.address(key)} is not, or no longer, what was expected there.")
@@ -189,7 +192,7 @@ class Bucket:
         """The object just put. The answer does not say when it was changed; without a version that is looked up."""
         etag, version, modified = bare(response["ETag"]), version_of(response), time_of(date(response))
         with suppress(NotFound):
-            found = None if version else self.head(key)
+            found = None if version else self.stat(key)
             modified = found.modified if found and found.etag == etag else modified
         return StoredObject(key=key, etag=etag, size=size, version=version, modified=modified)
 
@@ -205,7 +208,7 @@ class Bucket:
     @property
     def _client(self) -> S3Client:
         try:
-            return _connected(self._endpoint, self._region, os.getpid())
+            return _connected(self.endpoint, self.region, os.getpid())
         except (boto.BotoCoreError, ValueError) as error:
             raise BadSettings(f"No S3 client can be made for {self.uri}: {error}") from error
 
@@ -288,25 +291,14 @@ def load_models() -> None:
     _session("us-east-1").client("s3", aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106
 
 
-def _described(key: str, response: Any) -> StoredObject:
-    """From the answer to a HEAD or a GET. The age is by the clock of the store, which dates its answers."""
+def _described(key: str, facts: Any, size: int, now: datetime) -> StoredObject:
+    """From the answer to a HEAD or a GET, or from an entry of a list, which has no metadata."""
     return StoredObject(
         key=key,
-        etag=bare(response["ETag"]),
-        size=response["ContentLength"],
-        version=version_of(response),
-        modified=time_of(response["LastModified"]),
-        age=max(0.0, (date(response) - response["LastModified"]).total_seconds()),
-        metadata={name.lower(): decoded(value) for name, value in response["Metadata"].items()},
-    )
-
-
-def _listed(entry: Any, now: datetime) -> StoredObject:
-    return StoredObject(
-        key=entry["Key"],
-        etag=bare(entry["ETag"]),
-        size=entry["Size"],
-        version=version_of(entry),
-        modified=time_of(entry["LastModified"]),
-        age=max(0.0, (now - entry["LastModified"].replace(microsecond=0)).total_seconds()),
+        etag=bare(facts["ETag"]),
+        size=size,
+        version=version_of(facts),
+        modified=time_of(facts["LastModified"]),
+        age=max(0.0, (now - facts["LastModified"].replace(microsecond=0)).total_seconds()),
+        metadata={name.lower(): decoded(value) for name, value in facts.get("Metadata", {}).items()},
     )

@@ -1,7 +1,5 @@
 """What S3 writes into headers, as values: ETags, versions, times and metadata."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress

@@ -4,8 +4,6 @@ They are kept here and not in the store, because they change with every page, an
 machines gives each its share. Days are those of UTC, as they are on the bill.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 from collections.abc import Iterator
