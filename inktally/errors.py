@@ -74,7 +74,7 @@ class BadSettings(InktallyError):
 
 
 class MissingTool(InktallyError):
-    """A program or a model that recognition needs is not installed."""
+    """A program, a model or a package that is needed is not installed."""
 
 
 class NotFound(InktallyError):

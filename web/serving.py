@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 
-from inktally.errors import BadSettings
+from inktally.errors import BadSettings, MissingTool
 from inktally.settings import Settings, read_settings
 from web.meters import Meters
 
@@ -31,13 +31,13 @@ def add_meters(app: FastAPI, meters: Meters) -> None:
 
 
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None, serve: Callable[[Settings], None]) -> int:
-    """Serve as a command does: it logs to stderr, and settings that cannot work are told as wrong usage."""
+    """Serve as a command does: it logs to stderr, and a wrong setting or a missing package ends it with one line."""
     parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         serve(read_settings())
-    except BadSettings as error:
+    except (BadSettings, MissingTool) as error:
         parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
     return 0
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prefect.runner._control_channel import ControlChannel
     from prefect.runner._process_manager import ProcessHandle
 
-WRITTEN_FOR = "3.8.8"
+WRITTEN_FOR = "3.9.1"
 
 ENGINE = "prefect.engine"
 """The module that runs the flow at PREFECT__FLOW_ENTRYPOINT for the run PREFECT__FLOW_RUN_ID."""

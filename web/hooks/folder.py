@@ -20,12 +20,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import httpx
-from watchfiles import Change, awatch
-from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from inktally import keys, plugins
 from inktally.delivery import Delivery, Upload
-from inktally.errors import BadSettings, InktallyError, NotFound
+from inktally.errors import BadSettings, InktallyError, MissingTool, NotFound
+from inktally.extras import require
 from inktally.imaging.decoding.formats import is_picture
 from inktally.intake.events import OWN_FOLDER
 from inktally.ports import Store
@@ -54,6 +53,8 @@ class Watch:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop."""
+        from watchfiles._rust_notify import WatchfilesRustInternalError
+
         while not stop.is_set():
             try:
                 await self._watch(stop)
@@ -61,6 +62,8 @@ class Watch:
                 logger.warning("looking at everything again: %s", errors.exceptions[0])
 
     async def _watch(self, stop: asyncio.Event) -> None:
+        from watchfiles import Change, awatch
+
         root = Path(self._store.uri)
         folder = root / keys.INPUT
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
@@ -190,10 +193,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for noisy in ("httpx", "watchfiles"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
+        require("up")
         settings = read_settings()
         url = asked.url or f"http://127.0.0.1:{settings.web_port}/hooks/s3"
         asyncio.run(watch(settings, url, asked.to))
-    except BadSettings as error:
+    except (BadSettings, MissingTool) as error:
         parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
     return 0
 

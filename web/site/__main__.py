@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from inktally.extras import require
 from inktally.settings import Settings
 from web.serving import run_command, run_server
-from web.site.app import create_app
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,7 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def serve(settings: Settings) -> None:
-    """Until a signal ends it. Raises `BadSettings`."""
+    """Until a signal ends it. Raises `BadSettings`, `MissingTool`."""
+    require("page")
+    from web.site.app import create_app
+
     app = create_app(settings)
     run_server(app, settings.site_host, settings.site_port, on_stop=app.state.stopping.set)
 
