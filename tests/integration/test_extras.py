@@ -44,6 +44,34 @@ def test_a_command_without_its_extra_names_what_installs_it(
     assert "Traceback" not in ended.stderr
 
 
+NOT_FOR_RUNNING = {
+    "babel",
+    "duckdb",
+    "locust",
+    "matplotlib",
+    "moto",
+    "mypy",
+    "ocrmypdf",
+    "playwright",
+    "pytest",
+    "ruff",
+}
+
+
+def test_what_running_needs_brings_nothing_of_the_tests_the_benchmarks_or_the_extras() -> None:
+    packages = {each["name"]: each for each in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
+    wanted, brought = [("inktally", "")], set()
+    while wanted:
+        if (one := wanted.pop()) not in brought:
+            brought.add(one)
+            package, extra = packages[one[0]], one[1]
+            needs = package["optional-dependencies"][extra] if extra else package.get("dependencies", [])
+            wanted += [(need["name"], asked) for need in needs for asked in ("", *need.get("extra", []))]
+    names = {name.replace("-", "_") for name, _ in brought}
+    assert {"prefect", "prefect_aws"} <= names
+    assert names & (NOT_FOR_RUNNING | set(MODULES["up"])) == set()
+
+
 def test_the_extras_are_those_of_the_project() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     packages = {extra: {re.match(r"[a-z-]+", line)[0] for line in lines} for extra, lines in declared.items()}  # type: ignore[index]
