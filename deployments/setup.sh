@@ -101,7 +101,7 @@ install_environment() {
   progress=--quiet
   if [ -t 2 ] && $uv sync --help 2>/dev/null | grep -q -e --output-format; then progress="--output-format json"; fi
   size="160 packages, 0.8 GB to fetch, 1.6 GB on disk"
-  [ "$level" -lt 3 ] || size="240 packages, 1.0 GB to fetch, 2.1 GB on disk"
+  [ "$level" -lt 3 ] || size="240 packages, 1.0 GB to fetch, 2.3 GB on disk"
   say "making the Python environment in .venv ($size; a minute or two, the first time)"
   UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv \
     $uv sync --locked $(packages_of_level) --compile-bytecode $progress >/dev/null || {
@@ -136,7 +136,7 @@ install_for_tests() { # they do with moto, and without pdftotext and a browser, 
 }
 
 prepare_spark() {
-  say "preparing Spark to start faster (160 MB on disk; half a minute)"
+  say "preparing Spark to start faster (160 MB on disk; half a minute, the first time)"
   .venv/bin/python -m deployments.class_data >/dev/null || say "that did not work; Spark starts a few seconds slower"
 }
 
