@@ -1,7 +1,8 @@
 # `make demo` and `make test` do all their set-up themselves; `make help` lists the rest.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo up deploy worker test test-all faults check lint clean distclean
+SETUPS := page up dev tests
+.PHONY: help setup $(SETUPS:%=setup-%) demo up deploy worker test test-all faults check lint clean distclean
 
 PYTHON := .venv/bin/python
 WORKER := warm-process
@@ -11,11 +12,11 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 12
 
-setup: ## Tesseract, Java and the locked Python environment; at once when they are there
+setup: ## Tesseract, Java, the locked Python environment; more for setup-page, setup-up, setup-dev, setup-tests
 	@deployments/setup.sh
 
-setup-tests:
-	@deployments/setup.sh --tests
+$(SETUPS:%=setup-%): setup-%:
+	@deployments/setup.sh $*
 
 demo: setup demo/pictures ## count the words of the sample pictures; results and mails in demo/
 	@INKTALLY_STORE=demo/store INKTALLY_NOTIFIER=folder INKTALLY_MAIL_FOLDER=demo/mail \
@@ -24,7 +25,7 @@ demo: setup demo/pictures ## count the words of the sample pictures; results and
 demo/pictures: deployments/samples.py | setup
 	@rm -rf $@ $@.part && $(PYTHON) -m deployments.samples $@.part >/dev/null && mv $@.part $@
 
-up: setup ## everything on this machine, until Ctrl-C: Prefect, a store that rings, workers, Spark, mails (docs/running.md)
+up: setup-up ## everything on this machine, until Ctrl-C: Prefect, a store that rings, workers, Spark, mails (docs/running.md)
 	@exec $(PYTHON) -m deployments.up $(if $(UP),"$(UP)") $(if $(STORE),--store $(STORE)) --worker $(WORKER)
 
 deploy: setup ## make the work pool and the deployments on the Prefect server that PREFECT_API_URL names
@@ -47,7 +48,7 @@ faults: setup-tests ## damaged pictures for a minute; then break everything whil
 check: lint ## style, types, imports and unit tests, in seconds
 	@$(PYTHON) -m pytest -q tests/unit
 
-lint: setup ## style, types and imports
+lint: setup-dev ## style, types and imports
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@$(PYTHON) -m mypy

@@ -1,7 +1,11 @@
 #!/bin/sh
 # Sets up what Inktally needs on this machine: Tesseract with English, a Java runtime for Spark, the locked Python
-# environment in .venv, and the JVM's class-data archive; where apt offers them also the other languages below, and
-# with --tests Ceph, pdftotext and Chromium.
+# environment in .venv, and the JVM's class-data archive; where apt offers them also the other languages below.
+# What it is for may follow, each with all before it; what was set up once stays:
+#   page   the packages of the upload page and the REST API
+#   up     those of `make up`
+#   dev    those of the checks and tests
+#   tests  Ceph, pdftotext and Chromium
 # May be repeated at will; with nothing to do it is silent and takes a few hundredths of a second.
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,6 +13,14 @@ cd "$(dirname "$0")/.."
 tesseract=${INKTALLY_TESSERACT:-tesseract}
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 languages="deu frk fra spa dan ces osd" # frk is Fraktur; osd tells scripts apart
+# What .venv holds: 0 what runs, 1 the page too, 2 `make up` too, 3 everything.
+case ${1:-} in
+  '') level=0 ;;
+  page) level=1 ;;
+  up) level=2 ;;
+  dev | tests) level=3 ;;
+  *) echo "usage: deployments/setup.sh [page|up|dev|tests]" >&2 && exit 2 ;;
+esac
 for_tests="ceph-mon ceph-osd ceph-mgr radosgw ceph-common poppler-utils chromium"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -58,21 +70,41 @@ install_tools() {
   apt_works || give_up
   as_root apt-get update -qq || say "apt-get update did not quite work; going on with the lists at hand"
   look # the name of Java's package is known only now
-  say "installing $(echo $packages)"
+  say "installing with apt, up to 50 MB to fetch: $(echo $packages)"
   apt_install $packages || give_up
   look
   [ -z "$missing" ] || give_up
 }
 
-install_environment() {
+find_uv() {
   if has uv; then
     uv=uv
   else
     uv=.venv-tools/bin/uv
-    [ -x $uv ] || { python3 -m venv --clear .venv-tools && .venv-tools/bin/python -m pip install -q --disable-pip-version-check 'uv>=0.9,<1'; }
+    [ -x $uv ] && return
+    say "installing uv, which installs Python packages, in .venv-tools"
+    python3 -m venv --clear .venv-tools && .venv-tools/bin/python -m pip install -q --disable-pip-version-check 'uv>=0.9,<1'
   fi
-  say "making the Python environment in .venv (several hundred MB to fetch, the first time)"
-  UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv $uv sync --locked --compile-bytecode --quiet || {
+}
+
+packages_of_level() {
+  case $level in
+    0) echo --no-dev ;;
+    1) echo --no-dev --extra page ;;
+    2) echo --no-dev --extra up ;;
+  esac
+}
+
+# On a terminal uv shows how far it is; as JSON, which goes nowhere, it leaves out the list of all packages at the end.
+install_environment() {
+  find_uv
+  progress=--quiet
+  if [ -t 2 ] && $uv sync --help 2>/dev/null | grep -q -e --output-format; then progress="--output-format json"; fi
+  size="160 packages, 0.8 GB to fetch, 1.6 GB on disk"
+  [ "$level" -lt 3 ] || size="240 packages, 1.0 GB to fetch, 2.3 GB on disk"
+  say "making the Python environment in .venv ($size; a minute or two, the first time)"
+  UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv \
+    $uv sync --locked $(packages_of_level) --compile-bytecode $progress >/dev/null || {
     say "the Python environment could not be made; uv says why above. It takes a Python $(requires_python)."
     exit 1
   }
@@ -89,7 +121,7 @@ lacking_languages() {
 install_languages() { # pictures in others are refused with the command that installs theirs
   lacking=$(lacking_languages)
   [ -z "$lacking" ] && return
-  say "installing models of Tesseract for more languages:$lacking"
+  say "installing models of Tesseract (up to 10 MB to fetch) for more languages:$lacking"
   if apt_works && as_root apt-get update -qq && apt_install $(printf ' tesseract-ocr-%s' $lacking); then return; fi
   say "they cannot be had here; pictures in these languages will not be read"
 }
@@ -97,10 +129,15 @@ install_languages() { # pictures in others are refused with the command that ins
 install_for_tests() { # they do with moto, and without pdftotext and a browser, where these cannot be had
   has radosgw && has ceph-mon && has ceph-osd && has ceph-mgr && has ceph && has pdftotext && has chromium && return
   [ -e .venv/.no-ceph ] && return
-  say "installing Ceph, a real S3 server for the tests, pdftotext and Chromium"
+  say "installing with apt Ceph, a real S3 server for the tests, pdftotext and Chromium (200 MB to fetch)"
   if apt_works && as_root apt-get update -qq && apt_install $for_tests; then return; fi
   say "they cannot be had here; the S3 tests do with moto"
   touch .venv/.no-ceph
+}
+
+prepare_spark() {
+  say "preparing Spark to start faster (160 MB on disk; half a minute, the first time)"
+  .venv/bin/python -m deployments.class_data >/dev/null || say "that did not work; Spark starts a few seconds slower"
 }
 
 # The state that the last complete run left: the inputs, and where the tools were found.
@@ -109,11 +146,15 @@ state() {
   readlink -f "$(command -v "$tesseract")" "$(command -v "$java")" 2>/dev/null || true
 }
 
-if [ ! -x .venv/bin/python ] || [ "$(state)" != "$(cat .venv/.set-up 2>/dev/null)" ]; then
+installed=$(cat .venv/.level 2>/dev/null || if [ -x .venv/bin/ruff ]; then echo 3; else echo -1; fi) # uv's sync by hand
+if [ ! -x .venv/bin/python ] || [ "$level" -gt "$installed" ] || [ "$(state)" != "$(cat .venv/.set-up 2>/dev/null)" ]; then
+  [ "$level" -gt "$installed" ] || level=$installed
   install_tools
   install_languages
   install_environment
-  .venv/bin/python -m deployments.class_data || say "no class-data archive; Spark starts a few seconds slower"
+  prepare_spark
+  echo "$level" >.venv/.level
   state >.venv/.set-up
+  say "done"
 fi
-if [ "${1:-}" = --tests ]; then install_for_tests; fi
+if [ "${1:-}" = tests ]; then install_for_tests; fi

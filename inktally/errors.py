@@ -70,7 +70,7 @@ class BadSettings(InktallyError, exit_code=2):
 
 
 class MissingTool(InktallyError):
-    """A program or a model that recognition needs is not installed."""
+    """A program, a model or a package that is needed is not installed."""
 
 
 class NotFound(InktallyError, http_status=404):

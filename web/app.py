@@ -7,15 +7,18 @@ from collections.abc import Sequence
 
 from fastapi import FastAPI
 
+from inktally.extras import require
 from inktally.settings import Settings
-from web.api.app import create_api
 from web.command import run_command
 from web.serving import run_server
-from web.site.app import create_site
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The page, and the REST API at /api. Raises `BadSettings`."""
+    """The page, and the REST API at /api. Raises `BadSettings`, `MissingTool`."""
+    require("page")
+    from web.api.app import create_api
+    from web.site.app import create_site
+
     app = create_site(settings)
     app.mount("/api", create_api(settings, app.state.site.store))
     return app
@@ -31,6 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def serve(settings: Settings, _asked: argparse.Namespace) -> None:
-    """Until a signal ends it. Raises `BadSettings`."""
+    """Until a signal ends it. Raises `BadSettings`, `MissingTool`."""
     app = create_app(settings)
     run_server(app, settings.site_host, settings.site_port, on_stop=app.state.stopping.set)

@@ -6,7 +6,7 @@ import argparse
 import logging
 from collections.abc import Callable, Sequence
 
-from inktally.errors import BadSettings
+from inktally.errors import BadSettings, MissingTool
 from inktally.settings import Settings, read_settings
 
 
@@ -15,12 +15,12 @@ def run_command(
     argv: Sequence[str] | None,
     work: Callable[[Settings, argparse.Namespace], int | None],
 ) -> int:
-    """Run `work` as a command: it logs to stderr, and settings that cannot work are reported as wrong usage."""
+    """Run `work` as a command: it logs to stderr; a bad setting or a missing package ends it in one line."""
     asked = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("httpx", "watchfiles"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         return work(read_settings(), asked) or 0
-    except BadSettings as error:
+    except (BadSettings, MissingTool) as error:
         parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")

@@ -12,6 +12,8 @@ from pathlib import Path
 from deployments.up.home import CannotRun, Home, environment
 from deployments.up.stack import Stack
 from deployments.up.supervisor import PROJECT, supervised
+from inktally.errors import MissingTool
+from inktally.extras import require
 
 
 def bring_up(stack: Stack) -> None:
@@ -62,11 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(name, signal.default_int_handler)
     home = Home(Path(os.path.realpath(asked.folder)))
     try:
+        require("up")
         with home.locked():
             bring_up(Stack(home, asked.store, asked.worker, asked.to))
     except KeyboardInterrupt:
         _say("Stopped.")
-    except CannotRun as error:
+    except (CannotRun, MissingTool) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

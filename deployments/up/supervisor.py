@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 from xmlrpc.client import ServerProxy
 
-from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
-
 from deployments.up.home import CannotRun, Home, write_privately
 
 PROJECT = Path(__file__).parents[2]
@@ -129,6 +127,8 @@ class Supervisor:
     @property
     def _ask(self) -> Any:
         """A connection for one question: one that failed would fail for ever. Its errors are `OSError`."""
+        from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
+
         return ServerProxy("http://supervisor", SupervisorTransport(None, None, self._address)).supervisor
 
     def start(self, stage: str, services: Sequence[Service]) -> None:

@@ -2,15 +2,17 @@
 
 The stock process worker does the same in its `run`, for a process that it starts itself. All that has an underscore in
 its name is Prefect's own affair and may change with any release. So this is written for one version; under any other
-the worker starts runs as the stock one does, and tests/integration/test_warm_worker.py tells what has to be looked at.
+the worker says so when it starts, and starts runs as the stock one does; docs/prefect-internals.md says what to do.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import anyio.abc
+import prefect
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun
 
@@ -18,10 +20,13 @@ if TYPE_CHECKING:
     from prefect.runner._control_channel import ControlChannel
     from prefect.runner._process_manager import ProcessHandle
 
-WRITTEN_FOR = "3.8.8"
+WRITTEN_FOR = "3.9.1"
 
 ENGINE = "prefect.engine"
-"""The module that runs the flow at PREFECT__FLOW_ENTRYPOINT for the run PREFECT__FLOW_RUN_ID."""
+"""The module that runs the flow at FLOW_ENTRYPOINT for the run PREFECT__FLOW_RUN_ID."""
+FLOW_ENTRYPOINT = "PREFECT__FLOW_ENTRYPOINT"
+NO_HOOKS = {"PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false"}
+"""The process leaves them to the worker, which outlives it."""
 
 
 class Child(Protocol):
@@ -35,6 +40,13 @@ class Child(Protocol):
 
 Fork = Callable[[dict[str, str]], Awaitable[Child]]
 """Starts a process with these variables besides its own."""
+
+
+def obstacle_to_all() -> str:
+    """Why no run at all can be forked here; empty when they can."""
+    if prefect.__version__ != WRITTEN_FOR:
+        return f"this is written for Prefect {WRITTEN_FOR}, and {prefect.__version__} is installed"
+    return "" if hasattr(os, "pidfd_open") else "this system has no process descriptors; Linux has them"
 
 
 async def supervise(
@@ -73,7 +85,7 @@ class _Starter:
     ) -> None:
         from prefect.runner._process_manager import ProcessHandle, create_isolated_termination_scope
 
-        child = await self._fork({**self._control(flow_run), "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false"})
+        child = await self._fork({**self._control(flow_run), **NO_HOOKS})
         task_status.started(ProcessHandle(cast(Any, child), create_isolated_termination_scope(child.pid)))
         self._started(child.pid)
         await child.wait()

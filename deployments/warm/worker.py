@@ -19,7 +19,6 @@ from uuid import UUID
 import anyio
 import anyio.abc
 import anyio.to_thread
-import prefect
 from prefect import Flow
 from prefect.client.schemas.objects import Flow as StoredFlow
 from prefect.client.schemas.objects import FlowRun, WorkPool
@@ -34,7 +33,7 @@ from pydantic import Field, PrivateAttr
 from deployments.warm.forkserver import Request
 from deployments.warm.start import AGAIN_SECONDS as UNFIT_SECONDS
 from deployments.warm.start import NoForkserver, WarmStart
-from deployments.warm.supervised_run import ENGINE, WRITTEN_FOR, Child, supervise
+from deployments.warm.supervised_run import ENGINE, FLOW_ENTRYPOINT, Child, obstacle_to_all, supervise
 
 IMPORTED_BY_ALL_RUNS = (
     "prefect.flow_engine",
@@ -66,6 +65,8 @@ LOOK_SECONDS = 2
 AGAIN_SECONDS = 10
 """When something that failed is tried again."""
 SOON = 0.1
+COLD = "Runs cannot start warm: %s. Each starts as a new process, seconds later (docs/decisions/0009-warm-worker.md)."
+"""Said once, at the worker's start."""
 
 logger = get_logger("worker.warm")
 
@@ -104,8 +105,6 @@ class WarmJobConfiguration(ProcessJobConfiguration):
         ]
         obstacles = {
             "the job variable `warm` is false": not self.warm,
-            f"the warm worker is written for Prefect {WRITTEN_FOR}": prefect.__version__ != WRITTEN_FOR,
-            "this system has no process descriptors": not hasattr(os, "pidfd_open"),
             "it has a command of its own": self._has_command,
             "its entrypoint is no file": ":" not in self.entrypoint,
             f"its code is not the worker's, in {root}": steps != [{PULL_STEP: {"directory": str(root)}}],
@@ -133,6 +132,7 @@ class WarmWorker(ProcessWorker):
         super().__init__(*arguments, **options)
         self._root = Path.cwd()
         self._warm = WarmStart(self._root, [*_flows(self._root), *IMPORTED_BY_ALL_RUNS])
+        self._obstacle_to_all = obstacle_to_all()
         self._news = asyncio.Event()
         self._turn = asyncio.Lock()
 
@@ -157,11 +157,9 @@ class WarmWorker(ProcessWorker):
         task_status: anyio.abc.TaskStatus[int] | None = None,
     ) -> ProcessWorkerResult:
         """Run a flow until its end."""
-        obstacle = await self._obstacle(configuration)
         try:
-            if obstacle is None:
+            if await self._can_fork(flow_run, configuration):
                 return await self._run_warm(flow_run, configuration, task_status or anyio.TASK_STATUS_IGNORED)
-            self.get_flow_run_logger(flow_run).info("Starting as a new process: %s", obstacle)
             return await super().run(flow_run, configuration, task_status)
         finally:
             self._news.set()  # there may be room for a run now
@@ -179,19 +177,23 @@ class WarmWorker(ProcessWorker):
         pid, status = await supervise(flow_run, fork, find_flow, task_status.started)
         return ProcessWorkerResult(identifier=str(pid), status_code=status)
 
-    async def _obstacle(self, configuration: WarmJobConfiguration) -> str | None:
-        obstacle = configuration.obstacle(self._root)
-        if obstacle is None:
-            try:
-                await self._warm.server()
-            except NoForkserver as error:
-                obstacle = str(error)
-        return obstacle
+    async def _can_fork(self, flow_run: FlowRun, configuration: WarmJobConfiguration) -> bool:
+        """What is in the way of this run stands in its log; what is in the way of all, in the worker's, once."""
+        if self._obstacle_to_all:
+            return False
+        if obstacle := configuration.obstacle(self._root):
+            self.get_flow_run_logger(flow_run).info("Starting as a new process: %s", obstacle)
+            return False
+        try:
+            await self._warm.server()
+        except NoForkserver:
+            return False
+        return True
 
     def _request(self, configuration: WarmJobConfiguration, variables: dict[str, str]) -> Request:
         given = {name: value for name, value in configuration.env.items() if value is not None}
         path = os.pathsep.join(filter(None, [str(self._root), given.get("PYTHONPATH")]))
-        ours = {"PYTHONPATH": path, "PREFECT__FLOW_ENTRYPOINT": configuration.entrypoint}
+        ours = {"PYTHONPATH": path, FLOW_ENTRYPOINT: configuration.entrypoint}
         return Request(
             module=ENGINE,
             env={**given, **variables, **ours},
@@ -234,12 +236,20 @@ class WarmWorker(ProcessWorker):
                 self._news.set()
 
     async def _keep_warm(self) -> None:
+        """Have a forkserver ready, and say when there can be none; the same reason is not said twice in a row."""
+        if self._obstacle_to_all:
+            logger.warning(COLD, self._obstacle_to_all)
+            return
+        said = ""
         while True:
             try:
                 await self._warm.server()
+                said = ""
                 await anyio.sleep(LOOK_SECONDS)
             except NoForkserver as error:
-                logger.warning("Runs start as new processes: %s", error)
+                if str(error) != said:
+                    said = str(error)
+                    logger.warning(COLD, said)
                 await anyio.sleep(UNFIT_SECONDS)
 
 

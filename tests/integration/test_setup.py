@@ -30,9 +30,10 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def set_up(checkout: Path) -> subprocess.CompletedProcess[str]:
+def set_up(checkout: Path, *wanted: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": str(checkout / "bin"), "HOME": str(checkout)}
-    return subprocess.run([checkout / SCRIPT], env=environment, capture_output=True, text=True, check=False, timeout=60)
+    command = [checkout / SCRIPT, *wanted]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
 def write_command(checkout: Path, name: str, script: str) -> None:
@@ -92,3 +93,71 @@ def test_apt_without_the_right_to_use_it_ends_in_the_command_to_type(checkout: P
     assert ended.returncode == 1
     assert "apt-get was called" not in ended.stderr
     assert "sudo apt-get update && sudo apt-get install -y tesseract-ocr" in ended.stderr
+
+
+@pytest.fixture
+def equipped(checkout: Path) -> Path:
+    """One in which Tesseract, Java and uv are there; uv writes down what it was asked for."""
+    (checkout / "deployments" / "class_data.py").touch()
+    write_command(
+        checkout, "tesseract", "echo eng; echo deu; echo frk; echo fra; echo spa; echo dan; echo ces; echo osd"
+    )
+    write_command(checkout, "java", "echo 'openjdk version \"17.0.9\" 2023-10-17' >&2")
+    made = "/bin/mkdir -p .venv/bin && /bin/ln -sf /bin/true .venv/bin/python"
+    write_command(checkout, "uv", f'case $* in *--help*) ;; *) echo "$*" >>asked; {made} ;; esac')
+    return checkout
+
+
+def asked_of_uv(checkout: Path) -> list[str]:
+    asked = checkout / "asked"
+    return asked.read_text().splitlines() if asked.exists() else []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "packages"),
+    [
+        ([], "--no-dev --compile"),
+        (["page"], "--no-dev --extra page --compile"),
+        (["up"], "--no-dev --extra up --compile"),
+        (["dev"], "--locked --compile"),
+    ],
+)
+def test_only_what_is_wanted_is_installed(equipped: Path, wanted: list[str], packages: str) -> None:
+    assert set_up(equipped, *wanted).returncode == 0
+    (asked,) = asked_of_uv(equipped)
+    assert packages in asked
+
+
+def test_each_step_is_said_and_nothing_when_there_is_nothing_to_do(equipped: Path) -> None:
+    said = set_up(equipped).stderr
+    assert "making the Python environment in .venv (" in said
+    assert "GB to fetch" in said
+    assert "preparing Spark to start faster (" in said
+    again = set_up(equipped)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+
+def test_what_was_set_up_once_stays(equipped: Path) -> None:
+    set_up(equipped, "dev")
+    set_up(equipped)
+    set_up(equipped, "up")
+    assert len(asked_of_uv(equipped)) == 1
+    with (equipped / "pyproject.toml").open("a") as changed:
+        changed.write("# changed\n")
+    set_up(equipped)
+    first, second = asked_of_uv(equipped)
+    assert first == second
+
+
+def test_more_is_added_when_it_is_wanted(equipped: Path) -> None:
+    set_up(equipped)
+    set_up(equipped, "up")
+    first, second = asked_of_uv(equipped)
+    assert "--extra" not in first
+    assert "--extra up" in second
+
+
+def test_an_unknown_purpose_is_wrong_usage(checkout: Path) -> None:
+    ended = set_up(checkout, "everything")
+    assert ended.returncode == 2
+    assert "usage:" in ended.stderr

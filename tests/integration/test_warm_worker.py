@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 from collections.abc import Iterator
-from inspect import signature
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
-import prefect
 import psutil
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
@@ -18,7 +18,6 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.states import Cancelling
 
-from deployments.warm import supervised_run
 from deployments.warm.worker import WarmJobConfiguration
 from tests.support.machine import eventually
 from tests.support.warm_workers import Worker, new_worker
@@ -139,6 +138,56 @@ def test_a_run_goes_on_when_its_worker_is_killed_and_then_nothing_is_left(anothe
     eventually(lambda: not another_worker.processes())
 
 
+OTHER_VERSION = """
+from deployments.warm import supervised_run
+supervised_run.WRITTEN_FOR = "0.1"
+from prefect.cli import app
+app()
+"""
+
+
+def test_a_worker_for_another_version_of_prefect_says_once_at_its_start_that_runs_start_cold(
+    prefect_client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    program = [sys.executable, "-c", OTHER_VERSION]
+    with new_worker(prefect_client, tmp_path, program=program, is_warm=False) as cold:
+        runs = [cold.begin(name) for name in ("first", "second")]
+        assert all(cold.end_of(run).is_completed() for run in runs)
+        assert cold.facts("first")["parent"] == cold.popen.pid
+        said = cold.log.read_text()
+        assert "Runs cannot start warm: this is written for Prefect 0.1, and 3" in " ".join(said.split())
+        assert said.count("cannot start warm") == 1
+        assert said.index("cannot start warm") < said.index("printed by")
+        assert "Starting as a new process" not in said
+        assert not cold.forkservers()
+
+
+UNFIT = """
+import deployments.warm.start
+deployments.warm.start.AGAIN_SECONDS = 1
+from prefect.cli import app
+app()
+"""
+
+
+def test_a_worker_whose_forkserver_is_unfit_says_so_once_until_it_is_fit(
+    prefect_client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    (tmp_path / "flows").mkdir()
+    threaded = tmp_path / "flows" / "threaded.py"
+    threaded.write_text("import threading, time; threading.Thread(target=time.sleep, args=[60], daemon=True).start()")
+    program = [sys.executable, "-c", UNFIT]
+    with new_worker(prefect_client, tmp_path, program=program, is_warm=False) as worker:
+        eventually(lambda: "cannot start warm" in worker.log.read_text())
+        assert worker.end_of(worker.begin("cold")).is_completed()
+        time.sleep(5)
+        assert worker.log.read_text().count("cannot start warm") == 1
+        threaded.unlink()
+        eventually(lambda: bool(worker.forkservers()) and "start warm, with" in worker.log.read_text())
+        assert worker.end_of(worker.begin("warm")).is_completed()
+        assert [worker.facts("warm")["parent"]] == worker.forkservers()
+
+
 # Which runs can be forked.
 
 
@@ -170,35 +219,3 @@ def test_a_run_is_forked_unless_a_fork_would_be_another_process(
     configuration.prepare_for_flow_run(FlowRun(flow_id=uuid4(), name="a run"), deployment)
     obstacle = configuration.obstacle(tmp_path)
     assert obstacle is None if why is None else why in (obstacle or "")
-
-
-# What supervised_run.py takes for granted of Prefect. When this fails: compare with the ProcessWorker.run of the new
-# release, run all tests above, and raise WRITTEN_FOR.
-
-
-def test_prefect_is_the_version_that_the_warm_worker_is_written_for() -> None:
-    assert prefect.__version__ == supervised_run.WRITTEN_FOR
-
-
-def test_prefect_has_what_the_warm_worker_uses_of_its_inner_life() -> None:
-    from prefect import engine
-    from prefect.runner._control_channel import ControlChannel
-    from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExecutor, FlowRunExecutorContext
-    from prefect.runner._process_manager import ProcessHandle, create_isolated_termination_scope
-
-    options = {"flow_run", "starter", "resolve_flow", "propose_submitting"}
-    assert options <= set(signature(FlowRunExecutorContext.create_executor).parameters)
-    assert {"handle", "status_code"} <= set(FlowRunExecutionResult.__dataclass_fields__)
-    assert list(signature(FlowRunExecutor.submit).parameters) == ["self", "task_status"]
-    assert list(signature(ControlChannel.register).parameters) == ["self", "flow_run_id"]
-    handle = ProcessHandle(cast(Any, Ended), create_isolated_termination_scope(Ended.pid))
-    assert (handle.pid, handle.returncode) == (Ended.pid, Ended.returncode)
-    source = Path(str(engine.__file__)).with_name("flow_engine.py").read_text()
-    for name in ("PREFECT__FLOW_ENTRYPOINT", "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS"):
-        assert name in source
-
-
-class Ended:
-    """A child that has ended."""
-
-    pid, returncode = 1, -9

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +55,8 @@ class Worker:
     folder: Path
     client: SyncPrefectClient
     environment: Mapping[str, str]
+    program: Sequence[str] = ("prefect",)
+    is_warm: bool = True
     popen: subprocess.Popen[bytes] = field(init=False)
     deployment: UUID = field(init=False)
 
@@ -62,14 +64,14 @@ class Worker:
         options = ["--pool", self.name, "--type", "warm-process", "--limit", str(LIMIT)]
         with self.log.open("wb") as log:
             self.popen = subprocess.Popen(
-                ["prefect", "worker", "start", *options],
+                [*self.program, "worker", "start", *options],
                 cwd=self.folder,
                 env=self.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        wait_until(lambda: "started!" in self.log.read_text() and bool(self.forkservers()), self.popen)
+        wait_until(lambda: "started!" in self.log.read_text() and bool(self.forkservers()) == self.is_warm, self.popen)
         self.deployment = self.client.create_deployment(
             self.client.create_flow_from_name("note"),
             name=self.name,
@@ -131,16 +133,16 @@ class Worker:
 
 
 @contextmanager
-def new_worker(client: SyncPrefectClient, folder: Path) -> Iterator[Worker]:
+def new_worker(client: SyncPrefectClient, folder: Path, **options: Any) -> Iterator[Worker]:
     """A worker with a pool and a flow of its own, on the server of a client."""
-    (folder / "flows").mkdir()
+    (folder / "flows").mkdir(exist_ok=True)
     (folder / "flows" / "__init__.py").touch()
     (folder / "flows" / "greeting.py").write_text("GREETING = 'hello'\n")
     (folder / "flows" / "note.py").write_text(FLOW)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("INKTALLY_", "PREFECT_"))}
     ours = {"PREFECT_API_URL": str(client.api_url).rstrip("/"), "PREFECT_HOME": str(folder / "home")}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    made = Worker(folder, client, {**kept, **QUIET, **ours, "PATH": path})
+    made = Worker(folder, client, {**kept, **QUIET, **ours, "PATH": path}, **options)
     try:
         made.start()
         yield made

@@ -19,12 +19,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import httpx
-from watchfiles import Change, awatch
-from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from inktally import keys, plugins
 from inktally.delivery import Delivery, Upload
 from inktally.errors import BadSettings, InktallyError, NotFound
+from inktally.extras import require
 from inktally.imaging.decoding.formats import is_picture
 from inktally.intake.events import OWN_FOLDER
 from inktally.ports import Store
@@ -54,6 +53,8 @@ class FolderWatch:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop."""
+        from watchfiles._rust_notify import WatchfilesRustInternalError
+
         while not stop.is_set():
             try:
                 await self._watch(stop)
@@ -61,6 +62,8 @@ class FolderWatch:
                 logger.warning("looking at everything again: %s", errors.exceptions[0])
 
     async def _watch(self, stop: asyncio.Event) -> None:
+        from watchfiles import Change, awatch
+
         root = Path(self._store.uri)
         folder = root / keys.INPUT
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
@@ -189,4 +192,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _watch(settings: Settings, asked: argparse.Namespace) -> None:
+    require("up")
     asyncio.run(watch(settings, asked.url or f"http://127.0.0.1:{settings.web_port}/hooks/s3", asked.to))
