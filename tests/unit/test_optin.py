@@ -23,7 +23,7 @@ from inktally.mail.links import Signer
 from inktally.mail.optin import DAY_SECONDS, OptIn, mailbox, new_ask
 from inktally.mail.quotas import Quotas
 from inktally.settings import Settings
-from inktally.steps.markers import answer
+from inktally.steps.markers import mark_answered
 from inktally.stores.files import FilesStore
 from tests.support.memory_store import MemoryStore
 
@@ -226,7 +226,7 @@ def test_a_picture_that_came_before_the_confirmation_is_mailed_after_it(tmp_path
     upload_id = keys.web_upload_of(receive(store, PNG, settings, name="page.png").picture.key)
     people.wait(ask, upload_id)
     failed = Problem(kind="UnreadablePicture", message="It is broken.")
-    answer(store, delivery_of(store, upload_id), Outcome(upload="page.png", error=failed))
+    mark_answered(store, delivery_of(store, upload_id), Outcome(upload="page.png", error=failed))
     assert late_mails.settle(store, outbox, settings) == 0
     assert not outbox.mails, "nobody has confirmed it"
     people.confirm(ask)
@@ -244,7 +244,7 @@ def test_one_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path) -> 
         receive(store, PNG, settings, name="page.png", upload_id=upload_id)
         store.put(keys.due(upload_id), content)
         failed = Problem(kind="UnreadablePicture", message="It is broken.")
-        answer(store, delivery_of(store, upload_id), Outcome(upload="page.png", error=failed))
+        mark_answered(store, delivery_of(store, upload_id), Outcome(upload="page.png", error=failed))
     assert late_mails.settle(store, outbox, settings) == 1
     assert [str(mail["To"]) for mail in outbox.mails] == ["anna@example.org"]
 
