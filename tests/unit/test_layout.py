@@ -20,6 +20,7 @@ SHIMS = {
     "web.dead_letters": "web/dead_letters.py",
     "web.queue": "web/queue.py",
     "web.replay": "web/replay.py",
+    "web.site": "web/site/__main__.py",
     "web.watch": "web/watch.py",
 }
 """Names that documents give for `python -m`, and that moved: name -> the file that leads to where they are now."""
