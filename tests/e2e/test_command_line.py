@@ -20,7 +20,7 @@ from deployments import samples
 from flows import ocr_flow
 from flows.commands.uploads import main
 from inktally import keys
-from inktally.outputs.registry import OUTPUTS
+from inktally.outputs import registry
 from tests.support.machine import PROJECT, Machine, Run, draw, ended, eventually, new_machine, words_of
 
 ANNA = "anna@example.org"
@@ -81,7 +81,9 @@ class TestTheSamplesOnANewMachine:
     @pytest.mark.parametrize("sample", samples.SAMPLES)
     def test_each_sample_has_its_outputs_under_its_own_name(self, used: Machine, first: Run, sample: str) -> None:
         assert first.status == 0
-        places = [OUTPUTS[name].key for name in ("plain_text", "coordinates_text", "coordinates_json", "word_counts")]
+        places = [
+            registry.OUTPUTS[name].key for name in ("plain_text", "coordinates_text", "coordinates_json", "word_counts")
+        ]
         text, table, coordinates, counts = (used.store / place(sample) for place in places)
         document, expected = json.loads(counts.read_text()), samples.SAMPLES[sample]
         jsonschema.validate(document, SCHEMA)
