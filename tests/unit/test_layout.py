@@ -82,7 +82,7 @@ def test_a_documented_command_that_moved_answers_under_its_old_name(
 ) -> None:
     assert len(statements(tree_of(ROOT / file))) <= MOST_STATEMENTS_OF_A_SHIM, f"{file} may only lead elsewhere"
     with pytest.raises(SystemExit) as ended:
-        import_module("web.__main__" if name == "web" else name).main(["--help"])
+        import_module(file.removesuffix(".py").replace("/", ".")).main(["--help"])
     assert ended.value.code == 0
     assert f"python -m {name} " in capsys.readouterr().out, f"`python -m {name} --help` must say what it does"
 
