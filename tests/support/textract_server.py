@@ -19,8 +19,9 @@ from typing import Any
 
 from PIL import Image
 
+from tests.support.servers import ACCESS_KEY
+
 TARGET = "Textract.DetectDocumentText"
-ACCESS_KEY = "inktally-test"
 WORD_ROW = "5"  # of Tesseract's table
 MOST_BYTES, LONGEST_SIDE = 10_485_760, 10_000
 
