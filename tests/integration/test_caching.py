@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.machine import LONGEST_RUN, draw, new_machine
-from tests.support.prefect_servers import new_server
+from tests.support.prefect_servers import PrefectServer
 
 RACE = """
     import json, sys
@@ -33,10 +33,10 @@ RACE = """
 """
 
 
-def test_two_processes_with_two_tasks_each_read_a_picture_once_and_keep_plain_json(tmp_path: Path) -> None:
-    (tmp_path / "prefect").mkdir()
-    prefect = new_server(tmp_path / "prefect")
-    with prefect.running(), new_machine(tmp_path / "machine", PREFECT_API_URL=prefect.api) as machine:
+def test_two_processes_with_two_tasks_each_read_a_picture_once_and_keep_plain_json(
+    prefect: PrefectServer, tmp_path: Path
+) -> None:
+    with new_machine(tmp_path / "machine", PREFECT_API_URL=prefect.api) as machine:
         machine.slow_down_tesseract(2)
         machine.opened_store.put("input/page.png", draw(tmp_path / "page.png", "read me once"))
         program = [sys.executable, "-c", textwrap.dedent(RACE)]
@@ -58,11 +58,11 @@ def test_two_processes_with_two_tasks_each_read_a_picture_once_and_keep_plain_js
 
 
 @pytest.mark.parametrize("left", ["half", "overlaid", "gone"])
-def test_a_receipt_that_cannot_be_read_is_made_again_without_reading_the_picture(left: str, tmp_path: Path) -> None:
+def test_a_receipt_that_cannot_be_read_is_made_again_without_reading_the_picture(
+    left: str, prefect: PrefectServer, tmp_path: Path
+) -> None:
     """A write to a folder is not atomic: who reads it may find it cut off, or mixed with another, or cleared."""
-    (tmp_path / "prefect").mkdir()
-    prefect = new_server(tmp_path / "prefect")
-    with prefect.running(), new_machine(tmp_path / "machine", PREFECT_API_URL=prefect.api) as machine:
+    with new_machine(tmp_path / "machine", PREFECT_API_URL=prefect.api) as machine:
         machine.opened_store.put("input/page.png", draw(tmp_path / "page.png", "read me once"))
         program = [sys.executable, "-c", textwrap.dedent(RACE)]
         subprocess.run(program, env=machine.environment, stdout=subprocess.DEVNULL, check=True)
