@@ -9,14 +9,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ValidationError
 
-from inktally.delivery import (
-    PostForm,
-    StoredObject,
-)
+from inktally.delivery import PostForm, StoredObject
 from inktally.document import Engine, Recognition, Token, WordCounts
-from inktally.errors import (
-    NotFound,
-)
+from inktally.errors import NotFound
 
 if TYPE_CHECKING:
     from inktally.imaging.page import PageImage, PageText

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
 from inktally import keys
 from inktally.batch.handover import Entry, Handed
 from inktally.batch.place import Place
 from inktally.delivery import Options, Outcome, Problem
 from inktally.document import Value
-from inktally.errors import NotFound
-from inktally.ports import Store
+from inktally.ports import Store, value_or_none
 
 COUNTED = "counted.json"
 MOST_FAILURES = 1000
@@ -115,10 +112,7 @@ def attempt_prefix(place: Place, attempt: str) -> str:
 
 def counted_round(store: Store, place: Place) -> Round | None:
     """The round that was counted and not answered to its end; None when there is none."""
-    try:
-        return Round.model_validate_json(store.read(keys.batch(place.name) + COUNTED))
-    except (NotFound, ValidationError):
-        return None
+    return value_or_none(store, keys.batch(place.name) + COUNTED, Round)
 
 
 def keep(store: Store, place: Place, counted: Round) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from inktally import keys, ports
 from inktally.delivery import Delivery, Outcome, Problem, StoredObject, Upload
@@ -91,10 +91,7 @@ def output_of(store: Store, delivery: Delivery, output: str) -> bytes:
 
 
 def _taken_up(store: Store, upload_id: str) -> Delivery | None:
-    try:
-        return Delivery.model_validate_json(store.read(keys.web_record(upload_id)))
-    except (NotFound, ValidationError):
-        return None
+    return ports.value_or_none(store, keys.web_record(upload_id), Delivery)
 
 
 def _final(store: Store, delivery: Delivery, outcome: Outcome) -> dict[str, object]:
@@ -148,10 +145,8 @@ def _spent(recognising: float | None, counting: float | None) -> dict[str, float
 
 def _ours(store: Store, delivery: Delivery) -> dict[str, object]:
     """What a stranger learns of a service error: its kind. The rest is in the logs."""
-    try:
-        kind = Problem.model_validate_json(store.read(keys.marker(delivery.id, PROBLEM))).kind
-    except (NotFound, ValidationError):
-        kind = "Unknown"
+    noted = ports.value_or_none(store, keys.marker(delivery.id, PROBLEM), Problem)
+    kind = noted.kind if noted else "Unknown"
     message = "Processing failed and will be retried."
     return {"problem": Problem(kind=kind, message=message), "advice": OUR_ADVICE}
 

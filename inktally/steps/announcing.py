@@ -10,11 +10,7 @@ from typing import Any
 from inktally import keys
 from inktally.delivery import Delivery, Problem
 from inktally.document import CountsDocument
-from inktally.errors import (
-    InktallyError,
-    NotFound,
-    RecipientRefused,
-)
+from inktally.errors import InktallyError, NotFound, RecipientRefused
 from inktally.mail import letters
 from inktally.mail.links import result_link
 from inktally.mail.message import without_address

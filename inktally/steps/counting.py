@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pydantic import ValidationError
-
 from inktally import keys
 from inktally.delivery import Counting, Delivery, Receipt
 from inktally.document import CountsDocument, Engine, WordCounts
-from inktally.errors import (
-    NotFound,
-)
+from inktally.errors import NotFound
 from inktally.outputs import word_counts
 from inktally.outputs.layout import Reading
-from inktally.ports import Counter, Store
+from inktally.ports import Counter, Store, value_or_none
 from inktally.steps.recognising import recognition_of
 from inktally.tokens import counted_tokens
 
@@ -39,14 +35,7 @@ def keep_counts(store: Store, content: str, fingerprint: str, counting: Counting
 
 def counts_of(store: Store, receipt: Receipt, counting: Counting) -> WordCounts | None:
     """The counts of a recognition, None when it has not been counted in this way."""
-    try:
-        return WordCounts.model_validate_json(store.read(_counts_key(receipt, counting)))
-    except (NotFound, ValidationError):
-        return None
-
-
-def _counts_key(receipt: Receipt, counting: Counting) -> str:
-    return keys.counts(receipt.content, receipt.fingerprint, counting)
+    return value_or_none(store, keys.counts(receipt.content, receipt.fingerprint, counting), WordCounts)
 
 
 def counts_document(

@@ -11,16 +11,11 @@ from pydantic import ValidationError
 
 from inktally import keys
 from inktally.delivery import Delivery, Outcome
-from inktally.errors import (
-    NotFound,
-    Overwritten,
-    StoreDown,
-)
+from inktally.errors import NotFound, Overwritten, StoreDown
 from inktally.ports import Store, stat_or_none
 from inktally.settings import Settings
 
 logger = logging.getLogger(__name__)
-
 
 PATIENCE_SECONDS, SHORTEST_PAUSE, LONGEST_PAUSE = 60.0, 0.1, 2.0
 

@@ -9,10 +9,7 @@ from pathlib import Path
 
 from inktally.delivery import Delivery, OutputName
 from inktally.document import Recognition
-from inktally.errors import (
-    NotFound,
-    Overwritten,
-)
+from inktally.errors import NotFound, Overwritten
 from inktally.outputs.layout import Reading
 from inktally.outputs.registry import OUTPUTS
 from inktally.ports import PdfWriter, Store

@@ -10,14 +10,9 @@ from pydantic import ValidationError
 from inktally import keys
 from inktally.delivery import Delivery, Receipt
 from inktally.document import Engine, Recognition
-from inktally.errors import (
-    BadResult,
-    EmptyPicture,
-    NotFound,
-    TooLarge,
-)
+from inktally.errors import BadResult, EmptyPicture, TooLarge
 from inktally.lease import leased
-from inktally.ports import Recogniser, Store
+from inktally.ports import Recogniser, Store, value_or_none
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
 from inktally.steps.markers import patiently
@@ -44,7 +39,7 @@ def recognise(
         content = store.download(delivery.picture, picture)
         key = keys.recognition(content, engine.fingerprint)
         with leased(store, keys.lock(key), ttl=settings.lease_seconds):
-            recognition = None if refresh else _recognition_or_none(store, key)
+            recognition = None if refresh else value_or_none(store, key, Recognition)
             made_for = "" if recognition else delivery.id
             begun = time.monotonic()
             if recognition is None:
@@ -80,13 +75,6 @@ def recognition_of(store: Store, receipt: Receipt) -> Recognition:
         return Recognition.model_validate_json(store.read(receipt.artefact))
     except ValidationError as error:
         raise BadResult(f"{receipt.artefact} is no recognition; recognise the picture again with --refresh.") from error
-
-
-def _recognition_or_none(store: Store, key: str) -> Recognition | None:
-    try:
-        return Recognition.model_validate_json(store.read(key))
-    except (NotFound, ValidationError):
-        return None
 
 
 def _keep(store: Store, content: str, fingerprint: str, recognition: Recognition) -> None:
