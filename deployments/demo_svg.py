@@ -3,8 +3,6 @@
 python -m deployments.demo_svg FILE.svg, with the demo's output on standard input.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import sys

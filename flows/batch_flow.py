@@ -4,8 +4,6 @@ As a command: python -m flows.batch_flow s3://bucket/prefix/ | FOLDER (see --hel
 batch-flow/on-demand.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager

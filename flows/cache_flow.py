@@ -3,8 +3,6 @@
 As a command: python -m flows.cache_flow list|expire|clear (see --help). As a deployment: cache-flow/weekly.
 """
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

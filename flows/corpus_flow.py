@@ -3,8 +3,6 @@
 As a command: python -m flows.corpus_flow [STORE] (see --help). As a deployment: corpus-flow/nightly.
 """
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

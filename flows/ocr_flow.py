@@ -3,8 +3,6 @@
 As a command: python -m flows.ocr_flow PICTURE… (see --help). As a deployment: ocr-flow/on-upload.
 """
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

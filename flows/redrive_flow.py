@@ -3,8 +3,6 @@
 As a command: python -m flows.redrive_flow failed/KEY… (also failed/prefix/); without a key it lists what is there.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ The bucket is the queue: whatever stands under input/ without an answer is not d
 python -m flows.sweep_flow [STORE]. As a deployment: sweep-flow/every-five-minutes.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The values that Inktally passes around. All are frozen; all survive a round trip through JSON."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Literal, Self
 

@@ -1,7 +1,5 @@
 """The extras of pyproject.toml: packages that only some commands need."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 
 from inktally.errors import MissingTool

@@ -1,7 +1,5 @@
 """What happens to each picture, told through logging: a handler of its own shows it, and Prefect's UI can too."""
 
-from __future__ import annotations
-
 import logging
 
 logger = logging.getLogger("inktally.progress")

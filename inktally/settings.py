@@ -1,7 +1,5 @@
 """The settings of Inktally, and the only reader of its environment. Read once, then passed on."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

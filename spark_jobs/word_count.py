@@ -5,8 +5,6 @@
 It needs PySpark and nothing else, so this one file can be submitted as it is to YARN, Kubernetes, EMR or Glue.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ The flow opens the store once and hands it on. Callers put long lists into `whol
 for futures.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """The cache of recognitions of one store: what it holds, and what is removed from it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from inktally.cache.clearing import Cleared, Clearing

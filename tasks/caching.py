@@ -4,8 +4,6 @@ No lock of Prefect's is needed: who reads a picture holds the lease on its conte
 the same bytes are read once, however many runs ask at the same time.
 """
 
-from __future__ import annotations
-
 import json
 from functools import lru_cache
 from pathlib import Path

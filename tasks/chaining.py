@@ -1,7 +1,5 @@
 """Tells Prefect of each picture that was counted, so that automations can have others go on from there."""
 
-from __future__ import annotations
-
 from uuid import NAMESPACE_URL, uuid5
 
 from prefect.events import emit_event

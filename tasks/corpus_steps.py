@@ -1,7 +1,5 @@
 """The steps of the corpus as Prefect tasks; what they do stands in inktally/corpus/."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 
 from prefect import task

@@ -4,8 +4,6 @@ The server of Prefect keeps no results. When its answer to the last state of a r
 and what comes back is the server's copy of that state, which has none.
 """
 
-from __future__ import annotations
-
 from typing import Any
 from uuid import UUID
 

@@ -1,7 +1,5 @@
 """The receipts that Prefect keeps (tasks/caching.py), to be listed and removed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import suppress

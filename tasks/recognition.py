@@ -1,7 +1,5 @@
 """The task that reads a picture, cached by Prefect (tasks/caching.py): the same for uploads and batches."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How often a task is tried again, and how one takes a step for many pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context

@@ -1,7 +1,5 @@
 """What Prefect's UI shows of a run beside its states: progress, the top words, and links to the outputs."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Iterator

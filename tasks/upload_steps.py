@@ -1,7 +1,5 @@
 """The steps of uploads as Prefect tasks, each for the pictures of a group together (inktally/steps/answering.py)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

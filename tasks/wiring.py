@@ -1,7 +1,5 @@
 """The one place where adapters are chosen and built; once a process, from the settings."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 from inktally import plugins

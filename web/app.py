@@ -1,7 +1,5 @@
 """The page and the REST API as one application and one command: python -m web.site."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 

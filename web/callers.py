@@ -1,7 +1,5 @@
 """Who sends a request, as far as the request itself shows it."""
 
-from __future__ import annotations
-
 import ipaddress
 
 from fastapi import Request

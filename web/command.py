@@ -1,7 +1,5 @@
 """What every command of the web has in common."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 from collections.abc import Callable, Sequence

@@ -5,8 +5,6 @@ run nothing, and its attachments are only ever saved. The pages answer to names 
 another site can read them by giving itself our address.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 import sys

@@ -1,7 +1,5 @@
 """Whom the page and the API may have mailed: nobody who has not confirmed that this client may."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A request that is refused before anything is done for it."""
 
-from __future__ import annotations
-
 from fastapi import HTTPException
 
 

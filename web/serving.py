@@ -1,7 +1,5 @@
 """What every process of the web serves, and how: whether it is up, and its metrics."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress

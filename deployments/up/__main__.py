@@ -1,7 +1,5 @@
 """The command behind `make up`: start everything, tell where it is, and stop everything at Ctrl-C."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal

@@ -1,7 +1,5 @@
 """Ceph as the S3 store, where it is installed: one monitor, one storage daemon that keeps its data, and the gateway."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Whether something answers."""
 
-from __future__ import annotations
-
 import json
 import socket
 from http import HTTPStatus

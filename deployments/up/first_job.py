@@ -1,7 +1,5 @@
 """Count one word, so that a Spark server that has just started is warm when the first picture comes."""
 
-from __future__ import annotations
-
 from inktally import plugins
 from inktally.document import Token
 from inktally.settings import read_settings

@@ -1,7 +1,5 @@
 """The folder that `make up` keeps everything in: secrets, ports, the environment of all services, logs and data."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import secrets

@@ -1,7 +1,5 @@
 """PostgreSQL for the Prefect server, where it is installed."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import re

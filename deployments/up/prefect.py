@@ -1,7 +1,5 @@
 """The Prefect server."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Redis for the Prefect server's events, where it is installed: what the server has accepted outlives it."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

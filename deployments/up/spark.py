@@ -1,7 +1,5 @@
 """A Spark Connect server, from the pip package."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which services there are on this machine, and what they are told of each other."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """The supervisor, supervisord: what it is told of the services, and the few things we ask of it."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil

@@ -9,8 +9,6 @@ too: whatever is killed, the worker sees the child's end, and the child sees the
 When the worker hangs up, it waits for the children it has, and ends.
 """
 
-from __future__ import annotations
-
 import gc
 import importlib.util
 import json

@@ -1,7 +1,5 @@
 """The worker's end of the forkserver: start it, know when it is stale, and have it fork."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket

@@ -6,8 +6,6 @@ It asks too, in case it has missed one; and a run that cannot be forked starts a
 docs/decisions/0009-warm-worker.md says what was measured, and what happens when which process dies.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import Callable

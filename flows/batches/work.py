@@ -1,7 +1,5 @@
 """A batch's pictures, or one share of them, on their way to the count: looked at, recognised, handed over."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ It starts beside everything else: the parent hands down a listening socket, so t
 the server is there. It ends when the parent does, however that ends.
 """
 
-from __future__ import annotations
-
 import atexit
 import fcntl
 import os

@@ -1,7 +1,5 @@
 """The command line of flows/batch_flow.py: a batch with its progress, or what it would do."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """The command line of flows/cache_flow.py: cached recognitions as tables, and what is removed of them."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import sys

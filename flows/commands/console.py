@@ -1,7 +1,5 @@
 """What the command line shows: progress while it works, a table at the end."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext

@@ -1,7 +1,5 @@
 """The command line of flows/corpus_flow.py: the corpus as tables."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """How a run of uploads ends: the state that Prefect shows, with the outcomes of all pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Timer

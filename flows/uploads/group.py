@@ -3,8 +3,6 @@
 Whatever happens, each picture has an outcome in the end: an error stays with the picture it befell.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 

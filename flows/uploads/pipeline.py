@@ -1,7 +1,5 @@
 """The pictures of one run under way: some are recognised while those before them are counted and answered."""
 
-from __future__ import annotations
-
 import os
 from collections import deque
 from collections.abc import Callable, Iterable

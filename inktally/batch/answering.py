@@ -1,7 +1,5 @@
 """How the counted pictures of a batch are answered: those of one content together, each at most once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Which pictures of a batch are still to be processed, and by what."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from inktally.delivery import Delivery, Options, Problem, StoredObject, Upload

@@ -1,7 +1,5 @@
 """A store in which the pictures of another appear, to be read where they lie."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 

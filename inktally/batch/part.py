@@ -1,7 +1,5 @@
 """A part of a batch's pictures, and how fast it is read."""
 
-from __future__ import annotations
-
 import time
 from threading import Lock
 

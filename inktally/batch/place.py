@@ -1,7 +1,5 @@
 """Where the pictures of a batch lie, and where its results go."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath

@@ -1,7 +1,5 @@
 """What a batch would do: how much there is to read, and what that would cost."""
 
-from __future__ import annotations
-
 from statistics import fmean
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """How far a batch has come, how fast, and how long it will still take; told through logging as all progress is."""
 
-from __future__ import annotations
-
 import logging
 import threading
 import time

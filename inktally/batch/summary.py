@@ -1,7 +1,5 @@
 """What is told of a batch in the end, and the files that people get of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 

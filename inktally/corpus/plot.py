@@ -1,7 +1,5 @@
 """The curve of the vocabulary's growth as a picture. No word stands in it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple

@@ -7,8 +7,6 @@ the others write them as they are. An event only says "look now", so an upload b
 answered is decided by what stands in the store.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

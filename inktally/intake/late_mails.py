@@ -1,7 +1,5 @@
 """Results that could not be mailed when they were ready, because nobody had confirmed the address yet."""
 
-from __future__ import annotations
-
 import logging
 
 from pydantic import ValidationError

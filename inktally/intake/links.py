@@ -6,8 +6,6 @@ first link. Nothing is taken from the environment, and nothing is sent that woul
 credentials. TLS checks the server's name as usual.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import socket

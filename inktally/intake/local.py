@@ -1,7 +1,5 @@
 """How a picture that did not come as an upload gets into the store: from a local file, or from another store."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The pictures that a command line names: local files, folders, and s3:// URIs."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping

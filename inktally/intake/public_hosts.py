@@ -1,7 +1,5 @@
 """Which addresses of the internet we go to when a stranger tells us to: those that anybody could reach."""
 
-from __future__ import annotations
-
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 UNICAST = IPv6Network("2000::/3")

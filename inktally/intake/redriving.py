@@ -1,7 +1,5 @@
 """The pictures under failed/: what is wrong with each, and how one is sent on its way again."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterator

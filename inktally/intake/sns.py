@@ -7,8 +7,6 @@ lines of names and values; no value but the message itself may hold a line break
 Source: Amazon SNS Developer Guide, "Verifying the signatures of Amazon SNS messages", signature versions 1 and 2.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from datetime import UTC, datetime, timedelta

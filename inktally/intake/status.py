@@ -4,8 +4,6 @@ A run notes down which delivery it has taken up, and at which stage it is; only 
 nothing becomes slower for others. How a delivery ended stands in its `answered` marker, as it does for all.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager

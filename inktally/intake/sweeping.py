@@ -1,7 +1,5 @@
 """What stands under input/ and should have been answered by now."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 

@@ -4,8 +4,6 @@ An upload has an id that nobody can guess, and its picture a key of its own belo
 an object under input/ rings the receiver, as any other does, and the sweep finds what no event announced.
 """
 
-from __future__ import annotations
-
 import re
 import secrets
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Mail the uploader: the counts, what is wrong with the picture, or that it takes longer. Each mail is sent once."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from email.message import EmailMessage

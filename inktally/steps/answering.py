@@ -4,8 +4,6 @@ One `Answer` carries a picture through; each step gives it back with what was do
 as tasks of a run, a picture of a batch all at once: it is the same code.
 """
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 from typing import Any, Self

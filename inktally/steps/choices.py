@@ -1,7 +1,5 @@
 """What is done with a picture: as the run asks, as its uploader or its key says, else as the settings say."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Self
 

@@ -1,7 +1,5 @@
 """Count the words of recognitions, and keep the counts with them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from inktally import keys

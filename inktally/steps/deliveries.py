@@ -1,7 +1,5 @@
 """What is known of a delivery, and what it still needs. A single upload and a picture of a batch ask the same here."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Keep, archive, delete or set aside a picture, when everything made of it is stored."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """What is noted down of a delivery in the store: that it has been answered, mailed, or claimed."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable

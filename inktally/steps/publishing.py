@@ -1,7 +1,5 @@
 """Write the outputs of a counted picture."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """Read the words of a picture, once for the same bytes and the same engine."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Who may use the API, and how much of it: whoever shows a key; without any keys, only this machine itself."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import re

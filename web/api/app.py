@@ -3,8 +3,6 @@
 The site mounts it at /api. What it takes goes into the store; what reads the pictures is started from there.
 """
 
-from __future__ import annotations
-
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 

@@ -1,7 +1,5 @@
 """What the OpenAPI document says beyond what the code shows by itself."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from fastapi import FastAPI

@@ -1,7 +1,5 @@
 """What is asked of the API, and what it answers, as OpenAPI describes it."""
 
-from __future__ import annotations
-
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator

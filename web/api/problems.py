@@ -1,7 +1,5 @@
 """Errors as problem details (RFC 9457): of every error within the API, whoever raised it."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Mapping, Sequence

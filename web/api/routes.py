@@ -1,7 +1,5 @@
 """The addresses of the API, and what happens at each."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

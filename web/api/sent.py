@@ -1,7 +1,5 @@
 """What comes in the body of a request: a picture as it is, in a form, or by link. It is bounded while it comes."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path

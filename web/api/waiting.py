@@ -1,7 +1,5 @@
 """Waiting for the answer to an upload: by looking at its marker in the store, which whoever reads it writes."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import time

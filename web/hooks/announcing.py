@@ -3,8 +3,6 @@
 They wait in memory, in bounded room, until Prefect has taken them. What is lost with the process, the sweep finds.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import random

@@ -3,8 +3,6 @@
 As a command, python -m web.dead_letters lists what is there.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

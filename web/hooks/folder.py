@@ -5,8 +5,6 @@ Where a system cannot tell whether a file is open, it has to stand still for lon
 answer is announced, so that nothing is lost while nobody watches.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import fcntl

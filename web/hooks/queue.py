@@ -4,8 +4,6 @@ A message is deleted only after Prefect has accepted its event; while Prefect is
 extended. What cannot be read is left alone, so that the queue's redrive policy takes it to its dead-letter queue.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import logging

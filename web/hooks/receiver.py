@@ -5,8 +5,6 @@ to do, or the message can never be read. Where Prefect is down, senders that kee
 EventBridge) are told so; Ceph and MinIO, which hammer or forget, never are: the sweep finds what they announced.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import logging

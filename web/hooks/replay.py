@@ -1,7 +1,5 @@
 """Send a recorded event to the receiver: python -m web.replay EVENT.json"""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

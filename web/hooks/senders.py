@@ -1,7 +1,5 @@
 """Who may send: whoever shows the shared secret, and SNS for the topics that are allowed."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac

@@ -4,8 +4,6 @@ Events go to the API by POST, not by `emit_event`: that one hands them to a back
 they arrived. An accepted event is in the memory of Prefect's server, not on a disk; the sweep covers the rest.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import NAMESPACE_URL, uuid5

@@ -1,7 +1,5 @@
 """The page as an ASGI application; `web/app.py` adds the REST API."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import Counter

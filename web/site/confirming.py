@@ -1,7 +1,5 @@
 """The link that a mail brings. Programs follow links of mails too, so it is a button that confirms."""
 
-from __future__ import annotations
-
 from typing import Annotated
 from urllib.parse import parse_qs
 

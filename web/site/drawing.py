@@ -1,7 +1,5 @@
 """What the result page draws: words in their boxes, and the most frequent ones as bars."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Collection, Sequence
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """What becomes of uploads: as a page, and live as server-sent events, which bring the parts of it that have changed."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

@@ -1,7 +1,5 @@
 """Leave to send pictures: an id and an address for each, within quotas, and whom the results go to."""
 
-from __future__ import annotations
-
 import mimetypes
 from collections.abc import Sequence
 from typing import Any

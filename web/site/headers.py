@@ -1,7 +1,5 @@
 """What every answer of the site tells the browser not to do."""
 
-from __future__ import annotations
-
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 

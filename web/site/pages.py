@@ -1,7 +1,5 @@
 """Templates into pages: in the visitor's language, with all that every page shows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Pages of pictures as a browser can show them, drawn in a sandboxed child; a few are kept in memory."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections import OrderedDict

@@ -1,7 +1,5 @@
 """Errors as pages that say what to do: of every error within the site, whoever raised it."""
 
-from __future__ import annotations
-
 import logging
 
 from fastapi import FastAPI, Request, Response

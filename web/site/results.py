@@ -1,7 +1,5 @@
 """What was read on a picture: its words in their boxes, the most frequent ones, and all that was written of it."""
 
-from __future__ import annotations
-
 from typing import Annotated
 from urllib.parse import quote
 

@@ -1,7 +1,5 @@
 """Sending pictures: the page, leave to send them straight to the store, and the form that works without JavaScript."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

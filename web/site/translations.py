@@ -1,7 +1,5 @@
 """The languages of the page. Catalogues are text (.po) and compiled when they are first needed."""
 
-from __future__ import annotations
-
 from functools import cache
 from importlib.resources import files
 from io import BytesIO

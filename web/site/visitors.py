@@ -1,7 +1,5 @@
 """Who is on the other side: a browser, told by cookies that it cannot forge."""
 
-from __future__ import annotations
-
 import ipaddress
 import re
 import secrets

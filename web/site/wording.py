@@ -1,7 +1,5 @@
 """What is told of errors and languages, in the visitor's language. `_` only marks what is to be translated."""
 
-from __future__ import annotations
-
 from babel import Locale, UnknownLocaleError
 
 from inktally.languages import AUTO

@@ -4,8 +4,6 @@ The page, the REST API and the receiver of events all read through here, so all 
 function raises `TooLarge`, `TooSlow`, and `BadRequest` when the client stops before the end.
 """
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 import time

@@ -1,7 +1,5 @@
 """Places for bodies that arrive at the same time: a number in total, and a few of them for one client."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
