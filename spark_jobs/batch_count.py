@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pyspark import TaskContext, cloudpickle
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as all of Spark's own documents have it
 from pyspark.sql.types import StructType
 
@@ -72,6 +72,15 @@ class Storage(Protocol):
     def write(self, rows: DataFrame, path: str) -> list[str]: ...
 
 
+LOCALISED, LOWERED = "IJÌÍĨĮ", "ijìíĩį"
+DOTTED_I, LOWERED_DOTTED_I = "\u0130", "i\u0307"
+
+
+def lower_cased(word: str) -> Column:
+    """The column `word` in lower case, as `word_count.py` has it: this file is submitted alone."""
+    return F.lower(F.replace(F.translate(word, LOCALISED, LOWERED), F.lit(DOTTED_I), F.lit(LOWERED_DOTTED_I)))
+
+
 def count_batch(
     session: SparkSession, place: Storage, tokens: Sequence[str], pictures: Sequence[str], into: str
 ) -> None:
@@ -89,7 +98,7 @@ def count_documents(tokens: DataFrame) -> DataFrame:
     return (
         tokens.where("word IS NOT NULL")
         .repartition("document")  # the only shuffle: documents repeat few words, so to sum up before it saves little
-        .groupBy("document", F.lower("word").alias("word"))
+        .groupBy("document", lower_cased("word").alias("word"))
         .agg(F.count("*").alias("count"), F.sum(F.col("confidence").cast("long")).alias("confidence"))
         .sortWithinPartitions("document", F.desc("count"), "word")
     )

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as all of Spark's own documents have it
 
 DESCRIPTION = """\
@@ -27,13 +27,25 @@ ordered by document, then by falling count, then by word in the order of code po
 An output that exists is overwritten."""
 
 
+LOCALISED, LOWERED = "IJÌÍĨĮ", "ijìíĩį"
+DOTTED_I, LOWERED_DOTTED_I = "\u0130", "i\u0307"
+
+
+def lower_cased(word: str) -> Column:
+    """The column `word` in lower case, whatever the locale of the JVMs that compute it.
+
+    Spark's `lower` follows the locale: in Turkish, Azeri and Lithuanian it gives other letters for these.
+    """
+    return F.lower(F.replace(F.translate(word, LOCALISED, LOWERED), F.lit(DOTTED_I), F.lit(LOWERED_DOTTED_I)))
+
+
 def count_words(tokens: DataFrame) -> DataFrame:
     """Tokens (document, word, confidence in hundredths) -> document, lower-cased word, count, sum of confidence.
 
     Integers are summed, so that the result does not depend on the order in which parts of the data arrive.
     """
     return (
-        tokens.groupBy("document", F.lower("word").alias("word"))
+        tokens.groupBy("document", lower_cased("word").alias("word"))
         .agg(F.count("*").alias("count"), F.sum(F.col("confidence").cast("long")).alias("confidence"))
         .orderBy("document", F.desc("count"), "word")
     )

@@ -42,6 +42,7 @@ class Manifest(Value):
 
     form: Literal["inktally.corpus/1"] = "inktally.corpus/1"
     writer: str = Field(default="", description="names this very state")
+    rules: str = Field(default="inktally.tokens/1", description="the version of the token rules that all counts follow")
     complete: bool = False
     buckets: dict[str, Partition] = Field(default={})
 

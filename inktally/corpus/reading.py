@@ -15,6 +15,7 @@ from inktally.delivery import StoredObject
 from inktally.document import sha256_of
 from inktally.errors import NotFound, Overwritten
 from inktally.ports import Store
+from inktally.tokens import VERSION, version_of
 
 READERS, READ_AT_ONCE = 8, 256
 MOST_BYTES = 64_000_000
@@ -28,6 +29,7 @@ class _CountedEntry(TypedDict):
 
 class _CountsFile(BaseModel):
     form: Literal["inktally.word-counts/1"] = Field(alias="schema")
+    tokeniser: str = ""
     words: list[_CountedEntry]
 
 
@@ -54,7 +56,7 @@ def _read(store: Store, found: StoredObject, folder: Path) -> Counted | NotFound
     path = folder / sha256_of(found.key)
     try:
         store.download(found, path)
-        return Counted(identity, _counts(path.read_bytes()))
+        counted = _CountsFile.model_validate_json(path.read_bytes())
     except (NotFound, Overwritten) as error:
         return error
     except ValidationError as error:
@@ -62,11 +64,17 @@ def _read(store: Store, found: StoredObject, folder: Path) -> Counted | NotFound
         return Counted(identity, {}, f"It is not what Inktally writes: {fault['msg']}.")
     finally:
         path.unlink(missing_ok=True)
+    if version_of(counted.tokeniser) != VERSION:
+        rules = counted.tokeniser or "unnamed"
+        return Counted(
+            identity, {}, f"It was counted by other rules ({rules}); process the picture again to include it."
+        )
+    return Counted(identity, _sums(counted.words))
 
 
-def _counts(content: bytes) -> dict[str, int]:
-    """A word that stands there twice has the sum."""
+def _sums(entries: Sequence[_CountedEntry]) -> dict[str, int]:
+    """A word that is listed twice has the sum."""
     counts: dict[str, int] = {}
-    for entry in _CountsFile.model_validate_json(content).words:
+    for entry in entries:
         counts[entry["word"]] = counts.get(entry["word"], 0) + entry["count"]
     return counts

@@ -40,6 +40,7 @@ from inktally.lease import leased
 from inktally.ports import Store, stat_or_none
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
+from inktally.tokens import VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -119,12 +120,17 @@ class _Reconciliation:
         return changes
 
     def _begin(self) -> Standing:
+        """The corpus as it is; an empty one in place of one whose counts follow other rules."""
         try:
-            return standing(self._store)
+            found = standing(self._store)
         except BadResult:
             if not self._recount:
                 raise
             return Standing(Manifest(), self._store.stat(keys.CORPUS_MANIFEST).etag)
+        if found.manifest.rules == VERSION:
+            return found
+        self._replaced |= found.manifest.files
+        return Standing(Manifest(), found.etag)
 
     def _compare(self, bucket: str, listed: dict[Identity, StoredObject], folder: Path) -> Changes:
         kept = self._buckets.get(bucket)
@@ -197,7 +203,7 @@ class _Reconciliation:
 
     def _publish(self, *, complete: bool) -> None:
         """Nothing that the manifest before names is removed earlier."""
-        manifest = Manifest(writer=uuid4().hex, complete=complete, buckets=self._buckets)
+        manifest = Manifest(writer=uuid4().hex, complete=complete, rules=VERSION, buckets=self._buckets)
         self._standing = publish(self._store, manifest, self._standing)
         logger.info("the corpus holds %d documents, %d words", manifest.documents, manifest.tokens)
         self._remove(self._replaced)

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 from inktally import keys
 from inktally.corpus import figures
-from inktally.corpus.manifest import Corpus, consistently, standing
+from inktally.corpus.manifest import Corpus, consistently, publish, standing
 from inktally.corpus.partition import merged
 from inktally.corpus.plot import growth_svg
 from inktally.corpus.reconciling import Changes, exclude, include, reconcile
 from inktally.corpus.report import report
 from inktally.errors import BadResult, Busy, NotFound
 from inktally.settings import read_settings
+from inktally.tokens import RULES
 from tests.support.counted import Sums, put_counts, recounted
 from tests.support.memory_store import MemoryStore
 
@@ -238,9 +239,29 @@ def test_what_is_no_count_of_ours_is_reported_and_counts_for_nothing(store: Memo
     assert reconcile(store, SETTINGS) == Changes(changed=1)
 
 
+def test_counts_by_other_rules_are_reported_and_count_for_nothing(store: MemoryStore) -> None:
+    put_counts(store, "old.png", {"treaty1": 1}, rules="inktally.tokens/1 unicode/14.0.0")
+    changes = reconcile(store, SETTINGS)
+    assert "inktally.tokens/1 unicode/14.0.0" in changes.unreadable["old.png"]
+    assert not any(word == "treaty1" for _, _, word in kept(store))
+    put_counts(store, "old.png", {"treaty": 1})
+    assert reconcile(store, SETTINGS) == Changes(changed=1)
+
+
+def test_a_corpus_of_other_rules_is_made_anew_and_never_added_to(store: MemoryStore) -> None:
+    state = standing(store)
+    old = state.manifest.model_copy(update={"rules": "inktally.tokens/1"})
+    publish(store, old, state)
+    put_counts(store, "a/1.png", {"the": 3}, rules="inktally.tokens/1 unicode/14.0.0")
+    changes = reconcile(store, SETTINGS)
+    assert (changes.added, list(changes.unreadable)) == (3, ["a/1.png"])
+    assert kept(store) == recounted(store, "a/1.png")
+    assert not parts(store) & old.files
+
+
 def test_a_word_that_is_listed_twice_has_the_sum(store: MemoryStore) -> None:
     entry = {"word": "twice", "count": 2}
-    twice = json.dumps({"schema": "inktally.word-counts/1", "words": [entry, entry]})
+    twice = json.dumps({"schema": "inktally.word-counts/1", "tokeniser": RULES, "words": [entry, entry]})
     store.put(keys.word_counts("c.png"), twice.encode())
     reconcile(store, SETTINGS)
     assert consistently(store, lambda corpus: corpus.document("c.png")) == {"twice": 4}

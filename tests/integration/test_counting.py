@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import psutil
 import pyarrow as pa
@@ -30,6 +31,7 @@ from inktally.document import Box, Token, Word, WordCounts
 from inktally.errors import CountFailed, MissingTool
 from inktally.settings import Settings, read_settings
 from inktally.tokens import tokenise
+from spark_jobs.batch_count import lower_cased as batch_lower_cased
 from spark_jobs.word_count import read_tokens
 from tests.support.servers import free_port, process, wait_until
 
@@ -108,6 +110,31 @@ def test_latin_words_are_lower_cased_without_icu_as_they_are_with_it(counter: Sp
     session.conf.set("spark.sql.icu.caseMappings.enabled", value=False)
     assert rows(counter.count({"": counted})[""]) == oracle(counted)
     assert session.conf.get("spark.sql.icu.caseMappings.enabled") == "false"
+
+
+@contextmanager
+def locale_of_the_jvm(session: SparkSession, language: str) -> Iterator[None]:
+    locales = cast("Any", session)._jvm.java.util.Locale  # noqa: SLF001 - PySpark has no other way to the JVM
+    before = locales.getDefault()
+    locales.setDefault(locales.forLanguageTag(language))
+    try:
+        yield
+    finally:
+        locales.setDefault(before)
+
+
+@pytest.mark.parametrize("by_icu", [False, True])
+@pytest.mark.parametrize("language", ["tr", "lt"])
+def test_words_are_lower_cased_alike_under_every_locale(counter: SparkCounter, language: str, *, by_icu: bool) -> None:
+    accents = ["", "\u0300", "\u0301", "\u0303", "\u0307", "\u0328", "\u00e9"]
+    counted = tokens(" ".join(f"{chr(c)}{accent}B" for c in range(0x370) for accent in accents))
+    counted = [token for token in counted if max(token.text) < "\u0370"]
+    session = SparkSession.builder.getOrCreate()
+    session.conf.set("spark.sql.icu.caseMappings.enabled", value=by_icu)
+    with locale_of_the_jvm(session, language):
+        assert rows(counter.count({"": counted})[""]) == oracle(counted)
+        lowered = session.sql("SELECT 'TITLE' AS word").select(batch_lower_cased("word")).collect()
+    assert lowered == [("title",)]
 
 
 def test_greek_after_latin_has_its_final_sigmas(counter: SparkCounter) -> None:

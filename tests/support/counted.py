@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from inktally import keys
 from inktally.corpus.partition import prefix_of
 from inktally.ports import Store
+from inktally.tokens import RULES
 
 Sums = dict[tuple[str, str, str], tuple[int, int]]
 """(day, prefix, word) -> (total, documents)."""
 
 
-def put_counts(store: Store, name: str, counts: Mapping[str, int]) -> None:
+def put_counts(store: Store, name: str, counts: Mapping[str, int], rules: str = RULES) -> None:
     words = [{"word": word, "count": count, "confidence": 90.0} for word, count in counts.items()]
-    store.put(keys.word_counts(name), json.dumps({"schema": "inktally.word-counts/1", "words": words}).encode())
+    document = {"schema": "inktally.word-counts/1", "tokeniser": rules, "words": words}
+    store.put(keys.word_counts(name), json.dumps(document).encode())
 
 
 def recounted(store: Store, *without: str) -> Sums:

@@ -6,10 +6,11 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from icu4py import icu_version
 
 from inktally.delivery import Counting
 from inktally.document import Box, Engine, Page, Recognition, Section, Token, Word
-from inktally.tokens import RULES, counted_tokens, tokenise
+from inktally.tokens import RULES, VERSION, counted_tokens, tokenise, version_of
 
 BOX = Box(left=0, top=0, width=1, height=1)
 
@@ -42,7 +43,11 @@ def lines(*each: str) -> list[str]:
         ("हिन्दी", ["हिन्दी"]),
         ("한국어", ["한국어"]),
         ("שלום", ["שלום"]),
-        ("東京タワー", ["東", "京", "タワー"]),
+        ("東京タワーに。", ["東京タワー", "に"]),
+        ("我们在北京大学学习汉语", ["我们", "在", "北京", "大学", "学习", "汉语"]),
+        ("สวัสดีครับผมชื่อสมชาย", ["สวัสดี", "ครับ", "ผม", "ชื่อ", "สมชาย"]),
+        ("ຂ້ອຍມັກພາສາລາວ", ["ຂ້ອຍ", "ມັກ", "ພາສາ", "ລາວ"]),
+        ("\U00010000\U00010001\U0001f600b", ["\U00010000\U00010001", "b"]),
         ("well-known", ["well", "known"]),
         ("and/or", ["and", "or"]),
         ("a\u2014b", ["a", "b"]),
@@ -62,6 +67,9 @@ def test_words_divide_at_unicodes_word_boundaries(text: str, expected: list[str]
         ("Wa\u017f\u017fer", ["Wasser"]),
         ("\uff21\uff22\uff23", ["ABC"]),
         ("\u338f", ["kg"]),
+        ("H\u2082O", ["H2O"]),
+        ("1\u00aa", ["1a"]),
+        ("\u2169\u2163", ["XIV"]),
         ("hy\u00adphen", ["hyphen"]),
         ("hyphen\u00ad", ["hyphen"]),
         ("\ufeffword\u200f", ["word"]),
@@ -70,6 +78,38 @@ def test_words_divide_at_unicodes_word_boundaries(text: str, expected: list[str]
 )
 def test_one_word_has_one_spelling(text: str, expected: list[str]) -> None:
     assert texts(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Tea\u2122", ["Tea", "TM"]),
+        ("treaty\u00b9", ["treaty", "1"]),
+        ("10\u207b\u00b9\u00b2", ["10", "12"]),
+        ("40m\u00b2", ["40m", "2"]),
+        ("40\u33a1", ["40", "m", "2"]),
+        ("2\u00bd", ["2", "1\u20442"]),
+        ("\u2460\u2461a", ["1", "2", "a"]),
+        ("20\u2103", ["20", "C"]),
+        ("\u21165", ["No", "5"]),
+    ],
+)
+def test_a_sign_that_is_spelled_out_does_not_join_its_neighbours(text: str, expected: list[str]) -> None:
+    assert texts(text) == expected
+
+
+def test_words_of_scripts_without_spaces_are_found_across_what_an_engine_cut() -> None:
+    tokens = tokenise([word("北", 1, 90), word("京大", 2, 70), word("学", 2, 80)])
+    assert [(token.text, token.words, token.confidence) for token in tokens] == [
+        ("北京", (0, 1), 70),
+        ("大学", (1, 2), 70),
+    ]
+
+
+def test_words_of_scripts_without_spaces_end_with_their_paragraph() -> None:
+    below = word("京").model_copy(update={"paragraph": 2})
+    assert texts(word("北"), below) == ["北", "京"]
+    assert texts("東", "A", "京") == ["東", "A", "京"]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +215,8 @@ def test_characters_newer_than_this_pythons_unicode_separate_words() -> None:
 
 
 def test_the_rules_are_named_with_their_version_and_unicodes() -> None:
-    assert f"inktally.tokens/1 unicode/{unicodedata.unidata_version}" == RULES
+    assert f"inktally.tokens/2 unicode/{unicodedata.unidata_version} icu/{icu_version}" == RULES
+    assert version_of(RULES) == VERSION
 
 
 def test_no_words_give_no_tokens() -> None:
@@ -204,7 +245,8 @@ def test_a_token_is_a_token_again(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a" + "\u0301\u0316" * 3000, "\U0001f1e9" * 3000, "a" * 9000 + "1-", "'" * 9000, "a." * 4000]
+    "text",
+    ["a" + "\u0301\u0316" * 3000, "\U0001f1e9" * 3000, "a" * 9000 + "1-", "'" * 9000, "東" * 9000, "\u33a1" * 9000],
 )
 def test_hostile_words_take_no_hostile_time(text: str) -> None:
     tokenise([word(text), word("b", line=2)])
