@@ -15,7 +15,6 @@ from prefect.states import Completed
 
 from inktally.document import Value
 from inktally.intake import sweeping
-from inktally.intake.sweeping import Unanswered
 from tasks import wiring
 
 DEPLOYMENT = "ocr-flow/on-upload"
@@ -26,7 +25,7 @@ class Swept(Value):
     """What a sweep did: how many pictures it looked at, and those it started runs for, with how late they are."""
 
     looked_at: int
-    submitted: tuple[Unanswered, ...]
+    submitted: tuple[sweeping.Unanswered, ...]
 
 
 @flow(name="sweep-flow", flow_run_name="sweep", persist_result=False, retries=0)
@@ -47,14 +46,14 @@ def sweep_flow(store: str = "", deployment: str = DEPLOYMENT) -> State[Swept]:
     return Completed(message=message, data=Swept(looked_at=found.looked_at, submitted=submitted))
 
 
-def _submitted(found: sweeping.Sweep, deployment: str) -> Iterator[Unanswered]:
+def _submitted(found: sweeping.Sweep, deployment: str) -> Iterator[sweeping.Unanswered]:
     for late in found.unanswered():
         submit(late, deployment)
         yield late
 
 
 @task(name="submit", task_run_name="submit {late.upload.short_name}", retries=3, retry_delay_seconds=2)
-def submit(late: Unanswered, deployment: str) -> None:
+def submit(late: sweeping.Unanswered, deployment: str) -> None:
     """Start a run; the same delivery and attempt twice is one run."""
     run_deployment(
         deployment,
@@ -65,7 +64,7 @@ def submit(late: Unanswered, deployment: str) -> None:
     )
 
 
-def _report(submitted: Sequence[Unanswered]) -> None:
+def _report(submitted: Sequence[sweeping.Unanswered]) -> None:
     if not submitted:
         return
     rows = [{"picture": late.upload.key, "seconds late": round(late.age)} for late in submitted[:MOST_SHOWN]]

@@ -8,7 +8,6 @@ from prefect.runtime import task_run
 
 from inktally.delivery import Counting, Receipt
 from inktally.steps import answering, counting
-from inktally.steps.answering import Answer, Services
 from tasks import wiring
 from tasks.retrying import RETRIES, for_each
 
@@ -30,28 +29,30 @@ def count(store: str, receipts: list[Receipt], how: Counting) -> None:
 
 
 @task(name="publish", **FOR_EACH)
-def publish(answers: list[Answer]) -> list[Answer | Exception]:
+def publish(answers: list[answering.Answer]) -> list[answering.Answer | Exception]:
     """Write the outputs of pictures."""
     return _each(answering.publish, answers)
 
 
 @task(name="announce", **FOR_EACH)
-def announce(answers: list[Answer]) -> list[Answer | Exception]:
+def announce(answers: list[answering.Answer]) -> list[answering.Answer | Exception]:
     """Mail the counts of pictures, or what is wrong with them."""
     return _each(answering.announce, answers)
 
 
 @task(name="dispose", **FOR_EACH)
-def dispose(answers: list[Answer]) -> list[Answer | Exception]:
+def dispose(answers: list[answering.Answer]) -> list[answering.Answer | Exception]:
     """Keep, archive, delete or set aside pictures."""
     return _each(answering.dispose, answers)
 
 
 @task(name="answer", **FOR_EACH)
-def mark(answers: list[Answer]) -> list[Answer | Exception]:
+def mark(answers: list[answering.Answer]) -> list[answering.Answer | Exception]:
     """Write down that pictures have been processed."""
     return _each(answering.mark, answers)
 
 
-def _each(step: Callable[[Services, Answer], Answer], answers: list[Answer]) -> list[Answer | Exception]:
+def _each(
+    step: Callable[[answering.Services, answering.Answer], answering.Answer], answers: list[answering.Answer]
+) -> list[answering.Answer | Exception]:
     return for_each(lambda answer: step(wiring.services(answer.delivery.upload.store), answer), answers)

@@ -8,17 +8,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from deployments.up import ceph, postgres, prefect, redis, spark
-from deployments.up.ceph import Ceph
 from deployments.up.checks import http_answers, posted
 from deployments.up.home import CannotRun, Home, environment
-from deployments.up.postgres import Postgres
-from deployments.up.redis import Redis
 from deployments.up.supervisor import PROJECT, Service, Stages, leash
 
 POOL = "inktally"
 DEPLOY_SECONDS = 120
 
-S = TypeVar("S", Postgres, Redis)
+S = TypeVar("S", postgres.Postgres, redis.Redis)
 
 
 class Stack:
@@ -33,7 +30,7 @@ class Stack:
         self.worker = worker
         self.to = to
         self.hook = f"http://127.0.0.1:{home.port('receiver')}/hooks/s3"
-        self.ceph = Ceph(home, f"{self.hook}?secret={home.secret('hook')}") if self._takes_ceph(store) else None
+        self.ceph = ceph.Ceph(home, f"{self.hook}?secret={home.secret('hook')}") if self._takes_ceph(store) else None
         self.postgres = self._find_postgres()
         self.redis = self._find_redis()
 
@@ -48,7 +45,7 @@ class Stack:
             raise CannotRun(f"Ceph is not installed (Debian: {', '.join(ceph.PROGRAMS)}).")
         return taken == "ceph"
 
-    def _find_postgres(self) -> Postgres | None:
+    def _find_postgres(self) -> postgres.Postgres | None:
         """None where SQLite has to do, or did before. Raises `CannotRun` when there are data and no programs."""
         programs, stands = postgres.programs(), (self.home.folder / "postgres" / "data").exists()
         if (self.home.folder / "prefect" / "prefect.db").exists() and not stands:
@@ -57,12 +54,12 @@ class Stack:
             if stands:
                 raise CannotRun(f"{self.home.folder} has a database of PostgreSQL, which is not installed any more.")
             return None
-        return self._usable(Postgres(self.home, programs), "Prefect uses SQLite.")
+        return self._usable(postgres.Postgres(self.home, programs), "Prefect uses SQLite.")
 
-    def _find_redis(self) -> Redis | None:
+    def _find_redis(self) -> redis.Redis | None:
         """None where the Prefect server has to keep its events in memory."""
         program = redis.program()
-        return self._usable(Redis(self.home, program), "Prefect keeps its events in memory.") if program else None
+        return self._usable(redis.Redis(self.home, program), "Prefect keeps its events in memory.") if program else None
 
     def _usable(self, found: S, otherwise: str) -> S | None:
         """None, and a notice, where something is in its way."""
@@ -117,7 +114,7 @@ class Stack:
         """Make what the services find at their start. Raises `CannotRun`."""
         for name in ("mail", "scratch", "prefect", "spark", *([] if self.ceph else ["store/input"])):
             (self.home.folder / name).mkdir(parents=True, exist_ok=True)
-        data: list[Postgres | Redis | Ceph | None] = [self.postgres, self.redis, self.ceph]
+        data: list[postgres.Postgres | redis.Redis | ceph.Ceph | None] = [self.postgres, self.redis, self.ceph]
         for found in data:
             if found:
                 found.prepare()

@@ -18,8 +18,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 from prefect import Flow
-from prefect.client.schemas.objects import Flow as StoredFlow
-from prefect.client.schemas.objects import FlowRun, WorkPool
+from prefect.client.schemas.objects import Flow as StoredFlow, FlowRun, WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
@@ -29,8 +28,7 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessVariables, P
 from pydantic import Field, PrivateAttr
 
 from deployments.warm.forkserver import Request
-from deployments.warm.start import AGAIN_SECONDS as UNFIT_SECONDS
-from deployments.warm.start import NoForkserver, WarmStart
+from deployments.warm.start import AGAIN_SECONDS as UNFIT_SECONDS, NoForkserver, WarmStart
 from deployments.warm.supervised_run import ENGINE, FLOW_ENTRYPOINT, Child, obstacle_to_all, supervise
 
 IMPORTED_BY_ALL_RUNS = (

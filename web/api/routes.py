@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi import Path as InPath
+from fastapi import APIRouter, Depends, Header, Path as InPath, Query, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
@@ -19,7 +18,6 @@ from inktally.document import CountsDocument
 from inktally.errors import NotFound, error_named
 from inktally.intake import status
 from inktally.intake.links import Policy
-from inktally.intake.status import Status
 from inktally.intake.web import DIGEST, ID, ID_BYTES, checked_name, new_id, once, receive
 from inktally.mail.optin import Ask
 from inktally.outputs import counts_csv
@@ -30,8 +28,7 @@ from inktally.settings import Settings
 from web.api import description, problems
 from web.api.access import Keys, Rates
 from web.api.forms import COUNTED, Asked, Links, UploadReport
-from web.api.sent import Sent, follow
-from web.api.sent import receive as receive_body
+from web.api.sent import Sent, follow, receive as receive_body
 from web.api.waiting import Waiting
 from web.mailing import Mailing
 from web.refused import Refused
@@ -224,7 +221,7 @@ def _output(api: Api, upload_id: str, name: str) -> bytes:
 
 def _shown(
     request: Request,
-    told: Status,
+    told: status.Status,
     found: CountsDocument | None = None,
     *,
     status_code: int = 200,
@@ -235,7 +232,7 @@ def _shown(
     return JSONResponse(content, status_code, NOT_FOR_CACHES | (headers or {}))
 
 
-def _links(request: Request, told: Status) -> Links:
+def _links(request: Request, told: status.Status) -> Links:
     here = f"{request.scope.get('root_path', '')}/uploads/{told.id}"
     outputs = {name: f"{here}/outputs/{name}" for name in told.outputs}
     return Links(status=here, counts=f"{here}/counts" if COUNTED in told.outputs else None, outputs=outputs)

@@ -22,7 +22,6 @@ from fastapi import FastAPI
 from inktally.document import Value
 from inktally.errors import BadEvent, BadSettings
 from inktally.intake import events
-from inktally.intake.events import Arrival
 from inktally.settings import Settings
 from web.command import run_command
 from web.hooks.announcing import MOST, Announcer, Opened
@@ -43,7 +42,7 @@ class QueuedMessage(Value):
     """A message of the queue, and the uploads it announces."""
 
     receipt: str
-    arrivals: tuple[Arrival, ...]
+    arrivals: tuple[events.Arrival, ...]
 
 
 class Queue:
@@ -178,9 +177,9 @@ class Pump:
                 await self._queue.hold(messages)
 
 
-def _by_store(messages: Iterable[QueuedMessage]) -> list[list[Arrival]]:
+def _by_store(messages: Iterable[QueuedMessage]) -> list[list[events.Arrival]]:
     """The uploads of each store, each once, at most 100 together."""
-    stores: dict[str, dict[str, Arrival]] = {}
+    stores: dict[str, dict[str, events.Arrival]] = {}
     for arrival in (arrival for message in messages for arrival in message.arrivals):
         stores.setdefault(arrival.upload.store, {})[arrival.id] = arrival
     return [

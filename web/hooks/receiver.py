@@ -22,7 +22,6 @@ from fastapi.responses import JSONResponse
 
 from inktally.errors import BadEvent, InktallyError, RunsDown, UnknownSender
 from inktally.intake import events, sns
-from inktally.intake.events import Announced
 from inktally.settings import Settings
 from web.callers import is_loopback
 from web.command import run_command
@@ -153,7 +152,7 @@ class Receiver:
             raise RunsDown("Prefect cannot be reached now.")
         return self._accept(told, patient=patient)
 
-    def _accept(self, told: Announced, *, patient: bool) -> Response:
+    def _accept(self, told: events.Announced, *, patient: bool) -> Response:
         counts = {"accepted": 0, "repeated": 0} | Counter[str](each.reason for each in told.left_out)
         try:
             counts["accepted"] = self.outbox.add(told.arrivals)

@@ -3,8 +3,7 @@
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request, Response
-from fastapi import Path as InPath
+from fastapi import APIRouter, Path as InPath, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
@@ -15,8 +14,6 @@ from inktally.intake import status
 from inktally.outputs.registry import OUTPUTS
 from inktally.text import file_name
 from web.site import drawing, grants
-from web.site.drawing import Drawing
-from web.site.grants import MOST_FILES
 from web.site.pages import Site, TheSite, page
 
 LONGEST_SEARCH = 100
@@ -24,7 +21,7 @@ MOST_PAGES = 100_000
 CONTENT_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 router = APIRouter(include_in_schema=False)
-Number = Annotated[int, InPath(ge=1, le=MOST_FILES)]
+Number = Annotated[int, InPath(ge=1, le=grants.MOST_FILES)]
 PageNumber = Annotated[int, InPath(ge=1, le=MOST_PAGES)]
 
 
@@ -90,7 +87,7 @@ def _delivery(site: Site, token: str, number: int) -> Delivery:
     return status.delivery_of(site.store, grants.one_of(site, token, number))
 
 
-def _drawn(site: Site, delivery: Delivery, shown: int, wanted: str) -> Drawing | None:
+def _drawn(site: Site, delivery: Delivery, shown: int, wanted: str) -> drawing.Drawing | None:
     """None when coordinates were not asked for, or have gone. They may be large, so few are read at once."""
     with site.readings:
         try:
