@@ -31,19 +31,11 @@ from inktally.ports import Store
 from inktally.sandbox.parent import closed_on_interrupt
 from inktally.steps.choices import Choices
 from tasks import batch_steps, ui, wiring
-from tasks.ending import ended
+from tasks.ending import RunFailed, ended
 
 AS_THE_SETTINGS_SAY = Options()
 PATIENCE_SECONDS = 5.0
 """Beyond the lease of a run that was killed, so that it is not waited for in vain."""
-
-
-class BatchFailed(Exception):
-    """Why a run has failed, and how far it came; Prefect logs the message and nothing else."""
-
-    def __init__(self, message: str, summary: Summary) -> None:
-        super().__init__(message)
-        self.summary = summary
 
 
 @flow(
@@ -146,7 +138,7 @@ def _count(store: Store, place: Place, lease: Lease, counted: rounds.Round) -> r
     """Written down when it is done, so that no later run repeats it. Raises `Busy` when another has begun meanwhile."""
     into = counted.counted(place)
     batch_steps.count(store, counted.share.handed, into)
-    batch_steps.keep_counts(store, into, _choices(counted).counting)
+    batch_steps.keep_batch_counts(store, into, _choices(counted).counting)
     if not lease.is_kept():
         raise Busy("The store was away for so long that another run has taken over, or may; nothing was answered.")
     counted = counted.model_copy(update={"totals": tuple(sorted_keys(store, f"{into}totals/"))})
@@ -181,7 +173,7 @@ def _final_state(summary: Summary) -> State[Any]:
     lost = tally.failed + tally.unanswered
     if lost:
         message = f"{lost:,} pictures not answered; {message}"
-        return Failed(message=message, data=BatchFailed(message, summary))
+        return Failed(message=message, data=RunFailed(message, summary))
     return Completed(name="Rejected" if tally.rejected else "Completed", message=message, data=summary)
 
 

@@ -4,7 +4,6 @@ The bucket is the queue: whatever stands under input/ without an answer is not d
 python -m flows.sweep_flow [STORE]. As a deployment: sweep-flow/every-five-minutes.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -71,14 +70,7 @@ def _report(submitted: Sequence[sweeping.Unanswered]) -> None:
     create_table_artifact(rows, key="sweep", description=f"{len(submitted)} pictures that no run had answered")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m flows.sweep_flow", description=sweep_flow.description)
-    parser.add_argument("store", nargs="?", default="", help="s3://bucket or a folder; without it, the setting")
-    asked = parser.parse_args(argv)
-    state = sweep_flow(asked.store, return_state=True)
-    sys.stdout.write(f"{state.message}\n")
-    return int(not state.is_completed())
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    from flows.commands.sweep import main
+
+    sys.exit(main(sweep_flow))

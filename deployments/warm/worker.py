@@ -29,7 +29,7 @@ from pydantic import Field, PrivateAttr
 
 from deployments.warm.forkserver import Request
 from deployments.warm.start import AGAIN_SECONDS as UNFIT_SECONDS, NoForkserver, WarmStart
-from deployments.warm.supervised_run import ENGINE, FLOW_ENTRYPOINT, Child, obstacle_to_all, supervise
+from deployments.warm.supervised_run import ENGINE, FLOW_ENTRYPOINT, RunProcess, obstacle_to_all, supervise
 
 IMPORTED_BY_ALL_RUNS = (
     "prefect.flow_engine",
@@ -163,7 +163,7 @@ class WarmWorker(ProcessWorker):
     async def _run_warm(
         self, flow_run: FlowRun, configuration: WarmJobConfiguration, task_status: anyio.abc.TaskStatus[int]
     ) -> ProcessWorkerResult:
-        async def fork(variables: dict[str, str]) -> Child:
+        async def fork(variables: dict[str, str]) -> RunProcess:
             return await self._warm.fork(self._request(configuration, variables))
 
         async def find_flow(_: FlowRun) -> Flow[..., Any]:

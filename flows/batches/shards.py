@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from uuid import UUID
 
 from httpx import HTTPError
@@ -28,7 +28,7 @@ from inktally.batch.place import Place
 from inktally.batch.rounds import Share, Tally, attempt_prefix
 from inktally.delivery import Options
 from inktally.document import Value
-from inktally.errors import BadSettings, EngineFailed, NotFound, Stopped, TransientError
+from inktally.errors import BadSettings, EngineFailed, Stopped, TransientError
 from inktally.lease import leased
 from tasks import wiring
 
@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 DEPLOYMENT = "batch-shard/on-demand"
 NEXT_LOOK, NEXT_QUESTION = 1.0, 5.0  # seconds; the store is looked at, and Prefect is asked
 PATIENCE = 60.0  # seconds, for a run that a worker has taken to begin, and for what is away to come back
-V = TypeVar("V", bound=Value)
 RUNS_AT_ONCE = 200  # that Prefect's server tells of in one answer
 STARTS = 5  # of one shard, before the batch gives up
 FIRST_PAUSE = 2.0  # seconds before the second start; 6, 14 and 30 before those after it
@@ -206,8 +205,9 @@ class ShardRun:
 
     def is_handed_in(self) -> bool:
         if self.share is None:
-            self.share = self._read("shares", Share)
-            told = self.share.tally if self.share else self._read("progress", Tally)
+            self.share = ports.value_or_none(self._store, self._shard.key("shares"), Share)
+            progress = self._shard.key("progress")
+            told = self.share.tally if self.share else ports.value_or_none(self._store, progress, Tally)
             self.tally = told or self.tally
         return self.share is not None
 
@@ -266,9 +266,3 @@ class ShardRun:
             return False
         self._silent_since = self._silent_since or now
         return now - self._silent_since > (0 if lease else max(PATIENCE, lease_seconds))
-
-    def _read(self, kind: str, value: type[V]) -> V | None:
-        try:
-            return value.model_validate_json(self._store.read(self._shard.key(kind)))
-        except NotFound:
-            return None

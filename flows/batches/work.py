@@ -86,7 +86,10 @@ class Work:
             else:
                 self._sort(found, window, unread)
         for alike in unread.values():
-            window.recognising.append((self._submit(alike[0]), alike))
+            first = alike[0]
+            refresh = self._is_to_be_refreshed(first)
+            future = recognition.submit(self._store, first, self._wait_for_turn, refresh=refresh)
+            window.recognising.append((future, alike))
         return window
 
     def _sort(self, found: Looked, window: Window, unread: dict[Any, list[Needs]]) -> None:
@@ -98,9 +101,6 @@ class Work:
             self._enter(window, Entry(delivery=found.needs.delivery, receipt=found.needs.receipt))
         else:
             unread.setdefault(found.needs.content, []).append(found.needs)
-
-    def _submit(self, first: Needs) -> PrefectFuture[Any]:
-        return recognition.submit(self._store, first, self._wait_for_turn, refresh=self._is_to_be_refreshed(first))
 
     def _is_to_be_refreshed(self, needs: Needs) -> bool:
         """Once for each content; of each, a number is remembered."""

@@ -174,7 +174,7 @@ class Picture:
 
     @property
     def receipt(self) -> Receipt | None:
-        return self.answer.receipt if self.answer else None
+        return self.answer.recognised.receipt if self.answer and self.answer.recognised else None
 
     @property
     def counting(self) -> Counting:
@@ -196,7 +196,9 @@ class Picture:
         if self.problem is not None:
             facts["error"] = Problem.of(self.problem)
         if self.answer is None:
-            self.outcome = Outcome(upload=self._address(), etag=self._etag, **facts)
+            address = self._store.address(self.upload.key) if self.opened else f"{self.upload.store}/{self.upload.key}"
+            etag = self._delivery.picture.etag if self._delivery else self.upload.etag
+            self.outcome = Outcome(upload=address, etag=etag, **facts)
             return
         if self.problem is not None and (counts := self.counts()):
             self.answer = self.answer.counted(counts)
@@ -285,13 +287,6 @@ class Picture:
     def _needs(self) -> deliveries.Needs:
         assert self._needs_or_none is not None, f"nobody has found out what {self.name} needs"
         return self._needs_or_none
-
-    @property
-    def _etag(self) -> str:
-        return self._delivery.picture.etag if self._delivery else self.upload.etag
-
-    def _address(self) -> str:
-        return self._store.address(self.upload.key) if self.opened else f"{self.upload.store}/{self.upload.key}"
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:

@@ -67,17 +67,22 @@ def status_of(store: ports.Store, upload_id: str, settings: Settings) -> Status:
 
 
 def delivery_of(store: ports.Store, upload_id: str) -> Delivery:
-    """The delivery that a status, and results, are about: the one taken up, else the newest that is stored.
+    """The delivery that a status, and results, are about. Raises `NotFound`."""
+    delivery = delivery_or_none(store, upload_id)
+    if delivery is None:
+        raise NotFound("Nothing has come under this id; a picture that is sent by a form shows once it is there.")
+    return delivery
 
-    Raises `NotFound`.
-    """
-    if (taken_up := _taken_up(store, upload_id)) is not None:
+
+def delivery_or_none(store: ports.Store, upload_id: str) -> Delivery | None:
+    """The one taken up, else the newest that is stored; None while nothing has come."""
+    if (taken_up := ports.value_or_none(store, keys.web_record(upload_id), Delivery)) is not None:
         return taken_up
     newest = max(store.list(keys.from_web(upload_id)), key=lambda each: each.modified, default=None)
     standing = newest and ports.stat_or_none(store, newest.key)
-    if standing is not None:
-        return Delivery(upload=Upload(key=standing.key, store=store.uri, version=standing.version), picture=standing)
-    raise NotFound("Nothing has come under this id; a picture that is sent by a form shows once it is there.")
+    if standing is None:
+        return None
+    return Delivery(upload=Upload(key=standing.key, store=store.uri, version=standing.version), picture=standing)
 
 
 def output_of(store: ports.Store, delivery: Delivery, output: str) -> bytes:
@@ -85,10 +90,6 @@ def output_of(store: ports.Store, delivery: Delivery, output: str) -> bytes:
     if output not in OUTPUTS:
         raise NotFound(f"There is no output {output!r}; there are: {', '.join(OUTPUTS)}.")
     return store.read(OUTPUTS[output].key(delivery.upload.name))
-
-
-def _taken_up(store: ports.Store, upload_id: str) -> Delivery | None:
-    return ports.value_or_none(store, keys.web_record(upload_id), Delivery)
 
 
 def _final(store: ports.Store, delivery: Delivery, outcome: Outcome) -> dict[str, object]:
@@ -206,7 +207,7 @@ def _noted_or_first(store: ports.Store, delivery: Delivery, upload_id: str, sett
     try:
         store.put(key, record, if_absent=True)
     except Overwritten:
-        first = _taken_up(store, upload_id)
+        first = ports.value_or_none(store, key, Delivery)
         is_another = first is not None and not first.picture.same_version(delivery.picture)
         if first and is_another and (markers.is_answered(store, first) or markers.is_at_work(store, first, settings)):
             return first

@@ -6,7 +6,7 @@ import hmac
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Header, Path as InPath, Query, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
@@ -54,8 +54,7 @@ class Api:
 
 
 async def _api(request: Request) -> Api:
-    api: Api = request.app.state.api
-    return api
+    return cast(Api, request.app.state.api)
 
 
 async def _client(request: Request, api: Annotated[Api, Depends(_api)]) -> str:
@@ -147,18 +146,11 @@ async def _take(
         sent = await receive_body(request, folder, api.settings.max_bytes)
         asked = asked.with_fields(sent.fields)
         digest = await run_in_threadpool(sent.digest) if may_be_known else ""
-        known = await run_in_threadpool(_known, api, upload_id, digest) if may_be_known else None
+        known = await run_in_threadpool(status.delivery_or_none, api.store, upload_id) if may_be_known else None
         if known is not None:
-            return known
+            return _same(known, digest)
         sent = await follow(sent, api.policy)
         return await run_in_threadpool(_put, api, client, sent, asked, upload_id, digest)
-
-
-def _known(api: Api, upload_id: str, digest: str) -> Delivery | None:
-    try:
-        return _same(status.delivery_of(api.store, upload_id), digest)
-    except NotFound:
-        return None
 
 
 def _same(known: Delivery, digest: str) -> Delivery:

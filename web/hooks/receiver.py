@@ -128,7 +128,9 @@ class Receiver:
         if sns.looks_like_sns(message):
             return await self._answer_sns(message, body)
         _check(is_known)
-        return await self._take(message, body, patient=_is_of_eventbridge(message))
+        return await self._take(
+            message, body, patient=isinstance(message, dict) and "detail-type" in message
+        )  # EventBridge
 
     async def _answer_sns(self, message: Any, body: bytes) -> Response:
         envelope = await self._topics.admit(message)
@@ -179,10 +181,6 @@ class Receiver:
 def _check(is_known: bool) -> None:
     if not is_known:
         raise UnknownSender("The sender has not shown the secret (INKTALLY_HOOK_SECRET), nor is it SNS.")
-
-
-def _is_of_eventbridge(message: Any) -> bool:
-    return isinstance(message, dict) and "detail-type" in message
 
 
 async def _body(request: Request) -> bytes:
