@@ -5,7 +5,7 @@ python -m flows.sweep_flow [STORE]. As a deployment: sweep-flow/every-five-minut
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from prefect import State, flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
@@ -37,9 +37,10 @@ def sweep_flow(store: str = "", deployment: str = DEPLOYMENT) -> State[Swept]:
     """
     found = sweeping.Sweep(wiring.store(store or wiring.settings().store), wiring.settings())
     submitted = tuple(_submitted(found, deployment))
-    _report(submitted)
     message = f"{found.looked_at} pictures, {len(submitted)} of them late"
     if submitted:
+        rows = [{"picture": late.upload.key, "seconds late": round(late.age)} for late in submitted[:MOST_SHOWN]]
+        create_table_artifact(rows, key="sweep", description=f"{len(submitted)} pictures that no run had answered")
         message += f", by up to {max(late.age for late in submitted):,.0f} s"
     get_run_logger().info(message)
     return Completed(message=message, data=Swept(looked_at=found.looked_at, submitted=submitted))
@@ -61,13 +62,6 @@ def submit(late: sweeping.Unanswered, deployment: str) -> None:
         timeout=0,
         as_subflow=False,
     )
-
-
-def _report(submitted: Sequence[sweeping.Unanswered]) -> None:
-    if not submitted:
-        return
-    rows = [{"picture": late.upload.key, "seconds late": round(late.age)} for late in submitted[:MOST_SHOWN]]
-    create_table_artifact(rows, key="sweep", description=f"{len(submitted)} pictures that no run had answered")
 
 
 if __name__ == "__main__":

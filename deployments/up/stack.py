@@ -125,8 +125,14 @@ class Stack:
         data = [each.service() for each in (self.postgres, self.redis) if each]
         data += [self.ceph.monitor()] if self.ceph else []
         disk, gateway = ([self.ceph.disk()], [self.ceph.gateway()]) if self.ceph else ([], [])
-        servers = [self._inbox(), self._receiver(), *gateway, self._spark(), self._prefect()]
-        work = [self._site(), self._worker(), *([] if self.ceph else [self._watch()])]
+        port = str(self.home.port("inbox"))
+        inbox = _program("inbox", "web.inbox", "--port", port, answers=self.inbox)
+        receiver = _program("receiver", "web", answers=self.hook.replace("/hooks/s3", "/healthz"))
+        spark_server = spark.service(self.home.folder / "spark", self.home.port("spark"), then=self._warm_spark)
+        servers = [inbox, receiver, *gateway, spark_server, self._prefect()]
+        site = _program("site", "web.site", answers=f"{self.site}/healthz")
+        watch = [] if self.ceph else [_program("watch", "web.watch", "--to", self.to)]
+        work = [site, self._worker(), *watch]
         stages = {"data": data, "disk": disk, "servers": servers, "work": work}
         return {name: services for name, services in stages.items() if services}
 
@@ -152,9 +158,6 @@ class Stack:
         if done.returncode:
             raise CannotRun(f"`make deploy` failed; its log is {log}")
 
-    def _spark(self) -> Service:
-        return spark.service(self.home.folder / "spark", self.home.port("spark"), then=self._warm_spark)
-
     def _warm_spark(self) -> None:
         """Its first job takes seconds. Have it done before there is a picture, and do not wait."""
         with self.home.log("first-job").open("wb") as log:
@@ -167,21 +170,6 @@ class Stack:
                 stderr=log,
             )
 
-    def _receiver(self) -> Service:
-        health = self.hook.replace("/hooks/s3", "/healthz")
-        return Service("receiver", [sys.executable, "-m", "web"], is_up=lambda: http_answers(health))
-
-    def _inbox(self) -> Service:
-        command = [sys.executable, "-m", "web.inbox", "--port", str(self.home.port("inbox"))]
-        return Service("inbox", command, is_up=lambda: http_answers(self.inbox))
-
-    def _site(self) -> Service:
-        command = [sys.executable, "-m", "web.site"]
-        return Service("site", command, is_up=lambda: http_answers(f"{self.site}/healthz"))
-
-    def _watch(self) -> Service:
-        return Service("watch", [sys.executable, "-m", "web.watch", "--to", self.to], is_up=lambda: True)
-
     def _worker(self) -> Service:
         options: list[str | Path] = ["--pool", POOL, "--type", self.worker, "--name", "up"]
         command: list[str | Path] = [prefect.PROGRAM, "worker", "start", *options]
@@ -190,3 +178,8 @@ class Stack:
     def _worker_polls(self, since: str) -> bool:
         workers = posted(f"{self.prefect}/api/work_pools/{POOL}/workers/filter", {})
         return any((worker["last_heartbeat_time"] or "") > since for worker in workers or [])
+
+
+def _program(name: str, module: str, *options: str, answers: str = "") -> Service:
+    """A program of ours, which is up when that address answers; at once, without one."""
+    return Service(name, [sys.executable, "-m", module, *options], is_up=lambda: not answers or http_answers(answers))

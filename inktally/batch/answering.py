@@ -24,17 +24,15 @@ def answer_document(services: answering.Services, choices: Choices, entries: Seq
         outcome = markers.outcome_of(services.store, entry.delivery)
         if outcome is None:
             if entry.receipt is not None:
-                reading = _reading(services, choices, entry, reading)
+                if reading is None:
+                    reading = counting.reading_of(services.store, entry.delivery, entry.receipt, choices.counting)
+                else:
+                    reading = replace(
+                        reading, counts=counting.counts_for(services.store, entry.delivery, reading.counts)
+                    )
             outcome = _answered(services, choices, entry, reading)
         outcomes.append(outcome)
     return [outcome for outcome in outcomes if outcome is not None]
-
-
-def _reading(services: answering.Services, choices: Choices, entry: Entry, known: Reading | None) -> Reading:
-    assert entry.receipt is not None
-    if known is None:
-        return counting.reading_of(services.store, entry.delivery, entry.receipt, choices.counting)
-    return replace(known, counts=counting.counts_for(services.store, entry.delivery, known.counts))
 
 
 def _answered(services: answering.Services, choices: Choices, entry: Entry, reading: Reading | None) -> Outcome | None:

@@ -14,11 +14,10 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import FastAPI
 
+from inktally import aws
 from inktally.document import Value
 from inktally.errors import BadEvent, BadSettings
 from inktally.intake import events
@@ -92,14 +91,9 @@ def queue_at(settings: Settings) -> Queue:
     address = urlsplit(settings.queue_url)
     if address.scheme not in ("http", "https") or not address.netloc:
         raise BadSettings("INKTALLY_QUEUE_URL is the URL of an SQS queue; SQS shows it beside the queue's name.")
-    aws = AWS_HOST.fullmatch(address.netloc)
-    client = boto3.session.Session().client(
-        "sqs",
-        endpoint_url=f"{address.scheme}://{address.netloc}",
-        region_name=aws["region"] if aws else settings.s3_region or None,
-        config=Config(read_timeout=POLL_SECONDS + 10, retries={"mode": "standard"}),
-    )
-    return Queue(settings.queue_url, client)
+    at_aws = AWS_HOST.fullmatch(address.netloc)
+    region, endpoint = at_aws["region"] if at_aws else settings.s3_region, f"{address.scheme}://{address.netloc}"
+    return Queue(settings.queue_url, aws.client("sqs", region, endpoint, seconds=POLL_SECONDS + 10, attempts=3))
 
 
 class Pump:

@@ -7,11 +7,13 @@ from fastapi import APIRouter, Path as InPath, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
+from inktally import keys
 from inktally.delivery import Delivery
 from inktally.document import CountsDocument
 from inktally.errors import NotFound
 from inktally.intake import status
 from inktally.outputs.registry import OUTPUTS
+from inktally.ports import value_or_none
 from inktally.text import file_name
 from web.site import drawing, grants
 from web.site.pages import Site, TheSite, page
@@ -39,7 +41,7 @@ def result_page(
     if found.state != "answered":
         return RedirectResponse(f"/uploads/{token}", 303)
     delivery = status.delivery_of(site.store, upload)
-    counts = _counts(site, delivery)
+    counts = value_or_none(site.store, keys.word_counts(delivery.upload.name), CountsDocument)
     return page(
         request,
         "result.html",
@@ -94,10 +96,3 @@ def _drawn(site: Site, delivery: Delivery, shown: int, wanted: str) -> drawing.D
             return drawing.drawn(status.output_of(site.store, delivery, "coordinates_json"), shown, wanted)
         except (NotFound, ValueError, LookupError, TypeError):
             return None
-
-
-def _counts(site: Site, delivery: Delivery) -> CountsDocument | None:
-    try:
-        return CountsDocument.model_validate_json(status.output_of(site.store, delivery, "word_counts"))
-    except (NotFound, ValueError):
-        return None
