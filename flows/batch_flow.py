@@ -23,7 +23,6 @@ from inktally.batch.handover import sorted_keys
 from inktally.batch.part import Part
 from inktally.batch.place import Place
 from inktally.batch.progress import BatchProgress
-from inktally.batch.rounds import Round, Share, Tally
 from inktally.batch.summary import Summary
 from inktally.delivery import Options
 from inktally.errors import Busy, InktallyError, Stopped
@@ -32,20 +31,11 @@ from inktally.ports import Store
 from inktally.sandbox.parent import closed_on_interrupt
 from inktally.steps.choices import Choices
 from tasks import batch_steps, ui, wiring
-from tasks.batch_steps import whole
-from tasks.ending import ended
+from tasks.ending import RunFailed, ended
 
 AS_THE_SETTINGS_SAY = Options()
 PATIENCE_SECONDS = 5.0
 """Beyond the lease of a run that was killed, so that it is not waited for in vain."""
-
-
-class BatchFailed(Exception):
-    """Why a run has failed, and how far it came; Prefect logs the message and nothing else."""
-
-    def __init__(self, message: str, summary: Summary) -> None:
-        super().__init__(message)
-        self.summary = summary
 
 
 @flow(
@@ -84,7 +74,7 @@ def _batch(store: Store, place: Place, lease: Lease, options: Options, shards: i
         rounds.clear(store, place)
         with _timed(seconds, "recognise"):
             share = _recognised(store, place, options, shards, rate)
-        counted = Round(attempt=str(flow_run.id), options=options, share=share)
+        counted = rounds.Round(attempt=str(flow_run.id), options=options, share=share)
         if share.handed.pictures:
             with _timed(seconds, "count"):
                 counted = _count(store, place, lease, counted)
@@ -129,10 +119,10 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     seconds[step] = round(monotonic() - begun, 3)
 
 
-def _recognised(store: Store, place: Place, options: Options, shards: int, rate: float) -> Share:
+def _recognised(store: Store, place: Place, options: Options, shards: int, rate: float) -> rounds.Share:
     progress, bar, attempt = BatchProgress(place.pictures(store)), ui.ProgressArtifact(), str(flow_run.id)
 
-    def tell(tally: Tally) -> None:
+    def tell(tally: rounds.Tally) -> None:
         progress.tell("recognising", tally.looked_at, tally.answered_before)
         bar.show(tally.looked_at, progress.total or 0)
         if tally.recognised or tally.known:  # there will be something to count
@@ -144,11 +134,11 @@ def _recognised(store: Store, place: Place, options: Options, shards: int, rate:
     return Work(store, place, options, attempt, "", Part(rate=rate), tell=tell).run()
 
 
-def _count(store: Store, place: Place, lease: Lease, counted: Round) -> Round:
+def _count(store: Store, place: Place, lease: Lease, counted: rounds.Round) -> rounds.Round:
     """Written down when it is done, so that no later run repeats it. Raises `Busy` when another has begun meanwhile."""
     into = counted.counted(place)
     batch_steps.count(store, counted.share.handed, into)
-    batch_steps.keep_counts(store, into, _choices(counted).counting)
+    batch_steps.keep_batch_counts(store, into, _choices(counted).counting)
     if not lease.is_kept():
         raise Busy("The store was away for so long that another run has taken over, or may; nothing was answered.")
     counted = counted.model_copy(update={"totals": tuple(sorted_keys(store, f"{into}totals/"))})
@@ -156,10 +146,10 @@ def _count(store: Store, place: Place, lease: Lease, counted: Round) -> Round:
     return counted
 
 
-def _answer(store: Store, place: Place, counted: Round) -> Summary:
+def _answer(store: Store, place: Place, counted: rounds.Round) -> Summary:
     """A file of pictures at a time, whatever their number."""
-    services, choices = whole(wiring.services_of_batch(store, has_uploaders=not place.mount)), _choices(counted)
-    share, done = counted.share, Share()
+    services = batch_steps.whole(wiring.services_of_batch(store, has_uploaders=not place.mount))
+    choices, share, done = _choices(counted), counted.share, rounds.Share()
     progress = BatchProgress(range(share.tally.handed_over))
     for pictures in share.handed.pictures:
         done += batch_steps.answer(services, choices, pictures)
@@ -169,7 +159,7 @@ def _answer(store: Store, place: Place, counted: Round) -> Summary:
     return summary
 
 
-def _choices(counted: Round) -> Choices:
+def _choices(counted: rounds.Round) -> Choices:
     return Choices.of(counted.options, wiring.settings(), {})
 
 
@@ -183,7 +173,7 @@ def _final_state(summary: Summary) -> State[Any]:
     lost = tally.failed + tally.unanswered
     if lost:
         message = f"{lost:,} pictures not answered; {message}"
-        return Failed(message=message, data=BatchFailed(message, summary))
+        return Failed(message=message, data=RunFailed(message, summary))
     return Completed(name="Rejected" if tally.rejected else "Completed", message=message, data=summary)
 
 

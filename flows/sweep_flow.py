@@ -4,9 +4,8 @@ The bucket is the queue: whatever stands under input/ without an answer is not d
 python -m flows.sweep_flow [STORE]. As a deployment: sweep-flow/every-five-minutes.
 """
 
-import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from prefect import State, flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
@@ -15,7 +14,6 @@ from prefect.states import Completed
 
 from inktally.document import Value
 from inktally.intake import sweeping
-from inktally.intake.sweeping import Unanswered
 from tasks import wiring
 
 DEPLOYMENT = "ocr-flow/on-upload"
@@ -26,7 +24,7 @@ class Swept(Value):
     """What a sweep did: how many pictures it looked at, and those it started runs for, with how late they are."""
 
     looked_at: int
-    submitted: tuple[Unanswered, ...]
+    submitted: tuple[sweeping.Unanswered, ...]
 
 
 @flow(name="sweep-flow", flow_run_name="sweep", persist_result=False, retries=0)
@@ -39,22 +37,23 @@ def sweep_flow(store: str = "", deployment: str = DEPLOYMENT) -> State[Swept]:
     """
     found = sweeping.Sweep(wiring.store(store or wiring.settings().store), wiring.settings())
     submitted = tuple(_submitted(found, deployment))
-    _report(submitted)
     message = f"{found.looked_at} pictures, {len(submitted)} of them late"
     if submitted:
+        rows = [{"picture": late.upload.key, "seconds late": round(late.age)} for late in submitted[:MOST_SHOWN]]
+        create_table_artifact(rows, key="sweep", description=f"{len(submitted)} pictures that no run had answered")
         message += f", by up to {max(late.age for late in submitted):,.0f} s"
     get_run_logger().info(message)
     return Completed(message=message, data=Swept(looked_at=found.looked_at, submitted=submitted))
 
 
-def _submitted(found: sweeping.Sweep, deployment: str) -> Iterator[Unanswered]:
+def _submitted(found: sweeping.Sweep, deployment: str) -> Iterator[sweeping.Unanswered]:
     for late in found.unanswered():
         submit(late, deployment)
         yield late
 
 
 @task(name="submit", task_run_name="submit {late.upload.short_name}", retries=3, retry_delay_seconds=2)
-def submit(late: Unanswered, deployment: str) -> None:
+def submit(late: sweeping.Unanswered, deployment: str) -> None:
     """Start a run; the same delivery and attempt twice is one run."""
     run_deployment(
         deployment,
@@ -65,21 +64,7 @@ def submit(late: Unanswered, deployment: str) -> None:
     )
 
 
-def _report(submitted: Sequence[Unanswered]) -> None:
-    if not submitted:
-        return
-    rows = [{"picture": late.upload.key, "seconds late": round(late.age)} for late in submitted[:MOST_SHOWN]]
-    create_table_artifact(rows, key="sweep", description=f"{len(submitted)} pictures that no run had answered")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m flows.sweep_flow", description=sweep_flow.description)
-    parser.add_argument("store", nargs="?", default="", help="s3://bucket or a folder; without it, the setting")
-    asked = parser.parse_args(argv)
-    state = sweep_flow(asked.store, return_state=True)
-    sys.stdout.write(f"{state.message}\n")
-    return int(not state.is_completed())
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    from flows.commands.sweep import main
+
+    sys.exit(main(sweep_flow))

@@ -1,9 +1,12 @@
 """The values that Inktally passes around. All are frozen; all survive a round trip through JSON."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from inktally.errors import InktallyError
 
 
 class Value(BaseModel):
@@ -173,6 +176,18 @@ class CountsDocument(Value):
     distinct: int = Field(description="the number of different words", ge=0)
     mean_confidence: float | None = Field(description="over all counted words, 0 to 100; null: there is no word")
     words: tuple[CountedWord, ...] = Field(description="by falling count, then in the order of code points")
+
+
+def accepted_by(parse: Callable[[str], str]) -> AfterValidator:
+    """For a field: its text as `parse` gives it back. What that raises is what is wrong with the field."""
+
+    def check(text: str) -> str:
+        try:
+            return parse(text)
+        except InktallyError as error:
+            raise ValueError(str(error)) from error
+
+    return AfterValidator(check)
 
 
 def sha256_of(*parts: str) -> str:

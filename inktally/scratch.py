@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from inktally.errors import AccessDenied, BadSettings, ScratchFull
 
 PREFIX = "scratch-"
 LOCK = ".owner"
+NEXT_LOOK = 0.005  # seconds
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -66,6 +68,23 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def turn(parent: Path, turns: int) -> Iterator[None]:
+    """One of so many turns that all processes of this user on this machine share; waits until one is free."""
+    with _told_when_full(parent):
+        ours = _ours(parent)
+    while True:
+        for number in range(turns):
+            with _told_when_full(parent), (ours / f"turn-{number}").open("a") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                yield
+                return
+        time.sleep(NEXT_LOOK)
 
 
 def _ours(parent: Path) -> Path:

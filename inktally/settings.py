@@ -4,35 +4,22 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from inktally.delivery import After
+from inktally.document import accepted_by
 from inktally.errors import BadSettings
 from inktally.languages import by_prefix, split_names
 from inktally.outputs import chosen
 
 SITE_URL = r"^(https?://[^/?#\s]+/?)?$"  # without a path: the page's own links begin with /
 SHORTEST_GROUPED = 10_000  # shorter numbers, ports among them, are shown as they are
-
-
-def _checked(parse: Callable[[str], object]) -> AfterValidator:
-    """The text as it is, if `parse` takes it."""
-
-    def check(text: str) -> str:
-        try:
-            parse(text)
-        except BadSettings as error:
-            raise ValueError(str(error)) from error
-        return text
-
-    return AfterValidator(check)
 
 
 class Settings(BaseSettings):
@@ -58,10 +45,10 @@ class Settings(BaseSettings):
     imaging: bool = Field(
         True, description="Pages are turned, levelled, cleaned and split into sections before they are read"
     )
-    language: Annotated[str, _checked(split_names)] = Field(
+    language: Annotated[str, accepted_by(lambda names: "+".join(split_names(names)))] = Field(
         "eng", description="Languages of the text, as Tesseract names them, joined by +; auto: as each page shows"
     )
-    language_by_prefix: Annotated[str, _checked(partial(by_prefix, key=""))] = Field(
+    language_by_prefix: Annotated[str, accepted_by(lambda rules: by_prefix(rules, "") or rules)] = Field(
         "", description="Languages by the beginnings of keys, for example input/de/=deu,input/old/=frk"
     )
     tesseract: str = Field(
@@ -78,7 +65,7 @@ class Settings(BaseSettings):
         0.0, ge=0, le=100, description="Words below this confidence (0 to 100) are not counted"
     )
     body_only: bool = Field(False, description="Headers, footers and page numbers are not counted")
-    outputs: Annotated[str, _checked(chosen)] = Field(
+    outputs: Annotated[str, accepted_by(lambda names: ",".join(chosen(names)))] = Field(
         "plain_text,coordinates_text,coordinates_json,word_counts",
         description="What is written of a picture, separated by commas; also: word_counts_csv, hocr, alto, pdf",
     )

@@ -21,8 +21,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pyspark import TaskContext, cloudpickle
 from pyspark.errors import AnalysisException
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 - as all of Spark's own documents have it
+from pyspark.sql import (
+    Column,
+    DataFrame,
+    SparkSession,
+    functions as F,  # noqa: N812 - as all of Spark's own documents have it
+)
 from pyspark.sql.types import StructType
 
 if TYPE_CHECKING:

@@ -10,8 +10,12 @@ import sys
 from collections.abc import Sequence
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 - as all of Spark's own documents have it
+from pyspark.sql import (
+    Column,
+    DataFrame,
+    SparkSession,
+    functions as F,  # noqa: N812 - as all of Spark's own documents have it
+)
 
 DESCRIPTION = """\
 Count the words of a Parquet file, in lower case.

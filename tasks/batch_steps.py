@@ -7,6 +7,7 @@ for futures.
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar, cast
 
@@ -26,8 +27,8 @@ from inktally.errors import BadResult, NotFound
 from inktally.ports import Store
 from inktally.steps.answering import Services
 from inktally.steps.choices import Choices
-from inktally.steps.counting import keep_counts as keep
-from inktally.steps.deliveries import Needs, recalled
+from inktally.steps.counting import keep_counts
+from inktally.steps.deliveries import recalled
 from inktally.steps.recognising import recognition_of
 from inktally.tokens import counted_tokens
 from tasks import caching, wiring
@@ -51,18 +52,17 @@ def look_at(store: Store, pictures: Sequence[StoredObject], options: Options, at
     """Look at pictures, and whether their contents are known, each once. Errors take the place of pictures."""
     settings = wiring.settings()
     recogniser = wiring.recogniser(options.engine or settings.engine)
-
-    def look_at_one(picture: StoredObject) -> Looked:
-        return look(store, picture, options, attempt, recogniser, settings)
-
-    looked: list[Looked | Exception] = for_many(look_at_one, pictures, THREADS)
+    looked: list[Looked | Exception] = for_many(
+        lambda picture: look(store, picture, options, attempt, recogniser, settings), pictures, THREADS
+    )
     return looked if options.refresh else _recalled(looked)
 
 
 def _recalled(looked: Sequence[Looked | Exception]) -> list[Looked | Exception]:
     """With what is known of their contents, or the error that kept us from finding out."""
+    recall = partial(recalled, cached_receipt=caching.cached_receipt)
     unread = {each.needs.content: each.needs for each in looked if isinstance(each, Looked) and each.needs}
-    known = dict(zip(unread, for_many(_recall, list(unread.values()), THREADS), strict=True))
+    known = dict(zip(unread, for_many(recall, list(unread.values()), THREADS), strict=True))
 
     def with_receipt(each: Looked | Exception) -> Looked | Exception:
         if isinstance(each, Exception) or each.needs is None:
@@ -74,10 +74,6 @@ def _recalled(looked: Sequence[Looked | Exception]) -> list[Looked | Exception]:
         return each.model_copy(update={"needs": each.needs.model_copy(update=facts)})
 
     return [with_receipt(each) for each in looked]
-
-
-def _recall(needs: Needs) -> Needs:
-    return recalled(needs, caching.cached_receipt)
 
 
 @task(name="hand over", **TOGETHER)
@@ -96,7 +92,7 @@ def hand_over(store: Store, writer: PartsWriter, entries: Sequence[Entry], count
                 logger.warning("the words of a recognition are not counted: %s", error)
                 continue
             if not tokens:
-                keep(store, receipt.content, receipt.fingerprint, counting, WordCounts(words=()))
+                keep_counts(store, receipt.content, receipt.fingerprint, counting, WordCounts(words=()))
             yield receipt, tokens
 
     writer.write(entries, documents())
@@ -109,12 +105,12 @@ def count(store: Store, handed: Handed, into: str) -> None:
 
 
 @task(name="keep counts", **TOGETHER)
-def keep_counts(store: Store, counted: str, counting: Counting) -> None:
+def keep_batch_counts(store: Store, counted: str, counting: Counting) -> None:
     """Keep the counts of each recognition with it, where the next picture with its content finds them."""
 
     def keep_one(document: tuple[str, str, WordCounts]) -> None:
         content, fingerprint, counts = document
-        keep(store, content, fingerprint, counting, counts)
+        keep_counts(store, content, fingerprint, counting, counts)
 
     with ThreadPoolExecutor(THREADS) as pool:
         documents = handover.counted_documents(store, f"{counted}counts/", wiring.settings().scratch)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from prefect.cache_policies import CacheKeyFnPolicy
-from prefect.context import TaskRunContext
 from prefect.filesystems import WritableFileSystem
 from prefect.results import resolve_result_storage
 from prefect.serializers import JSONSerializer
@@ -96,19 +95,15 @@ def checked_receipt(result: object, engine: Engine) -> Receipt:
 @lru_cache
 def recognition_cache(store: str) -> dict[str, Any]:
     """The options that make a task cache recognitions of the pictures in `store`."""
-    policy = CacheKeyFnPolicy(cache_key_fn=_key_of_task).configure(
-        key_storage=TrustedKeys(inner=result_storage_block(store))
-    )
+    policy = CacheKeyFnPolicy(
+        cache_key_fn=lambda _, parameters: recognition_key(parameters["delivery"], parameters["engine"])
+    ).configure(key_storage=TrustedKeys(inner=result_storage_block(store)))
     return {
         "cache_policy": policy,
         "persist_result": True,
         "result_serializer": PLAIN_JSON,
         "result_storage": _result_storage(store),
     }
-
-
-def _key_of_task(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    return recognition_key(parameters["delivery"], parameters["engine"])
 
 
 def result_storage_block(store: str) -> Any:

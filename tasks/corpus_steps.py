@@ -5,8 +5,7 @@ from base64 import b64encode
 from prefect import task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
-from inktally.corpus import reconciling
-from inktally.corpus import report as corpus_report
+from inktally.corpus import reconciling, report as corpus_report
 from inktally.corpus.figures import By
 from inktally.corpus.plot import growth_svg
 from inktally.corpus.reconciling import Changes

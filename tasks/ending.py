@@ -14,6 +14,14 @@ _ended: dict[UUID | None, State[Any]] = {}
 """Of the latest run alone, since a process may have many, and nobody ask."""
 
 
+class RunFailed(Exception):
+    """Why a run has failed, and what it gave all the same; Prefect logs the message and nothing else."""
+
+    def __init__(self, message: str, given: object) -> None:
+        super().__init__(message)
+        self.given = given
+
+
 def ended(state: State[Any]) -> State[Any]:
     """The last state of the run that calls this, which is to return it."""
     _ended.clear()
@@ -22,6 +30,7 @@ def ended(state: State[Any]) -> State[Any]:
 
 
 def result(state: State[Any]) -> Any:
-    """What the run that ended in `state` gave: the exception when it failed."""
+    """What the run that ended in `state` gave; an exception when it failed and gave nothing."""
     kept = _ended.pop(state.state_details.flow_run_id, state)
-    return (kept if state.data is None else state).result(raise_on_failure=False)
+    given = (kept if state.data is None else state).result(raise_on_failure=False)
+    return given.given if isinstance(given, RunFailed) else given

@@ -36,7 +36,9 @@ class StoredReceipts:
             if isinstance(self._storage, LocalFileSystem):
                 (self._folder / path).unlink(missing_ok=True)
             else:
-                self._client.delete_object(Bucket=self._storage.bucket_name, Key=self._storage._resolve_path(path))  # noqa: SLF001 - it has no way to delete
+                storage = self._storage
+                client, place = storage._get_s3_client(), storage._resolve_path(path)  # noqa: SLF001 - no way to delete
+                client.delete_object(Bucket=storage.bucket_name, Key=place)
 
     def _names(self) -> Iterator[str]:
         if isinstance(self._storage, LocalFileSystem):
@@ -51,7 +53,3 @@ class StoredReceipts:
     @property
     def _folder(self) -> Path:
         return Path(self._storage.basepath).expanduser()
-
-    @property
-    def _client(self) -> Any:
-        return self._storage._get_s3_client()  # noqa: SLF001 - it has no way to delete

@@ -35,13 +35,10 @@ class ProgressArtifact:
     That an artifact cannot be written is logged and harms no picture.
     """
 
-    def __init__(self, pictures: int = 0) -> None:
-        self._pictures = pictures
-        self._done = self._shown = 0
+    def __init__(self) -> None:
+        self._pictures = self._done = self._shown = 0
         self._told = 0.0
         self._artifact: Any = None
-        if pictures > 1:
-            self._begin(pictures)
 
     def advance(self, pictures: int) -> None:
         self.show(self._done + pictures, self._pictures)
@@ -50,19 +47,16 @@ class ProgressArtifact:
         """How many of how many; the latter may become known late."""
         self._done, now = done, monotonic()
         if self._artifact is None and self._pictures != pictures and pictures > 1:
-            self._pictures = pictures
-            self._begin(pictures)
+            with _harmless():
+                self._artifact = create_progress_artifact(
+                    progress=0.0, key="pictures", description=f"{pictures:,} pictures, done so far"
+                )
+        self._pictures = pictures
         is_due = now - self._told >= NEXT_UPDATE or done == pictures
         if self._artifact is not None and is_due and done != self._shown:
             self._shown, self._told = done, now
             with _harmless():
                 update_progress_artifact(self._artifact, progress=min(100.0, 100.0 * done / pictures))
-
-    def _begin(self, pictures: int) -> None:
-        with _harmless():
-            self._artifact = create_progress_artifact(
-                progress=0.0, key="pictures", description=f"{pictures:,} pictures, done so far"
-            )
 
 
 @contextmanager

@@ -1,26 +1,15 @@
-"""The steps of uploads as Prefect tasks, each for the pictures of a group together (inktally/steps/answering.py)."""
+"""The steps of uploads as Prefect tasks, each for the pictures of a group together."""
 
-from collections.abc import Callable
-from typing import Any
+from functools import cache
 
-from prefect import task
+from prefect import Task, task
 from prefect.runtime import task_run
 
 from inktally.delivery import Counting, Receipt
-from inktally.steps import answering, counting
-from inktally.steps.answering import Answer, Services
+from inktally.steps import counting
+from inktally.steps.answering import Answer, Step
 from tasks import wiring
 from tasks.retrying import RETRIES, for_each
-
-
-def _named() -> str:
-    """The step, and the pictures it is taken for."""
-    answers = task_run.parameters["answers"]
-    more = f" and {len(answers) - 1} more" if len(answers) > 1 else ""
-    return f"{task_run.task_name} {answers[0].delivery.upload.short_name}{more}"
-
-
-FOR_EACH: dict[str, Any] = {"task_run_name": _named, "persist_result": False, **RETRIES}
 
 
 @task(name="count", persist_result=False, **RETRIES)
@@ -29,29 +18,19 @@ def count(store: str, receipts: list[Receipt], how: Counting) -> None:
     counting.count(wiring.store(store), wiring.counter(), receipts, how)
 
 
-@task(name="publish", **FOR_EACH)
-def publish(answers: list[Answer]) -> list[Answer | Exception]:
-    """Write the outputs of pictures."""
-    return _each(answering.publish, answers)
+@cache
+def as_task(name: str, step: Step) -> Task[[list[Answer]], list[Answer | Exception]]:
+    """A step of inktally/steps/answering.py, taken for several pictures; errors take the place of answers."""
+
+    @task(name=name, description=step.__doc__, task_run_name=_named, persist_result=False, **RETRIES)
+    def taken(answers: list[Answer]) -> list[Answer | Exception]:
+        return for_each(lambda answer: step(wiring.services(answer.delivery.upload.store), answer), answers)
+
+    return taken
 
 
-@task(name="announce", **FOR_EACH)
-def announce(answers: list[Answer]) -> list[Answer | Exception]:
-    """Mail the counts of pictures, or what is wrong with them."""
-    return _each(answering.announce, answers)
-
-
-@task(name="dispose", **FOR_EACH)
-def dispose(answers: list[Answer]) -> list[Answer | Exception]:
-    """Keep, archive, delete or set aside pictures."""
-    return _each(answering.dispose, answers)
-
-
-@task(name="answer", **FOR_EACH)
-def mark(answers: list[Answer]) -> list[Answer | Exception]:
-    """Write down that pictures have been processed."""
-    return _each(answering.mark, answers)
-
-
-def _each(step: Callable[[Services, Answer], Answer], answers: list[Answer]) -> list[Answer | Exception]:
-    return for_each(lambda answer: step(wiring.services(answer.delivery.upload.store), answer), answers)
+def _named() -> str:
+    """The step, and the pictures it is taken for."""
+    answers = task_run.parameters["answers"]
+    more = f" and {len(answers) - 1} more" if len(answers) > 1 else ""
+    return f"{task_run.task_name} {answers[0].delivery.upload.short_name}{more}"

@@ -195,7 +195,8 @@ class Ceph:
         topic = self._client("sns").create_topic(Name=TOPIC, Attributes={"push-endpoint": self.hook})["TopicArn"]
         only_input = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "input/"}]}}
         notification = {"Id": TOPIC, "TopicArn": topic, "Events": ["s3:ObjectCreated:*"], "Filter": only_input}
-        page = {"AllowedOrigins": [self._site], "AllowedMethods": ["POST"], "AllowedHeaders": ["*"]}
+        site = f"http://127.0.0.1:{self.home.port('site')}"
+        page = {"AllowedOrigins": [site], "AllowedMethods": ["POST"], "AllowedHeaders": ["*"]}
         s3.put_bucket_cors(Bucket=BUCKET, CORSConfiguration={"CORSRules": [page]})  # it has browsers post pictures here
         s3.put_bucket_notification_configuration(
             Bucket=BUCKET, NotificationConfiguration={"TopicConfigurations": [notification]}
@@ -204,10 +205,6 @@ class Ceph:
     def make_user(self) -> None:
         keys = ["--access-key", ACCESS_KEY, "--secret-key", self.home.secret("s3")]
         _run("radosgw-admin", *self._options, "user", "create", "--uid", BUCKET, "--display-name", BUCKET, *keys)
-
-    @property
-    def _site(self) -> str:
-        return f"http://127.0.0.1:{self.home.port('site')}"
 
     def _client(self, service: str) -> Any:
         session: Any = boto3.session.Session(ACCESS_KEY, self.home.secret("s3"), region_name=REGION)

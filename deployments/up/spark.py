@@ -1,11 +1,11 @@
 """A Spark Connect server, from the pip package."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 from deployments.up.checks import port_answers
 from deployments.up.supervisor import Service
+from inktally.counters.spark.java import pyspark_home
 
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
@@ -24,13 +24,5 @@ def service(folder: Path, port: int, then: Callable[[], None] = lambda: None) ->
         "spark.driver.extraJavaOptions": f'-XX:TieredStopAtLevel=1 -XX:+UseSerialGC "-Djava.io.tmpdir={folder}"',
     }
     options = [f"--conf={name}={value}" for name, value in settings.items()]
-    command: list[str | Path] = [program("spark-submit"), *options, "--class", SERVER, "spark-internal"]
+    command: list[str | Path] = [pyspark_home() / "bin" / "spark-submit", *options, "--class", SERVER, "spark-internal"]
     return Service("spark", command, is_up=lambda: port_answers(port), then=then)
-
-
-def program(name: str) -> Path:
-    """A command of Spark's."""
-    spec = find_spec("pyspark")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "bin" / name

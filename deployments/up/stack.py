@@ -8,17 +8,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from deployments.up import ceph, postgres, prefect, redis, spark
-from deployments.up.ceph import Ceph
 from deployments.up.checks import http_answers, posted
 from deployments.up.home import CannotRun, Home, environment
-from deployments.up.postgres import Postgres
-from deployments.up.redis import Redis
 from deployments.up.supervisor import PROJECT, Service, Stages, leash
 
 POOL = "inktally"
 DEPLOY_SECONDS = 120
 
-S = TypeVar("S", Postgres, Redis)
+S = TypeVar("S", postgres.Postgres, redis.Redis)
 
 
 class Stack:
@@ -33,7 +30,7 @@ class Stack:
         self.worker = worker
         self.to = to
         self.hook = f"http://127.0.0.1:{home.port('receiver')}/hooks/s3"
-        self.ceph = Ceph(home, f"{self.hook}?secret={home.secret('hook')}") if self._takes_ceph(store) else None
+        self.ceph = ceph.Ceph(home, f"{self.hook}?secret={home.secret('hook')}") if self._takes_ceph(store) else None
         self.postgres = self._find_postgres()
         self.redis = self._find_redis()
 
@@ -48,7 +45,7 @@ class Stack:
             raise CannotRun(f"Ceph is not installed (Debian: {', '.join(ceph.PROGRAMS)}).")
         return taken == "ceph"
 
-    def _find_postgres(self) -> Postgres | None:
+    def _find_postgres(self) -> postgres.Postgres | None:
         """None where SQLite has to do, or did before. Raises `CannotRun` when there are data and no programs."""
         programs, stands = postgres.programs(), (self.home.folder / "postgres" / "data").exists()
         if (self.home.folder / "prefect" / "prefect.db").exists() and not stands:
@@ -57,12 +54,12 @@ class Stack:
             if stands:
                 raise CannotRun(f"{self.home.folder} has a database of PostgreSQL, which is not installed any more.")
             return None
-        return self._usable(Postgres(self.home, programs), "Prefect uses SQLite.")
+        return self._usable(postgres.Postgres(self.home, programs), "Prefect uses SQLite.")
 
-    def _find_redis(self) -> Redis | None:
+    def _find_redis(self) -> redis.Redis | None:
         """None where the Prefect server has to keep its events in memory."""
         program = redis.program()
-        return self._usable(Redis(self.home, program), "Prefect keeps its events in memory.") if program else None
+        return self._usable(redis.Redis(self.home, program), "Prefect keeps its events in memory.") if program else None
 
     def _usable(self, found: S, otherwise: str) -> S | None:
         """None, and a notice, where something is in its way."""
@@ -117,7 +114,7 @@ class Stack:
         """Make what the services find at their start. Raises `CannotRun`."""
         for name in ("mail", "scratch", "prefect", "spark", *([] if self.ceph else ["store/input"])):
             (self.home.folder / name).mkdir(parents=True, exist_ok=True)
-        data: list[Postgres | Redis | Ceph | None] = [self.postgres, self.redis, self.ceph]
+        data: list[postgres.Postgres | redis.Redis | ceph.Ceph | None] = [self.postgres, self.redis, self.ceph]
         for found in data:
             if found:
                 found.prepare()
@@ -128,8 +125,14 @@ class Stack:
         data = [each.service() for each in (self.postgres, self.redis) if each]
         data += [self.ceph.monitor()] if self.ceph else []
         disk, gateway = ([self.ceph.disk()], [self.ceph.gateway()]) if self.ceph else ([], [])
-        servers = [self._inbox(), self._receiver(), *gateway, self._spark(), self._prefect()]
-        work = [self._site(), self._worker(), *([] if self.ceph else [self._watch()])]
+        port = str(self.home.port("inbox"))
+        inbox = _program("inbox", "web.inbox", "--port", port, answers=self.inbox)
+        receiver = _program("receiver", "web", answers=self.hook.replace("/hooks/s3", "/healthz"))
+        spark_server = spark.service(self.home.folder / "spark", self.home.port("spark"), then=self._warm_spark)
+        servers = [inbox, receiver, *gateway, spark_server, self._prefect()]
+        site = _program("site", "web.site", answers=f"{self.site}/healthz")
+        watch = [] if self.ceph else [_program("watch", "web.watch", "--to", self.to)]
+        work = [site, self._worker(), *watch]
         stages = {"data": data, "disk": disk, "servers": servers, "work": work}
         return {name: services for name, services in stages.items() if services}
 
@@ -155,9 +158,6 @@ class Stack:
         if done.returncode:
             raise CannotRun(f"`make deploy` failed; its log is {log}")
 
-    def _spark(self) -> Service:
-        return spark.service(self.home.folder / "spark", self.home.port("spark"), then=self._warm_spark)
-
     def _warm_spark(self) -> None:
         """Its first job takes seconds. Have it done before there is a picture, and do not wait."""
         with self.home.log("first-job").open("wb") as log:
@@ -170,21 +170,6 @@ class Stack:
                 stderr=log,
             )
 
-    def _receiver(self) -> Service:
-        health = self.hook.replace("/hooks/s3", "/healthz")
-        return Service("receiver", [sys.executable, "-m", "web"], is_up=lambda: http_answers(health))
-
-    def _inbox(self) -> Service:
-        command = [sys.executable, "-m", "web.inbox", "--port", str(self.home.port("inbox"))]
-        return Service("inbox", command, is_up=lambda: http_answers(self.inbox))
-
-    def _site(self) -> Service:
-        command = [sys.executable, "-m", "web.site"]
-        return Service("site", command, is_up=lambda: http_answers(f"{self.site}/healthz"))
-
-    def _watch(self) -> Service:
-        return Service("watch", [sys.executable, "-m", "web.watch", "--to", self.to], is_up=lambda: True)
-
     def _worker(self) -> Service:
         options: list[str | Path] = ["--pool", POOL, "--type", self.worker, "--name", "up"]
         command: list[str | Path] = [prefect.PROGRAM, "worker", "start", *options]
@@ -193,3 +178,8 @@ class Stack:
     def _worker_polls(self, since: str) -> bool:
         workers = posted(f"{self.prefect}/api/work_pools/{POOL}/workers/filter", {})
         return any((worker["last_heartbeat_time"] or "") > since for worker in workers or [])
+
+
+def _program(name: str, module: str, *options: str, answers: str = "") -> Service:
+    """A program of ours, which is up when that address answers; at once, without one."""
+    return Service(name, [sys.executable, "-m", module, *options], is_up=lambda: not answers or http_answers(answers))

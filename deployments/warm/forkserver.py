@@ -65,7 +65,7 @@ class Run(NamedTuple):
     problem: Exception | None
 
 
-class Child(NamedTuple):
+class ForkedRun(NamedTuple):
     """A run under way: its process, and the socket to its worker."""
 
     pid: int
@@ -119,7 +119,7 @@ def changed(file: Path | str) -> int:
         return -1
 
 
-class Server:
+class RunForker:
     """Forks children until its worker hangs up and the last of them has ended."""
 
     def __init__(self, worker: socket.socket) -> None:
@@ -132,7 +132,7 @@ class Server:
         self._selector.register(self._worker, selectors.EVENT_READ)
         while self._selector.get_map():
             for key, _ in self._selector.select():
-                if isinstance(key.data, Child):
+                if isinstance(key.data, ForkedRun):
                     self._bury(key.data, cast(int, key.fileobj))
                 elif run := self._next_run():
                     return run
@@ -163,7 +163,8 @@ class Server:
         """
         os.environ.clear()
         os.environ.update(variables)
-        settings = {name: value for name, value in variables.items() if _is_setting(name)}
+        ours = {name: value for name, value in variables.items() if name.startswith("PREFECT_")}
+        settings = {name: value for name, value in ours.items() if not name.startswith("PREFECT__")}  # differ for each
         if settings == self._settings:
             return None
         self._settings = {}
@@ -185,28 +186,24 @@ class Server:
             os.setpgid(pid, pid)
         with suppress(OSError):  # the worker may have gone
             run.worker.sendall(b'{"pid": %d}\n' % pid)
-        self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, Child(pid, run.worker))
+        self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, ForkedRun(pid, run.worker))
         return None
 
     def _let_go(self) -> None:
         """Close, in a new child, what belongs to the server and to other runs."""
         self._worker.close()
         for key in list(self._selector.get_map().values()):
-            if isinstance(key.data, Child):
+            if isinstance(key.data, ForkedRun):
                 key.data.worker.close()
                 os.close(cast(int, key.fileobj))
 
-    def _bury(self, child: Child, descriptor: int) -> None:
+    def _bury(self, child: ForkedRun, descriptor: int) -> None:
         self._selector.unregister(descriptor)
         os.close(descriptor)
         _, status = os.waitpid(child.pid, 0)
         with suppress(OSError):
             child.worker.sendall(b'{"status": %d}\n' % os.waitstatus_to_exitcode(status))
         child.worker.close()
-
-
-def _is_setting(name: str) -> bool:
-    return name.startswith("PREFECT_") and not name.startswith("PREFECT__")  # the latter differ for each run
 
 
 def read_prefects_settings() -> None:
@@ -265,7 +262,7 @@ def main(arguments: list[str]) -> None:
     gc.freeze()  # what is never looked at again stays shared with the children
     with suppress(ConnectionError):
         worker.sendall(json.dumps(ready).encode() + b"\n")
-    run = Server(worker).serve()
+    run = RunForker(worker).serve()
     if run is not None:
         become(run)
 

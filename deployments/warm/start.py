@@ -72,7 +72,12 @@ class Forkserver:
         """What it says when it has imported everything. Raises `NoForkserver` when it does not, or is unfit."""
         try:
             told = await asyncio.wait_for(self._first_line(), START_SECONDS)
-            self._ready = _checked(json.loads(told))
+            ready: Ready = json.loads(told)
+            if ready["threads"] != 1:
+                raise NoForkserver(
+                    f"Some import has started a thread ({ready['threads']} run), which a fork would lose."
+                )
+            self._ready = ready
         except (OSError, EOFError, TimeoutError) as error:
             raise NoForkserver(f"The forkserver does not start: {error!r}") from error
         finally:
@@ -146,12 +151,6 @@ class SharedSandbox:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._folder.cleanup()
-
-
-def _checked(ready: Ready) -> Ready:
-    if ready["threads"] != 1:
-        raise NoForkserver(f"Some import has started a thread ({ready['threads']} run), which a fork would lose.")
-    return ready
 
 
 def _tell(ready: Ready) -> None:

@@ -29,7 +29,7 @@ NO_HOOKS = {"PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false"}
 """The process leaves them to the worker, which outlives it."""
 
 
-class Child(Protocol):
+class RunProcess(Protocol):
     """A process that leads a process group of its own."""
 
     pid: int
@@ -38,7 +38,7 @@ class Child(Protocol):
     async def wait(self) -> int: ...
 
 
-Fork = Callable[[dict[str, str]], Awaitable[Child]]
+Fork = Callable[[dict[str, str]], Awaitable[RunProcess]]
 """Starts a process with these variables besides its own."""
 
 

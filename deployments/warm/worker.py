@@ -18,8 +18,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 from prefect import Flow
-from prefect.client.schemas.objects import Flow as StoredFlow
-from prefect.client.schemas.objects import FlowRun, WorkPool
+from prefect.client.schemas.objects import Flow as StoredFlow, FlowRun, WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
@@ -29,9 +28,8 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessVariables, P
 from pydantic import Field, PrivateAttr
 
 from deployments.warm.forkserver import Request
-from deployments.warm.start import AGAIN_SECONDS as UNFIT_SECONDS
-from deployments.warm.start import NoForkserver, WarmStart
-from deployments.warm.supervised_run import ENGINE, FLOW_ENTRYPOINT, Child, obstacle_to_all, supervise
+from deployments.warm.start import AGAIN_SECONDS as UNFIT_SECONDS, NoForkserver, WarmStart
+from deployments.warm.supervised_run import ENGINE, FLOW_ENTRYPOINT, RunProcess, obstacle_to_all, supervise
 
 IMPORTED_BY_ALL_RUNS = (
     "prefect.flow_engine",
@@ -165,7 +163,7 @@ class WarmWorker(ProcessWorker):
     async def _run_warm(
         self, flow_run: FlowRun, configuration: WarmJobConfiguration, task_status: anyio.abc.TaskStatus[int]
     ) -> ProcessWorkerResult:
-        async def fork(variables: dict[str, str]) -> Child:
+        async def fork(variables: dict[str, str]) -> RunProcess:
             return await self._warm.fork(self._request(configuration, variables))
 
         async def find_flow(_: FlowRun) -> Flow[..., Any]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from uuid import UUID
 
 from httpx import HTTPError
@@ -28,9 +28,8 @@ from inktally.batch.place import Place
 from inktally.batch.rounds import Share, Tally, attempt_prefix
 from inktally.delivery import Options
 from inktally.document import Value
-from inktally.errors import BadSettings, EngineFailed, NotFound, Stopped, TransientError
+from inktally.errors import BadSettings, EngineFailed, Stopped, TransientError
 from inktally.lease import leased
-from inktally.ports import Store
 from tasks import wiring
 
 logger = logging.getLogger(__name__)
@@ -38,7 +37,6 @@ logger = logging.getLogger(__name__)
 DEPLOYMENT = "batch-shard/on-demand"
 NEXT_LOOK, NEXT_QUESTION = 1.0, 5.0  # seconds; the store is looked at, and Prefect is asked
 PATIENCE = 60.0  # seconds, for a run that a worker has taken to begin, and for what is away to come back
-V = TypeVar("V", bound=Value)
 RUNS_AT_ONCE = 200  # that Prefect's server tells of in one answer
 STARTS = 5  # of one shard, before the batch gives up
 FIRST_PAUSE = 2.0  # seconds before the second start; 6, 14 and 30 before those after it
@@ -75,7 +73,7 @@ class Shard(Value):
 
 
 @contextmanager
-def at_work(store: Store, shard: Shard) -> Iterator[Callable[[Tally], None]]:
+def at_work(store: ports.Store, shard: Shard) -> Iterator[Callable[[Tally], None]]:
     """Within the block a shard's run is seen to live; it gives what tells how far it has come.
 
     Raises `Stopped`, then or within the block, when nobody waits for the shard any more.
@@ -95,7 +93,7 @@ def at_work(store: Store, shard: Shard) -> Iterator[Callable[[Tally], None]]:
         yield tell
 
 
-def _tell(store: Store, shard: Shard, tally: Tally) -> None:
+def _tell(store: ports.Store, shard: Shard, tally: Tally) -> None:
     try:
         if ports.stat_or_none(store, shard.begun) is None:
             raise Stopped("The batch that wanted this shard has ended.")
@@ -104,12 +102,12 @@ def _tell(store: Store, shard: Shard, tally: Tally) -> None:
         logger.warning("how far the shard is could not be told: %s", error)
 
 
-def hand_in(store: Store, shard: Shard, share: Share) -> None:
+def hand_in(store: ports.Store, shard: Shard, share: Share) -> None:
     """Write down that a shard is done."""
     store.put(shard.key("shares"), share.model_dump_json().encode())
 
 
-def recognised_by_workers(store: Store, shards: Sequence[Shard], tell: Callable[[Tally], None]) -> Share:
+def recognised_by_workers(store: ports.Store, shards: Sequence[Shard], tell: Callable[[Tally], None]) -> Share:
     """Have all shards worked on by runs. Raises `BadSettings` where none can be started, `EngineFailed` when one fails
     again and again, and whatever keeps us from watching for longer than a minute."""
     with _wanted(store, shards[0]), get_client(sync_client=True) as client, ShardRuns(store, client) as watch:
@@ -122,7 +120,7 @@ def recognised_by_workers(store: Store, shards: Sequence[Shard], tell: Callable[
 
 
 @contextmanager
-def _wanted(store: Store, shard: Shard) -> Iterator[None]:
+def _wanted(store: ports.Store, shard: Shard) -> Iterator[None]:
     """Within the block runs of all shards of a batch go on; after it those end that could not be stopped."""
     store.put(shard.begun, b"")
     try:
@@ -135,7 +133,7 @@ def _wanted(store: Store, shard: Shard) -> Iterator[None]:
 class ShardRuns:
     """All shards of a batch, looked at together. Their runs are asked to end when the block ends by an exception."""
 
-    def __init__(self, store: Store, client: SyncPrefectClient) -> None:
+    def __init__(self, store: ports.Store, client: SyncPrefectClient) -> None:
         self._store = store
         self._client = client
         self._watched: list[ShardRun] = []
@@ -196,7 +194,7 @@ class ShardRuns:
 class ShardRun:
     """A shard, and the run that is at work on it."""
 
-    def __init__(self, store: Store, shard: Shard) -> None:
+    def __init__(self, store: ports.Store, shard: Shard) -> None:
         self.tally = Tally()
         self.share: Share | None = None
         self._shard = shard
@@ -207,8 +205,9 @@ class ShardRun:
 
     def is_handed_in(self) -> bool:
         if self.share is None:
-            self.share = self._read("shares", Share)
-            told = self.share.tally if self.share else self._read("progress", Tally)
+            self.share = ports.value_or_none(self._store, self._shard.key("shares"), Share)
+            progress = self._shard.key("progress")
+            told = self.share.tally if self.share else ports.value_or_none(self._store, progress, Tally)
             self.tally = told or self.tally
         return self.share is not None
 
@@ -267,9 +266,3 @@ class ShardRun:
             return False
         self._silent_since = self._silent_since or now
         return now - self._silent_since > (0 if lease else max(PATIENCE, lease_seconds))
-
-    def _read(self, kind: str, value: type[V]) -> V | None:
-        try:
-            return value.model_validate_json(self._store.read(self._shard.key(kind)))
-        except NotFound:
-            return None

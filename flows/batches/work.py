@@ -19,7 +19,6 @@ from inktally.ports import Store
 from inktally.steps.choices import Choices
 from inktally.steps.deliveries import Needs
 from tasks import batch_steps, recognition, wiring
-from tasks.batch_steps import whole
 
 WINDOW = 256
 """Pictures that are looked at together. Two windows are under way: one is looked at while another is recognised."""
@@ -77,7 +76,7 @@ class Work:
         return Share(handed=self._writer.handed, tally=self._tally, failures=few(self._failures))
 
     def _begin(self, pictures: list[StoredObject]) -> Window:
-        looked = batch_steps.look_at(self._store, whole(pictures), self._options, self._attempt)
+        looked = batch_steps.look_at(self._store, batch_steps.whole(pictures), self._options, self._attempt)
         window, unread = Window(), dict[Any, list[Needs]]()
         for picture, found in zip(pictures, looked, strict=True):
             if isinstance(found, Exception):
@@ -87,7 +86,10 @@ class Work:
             else:
                 self._sort(found, window, unread)
         for alike in unread.values():
-            window.recognising.append((self._submit(alike[0]), alike))
+            first = alike[0]
+            refresh = self._is_to_be_refreshed(first)
+            future = recognition.submit(self._store, first, self._wait_for_turn, refresh=refresh)
+            window.recognising.append((future, alike))
         return window
 
     def _sort(self, found: Looked, window: Window, unread: dict[Any, list[Needs]]) -> None:
@@ -99,9 +101,6 @@ class Work:
             self._enter(window, Entry(delivery=found.needs.delivery, receipt=found.needs.receipt))
         else:
             unread.setdefault(found.needs.content, []).append(found.needs)
-
-    def _submit(self, first: Needs) -> PrefectFuture[Any]:
-        return recognition.submit(self._store, first, self._wait_for_turn, refresh=self._is_to_be_refreshed(first))
 
     def _is_to_be_refreshed(self, needs: Needs) -> bool:
         """Once for each content; of each, a number is remembered."""
@@ -116,7 +115,9 @@ class Work:
             for needs in alike:
                 self._take(window, needs, result)
         if window.entries:
-            batch_steps.hand_over(self._store, whole(self._writer), whole(window.entries), self._counting)
+            batch_steps.hand_over(
+                self._store, batch_steps.whole(self._writer), batch_steps.whole(window.entries), self._counting
+            )
 
     def _take(self, window: Window, needs: Needs, result: Any) -> None:
         try:

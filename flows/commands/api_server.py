@@ -64,13 +64,13 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import uvicorn
 
-    class Server(uvicorn.Server):
+    class ApiServer(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             with _alone():
                 await super().startup(sockets)
 
     config = uvicorn.Config("prefect.server.api.server:create_app", factory=True, log_level="critical", lifespan="on")
-    Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+    ApiServer(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
 
 
 @contextmanager

@@ -130,10 +130,9 @@ def _dollars_a_page(engine: str) -> float:
 
 
 def _show_end(stdout: TextIO, state: State[Any], asked: argparse.Namespace) -> int:
-    given = result(state)
-    summary = given if isinstance(given, Summary) else getattr(given, "summary", None)
-    if summary is None:
-        sys.stderr.write(f"The batch was stopped: {given}\nThe same command goes on where it stopped.\n")
+    summary = result(state)
+    if not isinstance(summary, Summary):
+        sys.stderr.write(f"The batch was stopped: {summary}\nThe same command goes on where it stopped.\n")
         return 1
     if asked.json:
         stdout.write(summary.model_dump_json() + "\n")

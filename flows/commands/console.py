@@ -73,9 +73,13 @@ def shown_batch(console: Console) -> Iterator[None]:
 @contextmanager
 def _shown(console: Console, bar: Progress, show: Callable[[logging.LogRecord], None], level: int) -> Iterator[None]:
     """On a terminal `show` moves the bar with each record of at least this level; elsewhere each is a line."""
+
+    def print_line(record: logging.LogRecord) -> None:
+        console.print(Text(printable(record.getMessage())), soft_wrap=True)
+
     source = logging.getLogger("inktally.progress")
-    shown = _Shown(show if console.is_terminal else lambda record: _print_line(console, record))
-    shown.setLevel(level if console.is_terminal else logging.INFO)
+    shown = logging.Handler(level if console.is_terminal else logging.INFO)
+    shown.emit = show if console.is_terminal else print_line  # type: ignore[assignment]
     source.addHandler(shown)
     source.setLevel(level)
     try:
@@ -83,21 +87,6 @@ def _shown(console: Console, bar: Progress, show: Callable[[logging.LogRecord], 
             yield
     finally:
         source.removeHandler(shown)
-
-
-class _Shown(logging.Handler):
-    """Shows each record."""
-
-    def __init__(self, show: Callable[[logging.LogRecord], None]) -> None:
-        super().__init__()
-        self._show = show
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._show(record)
-
-
-def _print_line(console: Console, record: logging.LogRecord) -> None:
-    console.print(Text(printable(record.getMessage())), soft_wrap=True)
 
 
 def print_plan(console: Console, plan: Plan) -> None:

@@ -183,11 +183,8 @@ def _quieten_prefect() -> None:
         for handler in logging.getLogger(logger).handlers:
             if isinstance(handler, PrefectConsoleHandler):
                 handler.setLevel(logging.WARNING)
-                handler.addFilter(_is_no_task_run)  # a picture's failure is told once, by ourselves
-
-
-def _is_no_task_run(record: logging.LogRecord) -> bool:
-    return record.name != "prefect.task_runs"
+                # a picture's failure is told once, by ourselves
+                handler.addFilter(lambda record: record.name != "prefect.task_runs")
 
 
 def _items(asked: argparse.Namespace) -> list[Item]:
@@ -270,7 +267,7 @@ def _outcomes_or_error(flow: Flow, uploads: list[Upload], options: Options) -> l
         look = f"Look at the server of PREFECT_API_URL, or, where none is set, at the folder {PREFECT_HOME.value()}."
         return RuntimeError(f"Prefect cannot run this: {error} {look}")
     given: list[Outcome] | BaseException = result(state)
-    return getattr(given, "outcomes", given)  # of a failed run, whose result must be an exception
+    return given
 
 
 def _print_table(stdout: TextIO, items: list[Item], outcomes: list[Outcome]) -> None:

@@ -9,22 +9,19 @@ from prefect import State, get_run_logger
 from prefect.states import Completed, Failed
 
 from flows.uploads.picture import Picture
-from inktally.delivery import Outcome
 from tasks import wiring
-
-
-class NotAnswered(Exception):
-    """Why a run has failed, and how all its pictures ended; Prefect logs the message and nothing else."""
-
-    def __init__(self, message: str, outcomes: list[Outcome]) -> None:
-        super().__init__(message)
-        self.outcomes = outcomes
+from tasks.ending import RunFailed
 
 
 @contextmanager
 def under_way(pictures: Sequence[Picture]) -> Iterator[None]:
     """Within the block uploaders are told when it takes too long; after it no picture is claimed any more."""
-    timer = Timer(wiring.settings().deadline_seconds, _tell_it_takes_longer, [pictures])
+
+    def tell_it_takes_longer() -> None:
+        for picture in pictures:
+            picture.tell_it_takes_longer()
+
+    timer = Timer(wiring.settings().deadline_seconds, tell_it_takes_longer)
     timer.daemon = True
     timer.start()
     try:
@@ -35,11 +32,6 @@ def under_way(pictures: Sequence[Picture]) -> Iterator[None]:
             picture.let_go()
 
 
-def _tell_it_takes_longer(pictures: Sequence[Picture]) -> None:
-    for picture in pictures:
-        picture.tell_it_takes_longer()
-
-
 def final_state(pictures: Sequence[Picture]) -> State[Any]:
     outcomes = [picture.summary for picture in pictures]
     broken = [picture for picture in pictures if picture.is_our_fault]
@@ -47,7 +39,7 @@ def final_state(pictures: Sequence[Picture]) -> State[Any]:
     if broken:
         first = broken[0]
         message = f"{len(broken)} of {len(pictures)} not answered; {first.summary.upload}: {first.problem}"
-        return Failed(message=message, data=NotAnswered(message, outcomes))
+        return Failed(message=message, data=RunFailed(message, outcomes))
     if rejected:
         get_run_logger().warning("%d of %d pictures could not be read", len(rejected), len(pictures))
         return Completed(name="Rejected", message=f"{len(rejected)} of {len(pictures)} cannot be read", data=outcomes)

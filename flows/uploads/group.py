@@ -3,13 +3,13 @@
 Whatever happens, each picture has an outcome in the end: an error stays with the picture it befell.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from time import monotonic
 
 from flows.uploads.picture import Picture
 from inktally.delivery import Counting
 from inktally.errors import BadResult, NotFound
-from inktally.steps.answering import Answer
+from inktally.steps import answering
 from tasks import ui, upload_steps
 
 MOST_SHOWN = 100  # pictures of one run that its page in the UI lists
@@ -45,16 +45,16 @@ def _count_together(store: str, group: Sequence[Picture], counting: Counting) ->
 
 
 def publish(pictures: Iterable[Picture]) -> None:
-    _together("publish", upload_steps.publish, [picture for picture in pictures if picture.problem is None])
+    _together("publish", answering.publish, [picture for picture in pictures if picture.problem is None])
 
 
 def announce(pictures: Iterable[Picture]) -> None:
     """Mail the counts, or what is wrong with a picture, where the picture is still ours."""
-    _together("announce", upload_steps.announce, _claimed(picture for picture in pictures if picture.is_final))
+    _together("announce", answering.announce, _claimed(pictures))
 
 
 def dispose(pictures: Iterable[Picture]) -> None:
-    _together("dispose", upload_steps.dispose, _claimed(picture for picture in pictures if picture.is_final))
+    _together("dispose", answering.dispose, _claimed(pictures))
 
 
 def conclude(pictures: Iterable[Picture]) -> None:
@@ -62,30 +62,30 @@ def conclude(pictures: Iterable[Picture]) -> None:
     pictures = list(pictures)
     for picture in pictures:
         picture.conclude()
-    _together("answer", upload_steps.mark, [picture for picture in pictures if picture.is_final])
+    _together("answer", answering.mark, [picture for picture in pictures if picture.is_final])
     for picture in pictures:
         picture.end()
 
 
 def _claimed(pictures: Iterable[Picture]) -> list[Picture]:
-    """Those that are still ours to answer."""
-    pictures = list(pictures)
+    """Those that are still ours to answer, of those that a further run could not change."""
+    pictures = [picture for picture in pictures if picture.is_final]
     for picture in pictures:
         picture.check_claim()
     return [picture for picture in pictures if picture.is_claimed]
 
 
-def _together(step: str, task: Callable[[list[Answer]], list[Answer | Exception]], pictures: Sequence[Picture]) -> None:
+def _together(name: str, step: answering.Step, pictures: Sequence[Picture]) -> None:
     """Take a step for all pictures. An error stays with the picture it befell."""
     if not pictures:
         return
-    begun, results = monotonic(), list[Answer | Exception]()
+    begun, results = monotonic(), list[answering.Answer | Exception]()
     try:
-        results = task([picture.answer for picture in pictures if picture.answer])
+        results = upload_steps.as_task(name, step)([picture.answer for picture in pictures if picture.answer])
     except Exception as error:  # noqa: BLE001 - kept as the problem of each
         results = [error for _ in pictures]
     for picture, result in zip(pictures, results, strict=True):
-        picture.spend(step, monotonic() - begun)
+        picture.spend(name, monotonic() - begun)
         if isinstance(result, Exception):
             picture.fail(result)
         else:

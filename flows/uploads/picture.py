@@ -21,11 +21,9 @@ from inktally.lease import Lease
 from inktally.ports import Store
 from inktally.progress import tell
 from inktally.settings import Settings
-from inktally.steps import announcing, deliveries, markers
-from inktally.steps.answering import Answer
+from inktally.steps import announcing, answering, deliveries, markers
 from inktally.steps.choices import Choices
 from inktally.steps.counting import counts_of
-from inktally.steps.deliveries import Needs
 from tasks import caching, chaining, recognition, wiring
 
 logger = logging.getLogger(__name__)
@@ -44,14 +42,14 @@ class Picture:
     settings: Settings
     opened: Store | None = None
     problem: Exception | None = None
-    answer: Answer | None = None
+    answer: answering.Answer | None = None
     outcome: Outcome | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     must_wait: bool = False
     is_no_more: bool = False
     _delivery: Delivery | None = None
     _choices: Choices | None = None
-    _needs_or_none: Needs | None = None
+    _needs_or_none: deliveries.Needs | None = None
     _claim: Lease | None = None
     _counts: WordCounts | None = None
 
@@ -153,7 +151,7 @@ class Picture:
 
     def _read_as(self, receipt: Receipt) -> None:
         assert self._choices is not None, f"nobody has found out what is asked for {self.name}"
-        self.answer = Answer.of_read(self._store, self.delivery, receipt, self._choices, self._needs.engine)
+        self.answer = answering.Answer.of_read(self._store, self.delivery, receipt, self._choices, self._needs.engine)
 
     def _recall_counts(self) -> None:
         with self._step("count"):
@@ -176,7 +174,7 @@ class Picture:
 
     @property
     def receipt(self) -> Receipt | None:
-        return self.answer.receipt if self.answer else None
+        return self.answer.recognised.receipt if self.answer and self.answer.recognised else None
 
     @property
     def counting(self) -> Counting:
@@ -198,7 +196,9 @@ class Picture:
         if self.problem is not None:
             facts["error"] = Problem.of(self.problem)
         if self.answer is None:
-            self.outcome = Outcome(upload=self._address(), etag=self._etag, **facts)
+            address = self._store.address(self.upload.key) if self.opened else f"{self.upload.store}/{self.upload.key}"
+            etag = self._delivery.picture.etag if self._delivery else self.upload.etag
+            self.outcome = Outcome(upload=address, etag=etag, **facts)
             return
         if self.problem is not None and (counts := self.counts()):
             self.answer = self.answer.counted(counts)
@@ -284,16 +284,9 @@ class Picture:
         return self.opened
 
     @property
-    def _needs(self) -> Needs:
+    def _needs(self) -> deliveries.Needs:
         assert self._needs_or_none is not None, f"nobody has found out what {self.name} needs"
         return self._needs_or_none
-
-    @property
-    def _etag(self) -> str:
-        return self._delivery.picture.etag if self._delivery else self.upload.etag
-
-    def _address(self) -> str:
-        return self._store.address(self.upload.key) if self.opened else f"{self.upload.store}/{self.upload.key}"
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
@@ -310,7 +303,7 @@ class Picture:
         """Keep what went wrong; where the picture is at fault, that is its answer."""
         self.problem = error
         if self.is_rejected:
-            self.answer = Answer.of_unreadable(self._store, self.delivery, Problem.of(error))
+            self.answer = answering.Answer.of_unreadable(self._store, self.delivery, Problem.of(error))
 
     def spend(self, step: str, seconds: float) -> None:
         """Note down what a step took."""

@@ -36,7 +36,8 @@ class Pipeline:
 
     def __init__(self, go_on: Callable[[list[Picture]], None], pictures: int) -> None:
         self._go_on = go_on
-        self._progress = ui.ProgressArtifact(pictures)
+        self._progress = ui.ProgressArtifact()
+        self._progress.show(0, pictures)
         self._finisher = ThreadPoolExecutor(1, "finish")
         self._under_way: list[Future[None]] = []
         self._finished: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()

@@ -9,13 +9,11 @@ from inktally.delivery import Outcome
 from inktally.errors import Busy
 from inktally.lease import leased
 from inktally.outputs.layout import Reading
-from inktally.steps import announcing, answering, counting
-from inktally.steps.answering import Answer, Services
+from inktally.steps import announcing, answering, counting, markers
 from inktally.steps.choices import Choices
-from inktally.steps.markers import outcome_of
 
 
-def answer_document(services: Services, choices: Choices, entries: Sequence[Entry]) -> list[Outcome]:
+def answer_document(services: answering.Services, choices: Choices, entries: Sequence[Entry]) -> list[Outcome]:
     """How the pictures of one document ended, now or before; its recognition is read at most once.
 
     Those that another run is processing are left out.
@@ -23,41 +21,39 @@ def answer_document(services: Services, choices: Choices, entries: Sequence[Entr
     reading: Reading | None = None
     outcomes = []
     for entry in entries:
-        outcome = outcome_of(services.store, entry.delivery)
+        outcome = markers.outcome_of(services.store, entry.delivery)
         if outcome is None:
             if entry.receipt is not None:
-                reading = _reading(services, choices, entry, reading)
+                if reading is None:
+                    reading = counting.reading_of(services.store, entry.delivery, entry.receipt, choices.counting)
+                else:
+                    reading = replace(
+                        reading, counts=counting.counts_for(services.store, entry.delivery, reading.counts)
+                    )
             outcome = _answered(services, choices, entry, reading)
         outcomes.append(outcome)
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _reading(services: Services, choices: Choices, entry: Entry, known: Reading | None) -> Reading:
-    assert entry.receipt is not None
-    if known is None:
-        return counting.reading_of(services.store, entry.delivery, entry.receipt, choices.counting)
-    return replace(known, counts=counting.counts_for(services.store, entry.delivery, known.counts))
-
-
-def _answered(services: Services, choices: Choices, entry: Entry, reading: Reading | None) -> Outcome | None:
+def _answered(services: answering.Services, choices: Choices, entry: Entry, reading: Reading | None) -> Outcome | None:
     """Under a claim where somebody is mailed; None when another run has that."""
     if not services.has_uploaders or not announcing.recipient_of(services.store, entry.delivery):
         return _answer(services, choices, entry, reading)
     claim = keys.marker(entry.delivery.id, "claim")
     try:
         with leased(services.store, claim, ttl=services.settings.lease_seconds, timeout=0):
-            before = outcome_of(services.store, entry.delivery)
+            before = markers.outcome_of(services.store, entry.delivery)
             return before or _answer(services, choices, entry, reading)
     except Busy:
         return None
 
 
-def _answer(services: Services, choices: Choices, entry: Entry, reading: Reading | None) -> Outcome:
+def _answer(services: answering.Services, choices: Choices, entry: Entry, reading: Reading | None) -> Outcome:
     if entry.receipt is not None:
-        answer = Answer.of_read(services.store, entry.delivery, entry.receipt, choices)
+        answer = answering.Answer.of_read(services.store, entry.delivery, entry.receipt, choices)
     else:
         assert entry.problem is not None, "a picture was read, or has a problem"
-        answer = Answer.of_unreadable(services.store, entry.delivery, entry.problem)
+        answer = answering.Answer.of_unreadable(services.store, entry.delivery, entry.problem)
     answer = answering.publish(services, answer, reading)
     answer = answering.announce(services, answer, reading.counts if reading else None)
     answer = answering.dispose(services, answer)

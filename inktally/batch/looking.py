@@ -8,7 +8,6 @@ from inktally.errors import NotFound, PictureError
 from inktally.ports import Recogniser, Store
 from inktally.settings import Settings
 from inktally.steps import deliveries, markers
-from inktally.steps.deliveries import Needs
 from inktally.steps.recognising import check_size
 
 State = Literal["open", "answered", "at work", "gone"]
@@ -20,7 +19,7 @@ class Looked(Value):
     picture: StoredObject
     state: State = "open"
     delivery: Delivery | None = None
-    needs: Needs | None = None
+    needs: deliveries.Needs | None = None
     problem: Problem | None = None
 
 

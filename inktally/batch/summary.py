@@ -37,10 +37,18 @@ def write_report(store: Store, place: Place, counted: Sequence[str], share: Shar
     words = Words(totals(store, counted, scratch))
     failures = ((failure.picture, failure.problem.kind, failure.problem.message) for failure in share.failures)
     with scratch_folder(scratch) as folder:
-        table = Table(store, place, folder)
-        reports = {"words": table.keep("word_counts.csv", ("word", "count", "pictures"), words.rows())}
+
+        def keep(name: str, headings: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
+            """The address of the file: UTF-8 with a byte order mark, no cell that a spreadsheet takes for a formula."""
+            with (folder / name).open("w", encoding="utf-8-sig", newline="") as file:
+                write_rows(file, headings, rows)
+            key = keys.batch_report(place.name, name)
+            store.put(key, folder / name)
+            return store.address(key)
+
+        reports = {"words": keep("word_counts.csv", ("word", "count", "pictures"), words.rows())}
         if share.failures:
-            reports["failures"] = table.keep("failures.csv", ("picture", "problem", "message"), failures)
+            reports["failures"] = keep("failures.csv", ("picture", "problem", "message"), failures)
     return Summary(
         tally=share.tally, distinct=words.distinct, top=tuple(words.top), failures=share.failures, reports=reports
     )
@@ -60,20 +68,3 @@ class Words:
             if len(self.top) < TOP:
                 self.top.append(word)
             yield word.word, word.count, word.documents
-
-
-class Table:
-    """Writes CSV files of a batch's report, by way of a scratch folder."""
-
-    def __init__(self, store: Store, place: Place, folder: Path) -> None:
-        self._store = store
-        self._place = place
-        self._folder = folder
-
-    def keep(self, name: str, headings: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
-        """The address of the file: UTF-8 with a byte order mark, and no cell that a spreadsheet takes for a formula."""
-        with (self._folder / name).open("w", encoding="utf-8-sig", newline="") as file:
-            write_rows(file, headings, rows)
-        key = keys.batch_report(self._place.name, name)
-        self._store.put(key, self._folder / name)
-        return self._store.address(key)

@@ -139,6 +139,8 @@ class Recognitions:
             objects = list(group)
             artefact = [each for each in objects if reading and each.key == keys.recognition(*reading)]
             if reading and artefact:
+                receipts = self.leading.get(reading)
+                users = None if receipts is None else set().union(*(self._users.get(key, ()) for key in receipts))
                 yield Cached(
                     content=reading.content,
                     fingerprint=reading.fingerprint,
@@ -146,7 +148,7 @@ class Recognitions:
                     size=sum(each.size for each in objects),
                     age=artefact[0].age,
                     written=artefact[0].modified,
-                    documents=self._documents(reading),
+                    documents=None if users is None else tuple(sorted(users)),
                 )
 
     def _engine(self, reading: RecognitionId) -> str:
@@ -158,10 +160,6 @@ class Recognitions:
             engine = signed.engine
             self._engines[reading.fingerprint] = f"{engine.name} {engine.version} {'+'.join(engine.languages)}"
         return self._engines[reading.fingerprint]
-
-    def _documents(self, reading: RecognitionId) -> tuple[str, ...] | None:
-        leading = self.leading.get(reading)
-        return None if leading is None else tuple(sorted(set().union(*(self._users.get(key, ()) for key in leading))))
 
     @cached_property
     def _users(self) -> dict[str, set[str]]:

@@ -127,8 +127,7 @@ def _added_up(tables: Sequence[pa.Table], by: Sequence[str]) -> pa.Table:
 def as_parquet(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+    return bytes(sink.getvalue())
 
 
 def from_parquet(content: bytes, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:

@@ -7,7 +7,6 @@ from pydantic import Field
 
 from inktally import keys
 from inktally.corpus import figures
-from inktally.corpus.figures import By, CorpusWord, Group, Growth, MarkingWord
 from inktally.corpus.manifest import Corpus, consistently
 from inktally.corpus.plot import growth_svg
 from inktally.corpus.reconciling import Changes
@@ -28,22 +27,24 @@ class CorpusReport(Value):
     tokens: int
     distinct: int
     unreadable: int
-    words: tuple[CorpusWord, ...]
-    growth: Growth
-    by: By | None = None
-    groups: tuple[Group, ...] = ()
+    words: tuple[figures.CorpusWord, ...]
+    growth: figures.Growth
+    by: figures.By | None = None
+    groups: tuple[figures.Group, ...] = ()
     document: str = ""
-    marking: tuple[MarkingWord, ...] = ()
+    marking: tuple[figures.MarkingWord, ...] = ()
     files: dict[str, str] = Field(default={})
     changes: Changes = Changes()
 
 
-def report(store: Store, settings: Settings, *, top: int, by: By | None, document: str) -> CorpusReport:
+def report(store: Store, settings: Settings, *, top: int, by: figures.By | None, document: str) -> CorpusReport:
     """Look at the corpus, and write the files. Raises `NotFound` for a document that it does not hold."""
     return consistently(store, partial(_look, store=store, settings=settings, top=top, by=by, document=document))
 
 
-def _look(corpus: Corpus, *, store: Store, settings: Settings, top: int, by: By | None, document: str) -> CorpusReport:
+def _look(
+    corpus: Corpus, *, store: Store, settings: Settings, top: int, by: figures.By | None, document: str
+) -> CorpusReport:
     words, growth = figures.all_words(corpus), figures.growth(corpus)
     return CorpusReport(
         store=store.uri,
@@ -61,7 +62,7 @@ def _look(corpus: Corpus, *, store: Store, settings: Settings, top: int, by: By 
     )
 
 
-def _write(store: Store, settings: Settings, words: pa.Table, growth: Growth) -> dict[str, str]:
+def _write(store: Store, settings: Settings, words: pa.Table, growth: figures.Growth) -> dict[str, str]:
     table, curve = keys.corpus_report("words.csv"), keys.corpus_report("growth.svg")
     with scratch_folder(settings.scratch) as folder:
         with (folder / "words.csv").open("w", encoding="utf-8-sig", newline="") as file:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from inktally import aws
 from inktally.document import Box, Engine, Word
@@ -86,8 +86,7 @@ class Textract:
     @cached_property
     def _client(self) -> TextractClient:
         region, endpoint = self._settings.textract_region, self._settings.textract_endpoint
-        made: TextractClient = aws.client("textract", region, endpoint, seconds=SECONDS, attempts=ATTEMPTS)
-        return made
+        return cast("TextractClient", aws.client("textract", region, endpoint, seconds=SECONDS, attempts=ATTEMPTS))
 
 
 def _refused(code: str, said: str) -> InktallyError:

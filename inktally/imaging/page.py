@@ -42,16 +42,7 @@ class PageText:
     def of(cls, words: Iterable[Word]) -> PageText:
         """The text is that of the words: a line for each line, and an empty one before each new paragraph."""
         words = tuple(words)
-        paragraphs = [
-            "\n".join(" ".join(word.text for word in line) for _, line in groupby(paragraph, key=_line))
-            for _, paragraph in groupby(words, key=_paragraph)
-        ]
-        return cls(words, "\n\n".join(paragraphs) + "\n" * bool(words))
-
-
-def _paragraph(word: Word) -> tuple[int, int, int]:
-    return word.section, word.block, word.paragraph
-
-
-def _line(word: Word) -> tuple[int, int, int, int]:
-    return word.section, *word.line_id[1:]
+        paragraphs = groupby(words, key=lambda word: (word.section, word.block, word.paragraph))
+        lines = (groupby(paragraph, key=lambda word: word.line) for _, paragraph in paragraphs)
+        texts = ["\n".join(" ".join(word.text for word in line) for _, line in each) for each in lines]
+        return cls(words, "\n\n".join(texts) + "\n" * bool(words))

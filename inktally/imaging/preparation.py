@@ -75,7 +75,8 @@ def prepare(page: PageImage) -> Prepared:
     if look.upright.quarters:
         prepared = _turned(prepared, look.upright)
     prepared = _straightened(prepared, look)
-    image = replace(prepared.image, dpi=round(_dpi(page, look.size) * _factor(prepared)))
+    factor = next((float(step.parameters["factor"]) for step in prepared.steps if step.name == "scale"), 1.0)
+    image = replace(prepared.image, dpi=round(_dpi(page, look.size) * factor))
     letters = look.glyphs.boxes / np.float32(look.scale) if image.pixels is page.pixels else None
     return replace(prepared, image=image, steps=(*steps, *prepared.steps), letters=letters)
 
@@ -171,7 +172,3 @@ def _scale(page: PageImage, size: float) -> float:
         return 1.0
     room = min(math.sqrt(MOST_PIXELS / (page.width * page.height)), LONGEST_SIDE / max(page.width, page.height))
     return min(IDEAL / size, max(1.0, room))
-
-
-def _factor(prepared: Prepared) -> float:
-    return next((float(step.parameters["factor"]) for step in prepared.steps if step.name == "scale"), 1.0)

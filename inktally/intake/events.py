@@ -67,12 +67,11 @@ def announced(message: Any) -> Announced:
     Raises `BadEvent` when nothing in it can be understood, now or ever.
     """
     found = list(_told(message, DEEPEST))
-    if found and all(isinstance(each, LeftOut) and each.reason == "unreadable" for each in found):
-        raise BadEvent(f"No record of the message can be read: {_first(found)}")
+    left_out = tuple(each for each in found if isinstance(each, LeftOut))
+    if left_out and len(left_out) == len(found) and all(each.reason == "unreadable" for each in left_out):
+        raise BadEvent(f"No record of the message can be read: {left_out[0].what}")
     arrivals = {each.id: each for each in found if isinstance(each, Arrival)}
-    return Announced(
-        arrivals=tuple(arrivals.values()), left_out=tuple(each for each in found if isinstance(each, LeftOut))
-    )
+    return Announced(arrivals=tuple(arrivals.values()), left_out=left_out)
 
 
 def decoded(body: bytes | str) -> Any:
@@ -192,7 +191,3 @@ def _text(details: Any, name: str) -> str:
     if not isinstance(value, str) or (value and not 0 < _utf8_length(value) <= keys.MAX_KEY_BYTES):
         raise BadEvent(f"{name} is no text")
     return value
-
-
-def _first(found: list[Arrival | LeftOut]) -> str:
-    return next(each.what for each in found if isinstance(each, LeftOut))

@@ -27,7 +27,7 @@ def settle(store: Store, notifier: Notifier, settings: Settings) -> int:
 def _settled(store: Store, notifier: Notifier, settings: Settings, due: StoredObject) -> bool:
     """Also True for what will never be mailed."""
     try:
-        delivery = _delivery_of(store, due)
+        delivery = status.delivery_or_none(store, due.key.removeprefix(keys.DUE))
         if delivery is None:  # never sent, or removed
             return due.age > settings.site_link_days * DAY_SECONDS and _removed(store, due)
         with leased(store, keys.lock(due.key), ttl=settings.lease_seconds, timeout=0):
@@ -40,13 +40,6 @@ def _settled(store: Store, notifier: Notifier, settings: Settings, due: StoredOb
     except Exception:  # must not hold up the others
         logger.exception("%s cannot be mailed", due.key)
         return False
-
-
-def _delivery_of(store: Store, due: StoredObject) -> Delivery | None:
-    try:
-        return status.delivery_of(store, due.key.removeprefix(keys.DUE))
-    except NotFound:
-        return None
 
 
 def _removed(store: Store, due: StoredObject) -> bool:

@@ -11,8 +11,7 @@ from inktally.errors import AccessDenied, NotFound, Overwritten
 from inktally.ports import Store, stat_or_none
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
-from inktally.steps.announcing import set_recipient
-from inktally.steps.markers import is_answered, is_at_work
+from inktally.steps import announcing, markers
 
 
 def bring(store: Store, picture: Path, key: str, settings: Settings, *, email: str = "") -> Upload:
@@ -43,7 +42,7 @@ def _receive(store: Store, picture: Path, key: str, metadata: Mapping[str, str],
         standing = stat_or_none(store, key)
         if standing and (standing.etag, _language(standing.metadata)) == (content, _language(metadata)):
             return _sent_again(store, standing, metadata.get("email", ""), settings)
-        if standing and standing.etag != content and not is_answered(store, _delivery(store, standing)):
+        if standing and standing.etag != content and not markers.is_answered(store, _delivery(store, standing)):
             key = keys.beside(key, content)  # somebody else's, who waits for an answer
             continue
         try:
@@ -62,11 +61,11 @@ def _sent_again(store: Store, standing: StoredObject, email: str, settings: Sett
     """The same delivery while it waits for its answer; a new attempt when it has one, or will have one of another."""
     delivery = _delivery(store, standing)
     other = email != standing.metadata.get("email", "")  # who sent it first is still to be told
-    again = other or is_answered(store, delivery) or is_at_work(store, delivery, settings)
+    again = other or markers.is_answered(store, delivery) or markers.is_at_work(store, delivery, settings)
     attempt = uuid4().hex if again else ""
     upload = Upload(key=standing.key, store=store.uri, version=standing.version, etag=standing.etag, attempt=attempt)
     if other:
-        set_recipient(store, Delivery(upload=upload, picture=standing), email)
+        announcing.set_recipient(store, Delivery(upload=upload, picture=standing), email)
     return upload
 
 

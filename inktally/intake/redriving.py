@@ -35,6 +35,14 @@ def _reason(store: Store, key: str) -> Problem:
         return Problem(kind="Unknown", message="No reason stands beside it.")
 
 
+def put_back(store: Store, key: str) -> list[Upload]:
+    """Send the failed pictures whose keys begin so on their way again. Raises `NotFound` when there are none."""
+    uploads = [redrive(store, failure) for failure in list(failures(store, key)) if key.startswith(keys.FAILED)]
+    if not uploads:
+        raise NotFound(f"There is no picture {key}; the command without a key lists those that failed.")
+    return uploads
+
+
 def redrive(store: Store, failure: FailedPicture) -> Upload:
     """Put a failed picture back under input/, where it is a new delivery; then take it from failed/."""
     key = keys.INPUT + failure.picture.key.removeprefix(keys.FAILED)

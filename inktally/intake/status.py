@@ -18,7 +18,6 @@ from inktally.document import Value
 from inktally.errors import Busy, InktallyError, NotFound, Overwritten, PictureError, error_named
 from inktally.mail.letters import ADVICE, OUR_ADVICE
 from inktally.outputs.registry import OUTPUTS
-from inktally.ports import Store
 from inktally.settings import Settings
 from inktally.steps import markers
 
@@ -56,7 +55,7 @@ class Status(Value):
     picture: Whereabouts = Field(default="kept", description="what has become of the picture itself")
 
 
-def status_of(store: Store, upload_id: str, settings: Settings) -> Status:
+def status_of(store: ports.Store, upload_id: str, settings: Settings) -> Status:
     """Raises `NotFound` when no picture has come under this id."""
     delivery = delivery_of(store, upload_id)
     outcome = markers.outcome_of(store, delivery)
@@ -67,32 +66,33 @@ def status_of(store: Store, upload_id: str, settings: Settings) -> Status:
     return Status.model_validate(facts | told)
 
 
-def delivery_of(store: Store, upload_id: str) -> Delivery:
-    """The delivery that a status, and results, are about: the one taken up, else the newest that is stored.
+def delivery_of(store: ports.Store, upload_id: str) -> Delivery:
+    """The delivery that a status, and results, are about. Raises `NotFound`."""
+    delivery = delivery_or_none(store, upload_id)
+    if delivery is None:
+        raise NotFound("Nothing has come under this id; a picture that is sent by a form shows once it is there.")
+    return delivery
 
-    Raises `NotFound`.
-    """
-    if (taken_up := _taken_up(store, upload_id)) is not None:
+
+def delivery_or_none(store: ports.Store, upload_id: str) -> Delivery | None:
+    """The one taken up, else the newest that is stored; None while nothing has come."""
+    if (taken_up := ports.value_or_none(store, keys.web_record(upload_id), Delivery)) is not None:
         return taken_up
     newest = max(store.list(keys.from_web(upload_id)), key=lambda each: each.modified, default=None)
     standing = newest and ports.stat_or_none(store, newest.key)
-    if standing is not None:
-        return Delivery(upload=Upload(key=standing.key, store=store.uri, version=standing.version), picture=standing)
-    raise NotFound("Nothing has come under this id; a picture that is sent by a form shows once it is there.")
+    if standing is None:
+        return None
+    return Delivery(upload=Upload(key=standing.key, store=store.uri, version=standing.version), picture=standing)
 
 
-def output_of(store: Store, delivery: Delivery, output: str) -> bytes:
+def output_of(store: ports.Store, delivery: Delivery, output: str) -> bytes:
     """What was written of a picture under this name. Raises `NotFound`."""
     if output not in OUTPUTS:
         raise NotFound(f"There is no output {output!r}; there are: {', '.join(OUTPUTS)}.")
     return store.read(OUTPUTS[output].key(delivery.upload.name))
 
 
-def _taken_up(store: Store, upload_id: str) -> Delivery | None:
-    return ports.value_or_none(store, keys.web_record(upload_id), Delivery)
-
-
-def _final(store: Store, delivery: Delivery, outcome: Outcome) -> dict[str, object]:
+def _final(store: ports.Store, delivery: Delivery, outcome: Outcome) -> dict[str, object]:
     """Of a delivery that has been answered, if only by telling what is wrong with it."""
     problem = outcome.error
     failed = problem is not None and issubclass(error_named(problem.kind), PictureError)
@@ -112,13 +112,13 @@ def _final(store: Store, delivery: Delivery, outcome: Outcome) -> dict[str, obje
     }
 
 
-def _waited(store: Store, delivery: Delivery) -> dict[str, float]:
+def _waited(store: ports.Store, delivery: Delivery) -> dict[str, float]:
     """Until the run that has answered took it up."""
     record = ports.stat_or_none(store, keys.web_record(keys.web_upload_of(delivery.picture.key)))
     return {"waiting": _seconds_between(delivery.picture.modified, record.modified)} if record else {}
 
 
-def _under_way(store: Store, delivery: Delivery, upload_id: str, settings: Settings) -> dict[str, object]:
+def _under_way(store: ports.Store, delivery: Delivery, upload_id: str, settings: Settings) -> dict[str, object]:
     record = ports.stat_or_none(store, keys.web_record(upload_id))
     begun = record.age if record else 0.0
     total = _age(store, delivery)
@@ -141,7 +141,7 @@ def _spent(recognising: float | None, counting: float | None) -> dict[str, float
     return spent if counting is None else spent | {"count": counting}
 
 
-def _ours(store: Store, delivery: Delivery) -> dict[str, object]:
+def _ours(store: ports.Store, delivery: Delivery) -> dict[str, object]:
     """What a stranger learns of a service error: its kind. The rest is in the logs."""
     noted = ports.value_or_none(store, keys.marker(delivery.id, PROBLEM), Problem)
     kind = noted.kind if noted else "Unknown"
@@ -149,7 +149,7 @@ def _ours(store: Store, delivery: Delivery) -> dict[str, object]:
     return {"problem": Problem(kind=kind, message=message), "advice": OUR_ADVICE}
 
 
-def _age_of_note(store: Store, delivery: Delivery, stage: str, record: StoredObject) -> float | None:
+def _age_of_note(store: ports.Store, delivery: Delivery, stage: str, record: StoredObject) -> float | None:
     """Seconds since it was written; None when it was not, or by an earlier run than the one that wrote the record.
 
     By the store's times, which may be of whole seconds: ages are of the moments when each was asked for.
@@ -160,12 +160,12 @@ def _age_of_note(store: Store, delivery: Delivery, stage: str, record: StoredObj
     return note.age
 
 
-def _age(store: Store, delivery: Delivery) -> float:
+def _age(store: ports.Store, delivery: Delivery) -> float:
     standing = ports.stat_or_none(store, delivery.picture.key)
     return standing.age if standing else delivery.picture.age
 
 
-def _whereabouts(store: Store, delivery: Delivery) -> Whereabouts:
+def _whereabouts(store: ports.Store, delivery: Delivery) -> Whereabouts:
     standing = ports.stat_or_none(store, delivery.picture.key)
     if standing is not None and standing.same_version(delivery.picture):
         return "kept"
@@ -179,7 +179,7 @@ def _seconds_between(begun: str, ended: str) -> float:
     return max(0.0, round((datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds(), 3))
 
 
-def take_up(store: Store, delivery: Delivery, settings: Settings) -> None:
+def take_up(store: ports.Store, delivery: Delivery, settings: Settings) -> None:
     """Note down that a run has begun with this delivery.
 
     Who may send a picture may send one, once, though a store may take more under its key. Another than the first is
@@ -201,13 +201,13 @@ def take_up(store: Store, delivery: Delivery, settings: Settings) -> None:
     )
 
 
-def _noted_or_first(store: Store, delivery: Delivery, upload_id: str, settings: Settings) -> Delivery | None:
+def _noted_or_first(store: ports.Store, delivery: Delivery, upload_id: str, settings: Settings) -> Delivery | None:
     """Note it down; but not where another picture of this upload goes first, which is told then."""
     key, record = keys.web_record(upload_id), delivery.model_dump_json().encode()
     try:
         store.put(key, record, if_absent=True)
     except Overwritten:
-        first = _taken_up(store, upload_id)
+        first = ports.value_or_none(store, key, Delivery)
         is_another = first is not None and not first.picture.same_version(delivery.picture)
         if first and is_another and (markers.is_answered(store, first) or markers.is_at_work(store, first, settings)):
             return first
@@ -215,14 +215,14 @@ def _noted_or_first(store: Store, delivery: Delivery, upload_id: str, settings: 
     return None
 
 
-def note(store: Store, delivery: Delivery, stage: str, content: bytes = b"") -> None:
+def note(store: ports.Store, delivery: Delivery, stage: str, content: bytes = b"") -> None:
     """Note down that a run has reached this stage."""
     if keys.web_upload_of(delivery.picture.key):
         with _without_harm(delivery):
             store.put(keys.marker(delivery.id, stage), content)
 
 
-def note_problem(store: Store, delivery: Delivery, problem: Exception) -> None:
+def note_problem(store: ports.Store, delivery: Delivery, problem: Exception) -> None:
     """Note down that a run has failed by a service error."""
     note(store, delivery, PROBLEM, Problem.of(problem).model_dump_json().encode())
 

@@ -8,7 +8,6 @@ from inktally.delivery import Delivery, StoredObject, Upload
 from inktally.document import Value
 from inktally.errors import InktallyError
 from inktally.imaging.decoding.formats import is_picture
-from inktally.ports import Store
 from inktally.settings import Settings
 from inktally.steps import markers
 
@@ -26,7 +25,7 @@ class Unanswered(Value):
 class Sweep:
     """One look at everything under input/; memory does not grow with it."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: ports.Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
         self.looked_at = 0

@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from inktally import keys
 from inktally.delivery import Delivery, Upload
-from inktally.errors import NotFound, UnsupportedFormat
+from inktally.errors import UnsupportedFormat
 from inktally.imaging.decoding.formats import HEAD, PICTURE_SUFFIXES, READ, suffix_of
-from inktally.intake.status import delivery_of
+from inktally.intake.status import delivery_or_none
 from inktally.lease import leased
 from inktally.mail.message import valid_address
 from inktally.ports import Store
@@ -93,11 +93,7 @@ def once(store: Store, upload_id: str, settings: Settings) -> Iterator[Delivery 
     """
     name = keys.lock(keys.from_web(upload_id))
     with leased(store, name, ttl=settings.lease_seconds, timeout=ONCE_SECONDS):
-        try:
-            known = delivery_of(store, upload_id)
-        except NotFound:
-            known = None
-        yield known
+        yield delivery_or_none(store, upload_id)
 
 
 def checked_name(content: bytes | Path, name: str, settings: Settings) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from inktally import aws
 from inktally.errors import AccessDenied, InktallyError, MailRefused, NotFound, Overwritten, RecipientRefused
@@ -73,8 +73,7 @@ class SesNotifier:
 
     def _client(self) -> SESV2Client:
         """One attempt: whoever calls tries again, and knows what has been sent."""
-        made: SESV2Client = aws.client("sesv2", self.region, self.endpoint, seconds=self.timeout, attempts=1)
-        return made
+        return cast("SESV2Client", aws.client("sesv2", self.region, self.endpoint, seconds=self.timeout, attempts=1))
 
 
 def _errors() -> AbstractContextManager[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from inktally.document import Box, CountsDocument, Page, Recognition, SectionKind, Token, Word
 
@@ -26,8 +26,7 @@ class Reading:
         whose readings are copies of each other with other counts."""
         if make not in self._made:
             self._made[make] = make(self)
-        made: T = self._made[make]
-        return made
+        return cast("T", self._made[make])
 
 
 @dataclass(frozen=True)
@@ -80,16 +79,13 @@ def pages(recognition: Recognition) -> list[PageLayout]:
 def _blocks(page: Page, words: Sequence[Word]) -> tuple[Block, ...]:
     kinds = {section.number: section.kind for section in page.sections}
     return tuple(
-        Block(kinds.get(block[0].section, "body"), _paragraphs(block))
+        Block(kinds.get(block[0].section, "body"), tuple(map(_paragraph, _grouped(block, lambda word: word.paragraph))))
         for block in _grouped(words, lambda word: (word.section, word.block))
     )
 
 
-def _paragraphs(block: Sequence[Word]) -> tuple[Paragraph, ...]:
-    return tuple(
-        Paragraph(tuple(Line(tuple(line)) for line in _grouped(paragraph, lambda word: word.line)))
-        for paragraph in _grouped(block, lambda word: word.paragraph)
-    )
+def _paragraph(words: Sequence[Word]) -> Paragraph:
+    return Paragraph(tuple(Line(tuple(line)) for line in _grouped(words, lambda word: word.line)))
 
 
 def _grouped(words: Iterable[Word], key: Callable[[Word], Hashable]) -> list[list[Word]]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import img2pdf
-from pikepdf import Name, Object, Pdf, Rectangle, String
-from pikepdf import Page as PdfPage
+from pikepdf import Name, Object, Page as PdfPage, Pdf, Rectangle, String
 from PIL import ExifTags, Image
 
 from inktally.document import Page, Recognition

@@ -62,12 +62,9 @@ class _PageAtWork:
         self._languages = _languages(self._prepared.image, asked, settings)
         self._sections = split(self._prepared.image) if settings.imaging else []
         self._is_judged = settings.imaging or len(asked.engines) > 1 or bool(asked.deposit)
-        self._letters = self._found_letters() if self._is_judged else NO_LETTERS
+        known = self._prepared.letters if self._is_judged else NO_LETTERS
+        self._letters = letters(self._prepared.image) if known is None else known
         self._history: list[str] = []
-
-    def _found_letters(self) -> Boxes:
-        known = self._prepared.letters
-        return letters(self._prepared.image) if known is None else known
 
     def read(self) -> PageRead:
         kept = self._kept()

@@ -91,8 +91,7 @@ def _read(strip: Image, language: str, dpi: int) -> list[str]:
         text = pytesseract.image_to_string(strip, lang=language, config=f"--psm 6{_resolution(dpi)}")
     except pytesseract.TesseractError:
         return []
-    words: list[str] = LETTERS.findall(str(text).casefold())
-    return words
+    return list(LETTERS.findall(str(text).casefold()))
 
 
 def _script(strip: Image, dpi: int) -> str:

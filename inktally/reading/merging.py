@@ -170,8 +170,9 @@ def _insert(words: list[Judged], lines: list[_MergedLine]) -> None:
         beside.words += words
         return
     level = new.middle + SAME_HEIGHT * new.height
-    above = [(_distance(new, line), number) for number, line in enumerate(lines) if line.middle < level]
-    place = min(above)[1] + 1 if above else 0
+    above = [number for number, line in enumerate(lines) if line.middle < level]
+    nearest = min(above, key=lambda n: abs(new.middle - lines[n].middle) + _gap(new, lines[n]), default=-1)
+    place = nearest + 1
     if lines:
         neighbour = lines[max(0, place - 1)]
         new = _MergedLine(words, neighbour.block, neighbour.paragraph)
@@ -187,7 +188,3 @@ def _is_beside(new: _MergedLine, line: _MergedLine) -> bool:
     """Whether it stands at the height of the line and not far from its ends, or in a gap of it."""
     high = max(new.height, line.height)
     return abs(new.middle - line.middle) < SAME_HEIGHT * high and _gap(new, line) < NEAR * high
-
-
-def _distance(new: _MergedLine, line: _MergedLine) -> float:
-    return abs(new.middle - line.middle) + _gap(new, line)

@@ -53,19 +53,14 @@ def judged(words: Sequence[Word], engine: str, vocabulary: Vocabulary) -> list[J
     """Each word for itself, and then by the company it keeps: on a page that came out badly no word is safe."""
     weights = WEIGHTS.get(engine, TESSERACT)
     odds = [_odds(word, weights, vocabulary) for word in words]
-    company = sum(map(_chance, odds)) / max(1, len(odds))
-    shift = BASE + COMPANY * _log_odds(company)
+    company = min(max(sum(map(_chance, odds)) / max(1, len(odds)), 1e-4), 1 - 1e-4)
+    shift = BASE + COMPANY * log(company / (1 - company))
     final = [shift + OWN * own for own in odds]
     return [Judged(word, _chance(each), _chance(each + weights.alone)) for word, each in zip(words, final, strict=True)]
 
 
 def _chance(odds: float) -> float:
     return 1 / (1 + exp(-odds))
-
-
-def _log_odds(chance: float) -> float:
-    chance = min(max(chance, 1e-4), 1 - 1e-4)
-    return log(chance / (1 - chance))
 
 
 def _odds(word: Word, weights: Weights, vocabulary: Vocabulary) -> float:

@@ -28,9 +28,8 @@ from pydantic import ValidationError
 from inktally.delivery import Problem
 from inktally.document import Value
 from inktally.errors import EngineFailed, InktallyError, Stopped, TooLarge, UnreadablePicture, error_named
-from inktally.sandbox.turns import turn
 from inktally.sandbox.watchdog import Watchdog, too_late, too_much_memory
-from inktally.scratch import scratch_folder
+from inktally.scratch import scratch_folder, turn
 
 INHERITED = ("PATH", "LANG", "LC_ALL", "HOME", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "PYTHONPATH", "VIRTUAL_ENV")
 OWN = {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "2"}

@@ -9,12 +9,10 @@ from inktally import keys
 from inktally.delivery import Delivery, Problem
 from inktally.document import CountsDocument
 from inktally.errors import InktallyError, NotFound, RecipientRefused
-from inktally.mail import letters
-from inktally.mail.links import result_link
-from inktally.mail.message import without_address
+from inktally.mail import letters, links, message
 from inktally.ports import Notifier, Store, stat_or_none
 from inktally.settings import Settings
-from inktally.steps.markers import is_mailed, mark, outcome_of
+from inktally.steps import markers
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +36,7 @@ def announce_counts(
     """Mail the counts, once; the recipient, or None when there is nobody to tell."""
 
     def compose(**head: Any) -> EmailMessage:
-        link = result_link(keys.web_upload_of(delivery.picture.key), settings)
+        link = links.result_link(keys.web_upload_of(delivery.picture.key), settings)
         return letters.answer_mail(document=document, link=link, days=settings.site_link_days, **head)
 
     return _mail_once(store, notifier, delivery, "mailed", settings, compose)
@@ -59,7 +57,7 @@ def announce_failure(
 
 def announce_delay(store: Store, notifier: Notifier, delivery: Delivery, settings: Settings) -> str | None:
     """Mail that it takes longer, once, and never after the answer."""
-    if outcome_of(store, delivery) is not None or is_mailed(store, delivery):
+    if markers.outcome_of(store, delivery) is not None or markers.is_mailed(store, delivery):
         return None
     return _mail_once(store, notifier, delivery, "delayed", settings, letters.delay_mail)
 
@@ -82,6 +80,6 @@ def _mail_once(
             mail = compose(to=recipient, sender=settings.mail_from, message_id=message_id, upload=delivery.upload)
             notifier.send(mail)
         except InktallyError as error:  # mail servers like to repeat the address, and errors end up in logs
-            raise type(error)(without_address(str(error), recipient)) from None
-        mark(store, marker, message_id.encode())
+            raise type(error)(message.without_address(str(error), recipient)) from None
+        markers.mark(store, marker, message_id.encode())
     return recipient

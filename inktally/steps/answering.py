@@ -5,6 +5,7 @@ as tasks of a run, a picture of a batch all at once: it is the same code.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -34,19 +35,26 @@ class Services:
     moves_pictures: bool = True
 
 
+class Recognised(Value):
+    """What a picture was read as, and what is asked for it."""
+
+    receipt: Receipt
+    choices: Choices
+    engine: Engine | None = Field(default=None, description="that read it, where the run knows")
+
+
 class Answer(Value):
-    """A delivery on its way to its outcome: what was read and is asked for, or why nothing could be read."""
+    """A delivery on its way to its outcome. One that could not be read has the reason in its outcome."""
 
     delivery: Delivery
     outcome: Outcome
-    receipt: Receipt | None = None
-    choices: Choices | None = None
-    engine: Engine | None = Field(default=None, description="that read it, where the run knows")
+    recognised: Recognised | None = None
 
     @classmethod
     def of_read(
         cls, store: Store, delivery: Delivery, receipt: Receipt, choices: Choices, engine: Engine | None = None
     ) -> Self:
+        recognised = Recognised(receipt=receipt, choices=choices, engine=engine)
         is_cached = receipt.is_found_by(delivery)
         outcome = Outcome(
             upload=store.address(delivery.picture.key),
@@ -54,7 +62,7 @@ class Answer(Value):
             cached=is_cached,
             seconds={} if is_cached else {"recognise": receipt.seconds},
         )
-        return cls(delivery=delivery, outcome=outcome, receipt=receipt, choices=choices, engine=engine)
+        return cls(delivery=delivery, outcome=outcome, recognised=recognised)
 
     @classmethod
     def of_unreadable(cls, store: Store, delivery: Delivery, problem: Problem) -> Self:
@@ -68,13 +76,17 @@ class Answer(Value):
         return self.noting(words=counts.total, distinct=counts.distinct, mean_confidence=counts.mean_confidence)
 
 
+Step = Callable[[Services, Answer], Answer]
+
+
 def publish(services: Services, answer: Answer, reading: Reading | None = None) -> Answer:
     """Write the outputs. `reading` is what they are made of, where it is at hand. Raises `NotFound`, `OutputFailed`."""
-    if answer.receipt is None or answer.choices is None:
+    store, delivery, recognised = services.store, answer.delivery, answer.recognised
+    if recognised is None:
         return answer
-    store, delivery, choices = services.store, answer.delivery, answer.choices
-    reading = reading or counting.reading_of(store, delivery, answer.receipt, choices.counting)
-    outputs = publishing.publish(store, delivery, reading, choices.outputs, services.pdf_writer, services.settings)
+    reading = reading or counting.reading_of(store, delivery, recognised.receipt, recognised.choices.counting)
+    wanted = recognised.choices.outputs
+    outputs = publishing.publish(store, delivery, reading, wanted, services.pdf_writer, services.settings)
     return answer.counted(reading.counts).noting(outputs=outputs)
 
 
@@ -86,12 +98,14 @@ def announce(services: Services, answer: Answer, counts: CountsDocument | None =
     if not services.has_uploaders:
         return answer
     store, notifier, delivery, settings = services.store, services.notifier, answer.delivery, services.settings
-    if answer.receipt is None or answer.choices is None:
+    recognised = answer.recognised
+    if recognised is None:
         problem = _problem(answer)
         return answer.noting(notified=announcing.announce_failure(store, notifier, delivery, problem, settings))
     if counts is None:
-        assert answer.engine is not None, "only a run that knows the engine has the counts looked up"
-        counts = counting.counts_document(store, delivery, answer.engine, answer.receipt, answer.choices.counting)
+        assert recognised.engine is not None, "only a run that knows the engine has the counts looked up"
+        receipt, how = recognised.receipt, recognised.choices.counting
+        counts = counting.counts_document(store, delivery, recognised.engine, receipt, how)
     try:
         return answer.noting(notified=announcing.announce_counts(store, notifier, delivery, counts, settings))
     except RecipientRefused as error:
@@ -104,10 +118,11 @@ def dispose(services: Services, answer: Answer) -> Answer:
     store, delivery = services.store, answer.delivery
     if not services.moves_pictures:
         return answer
-    if answer.choices is None:
+    if answer.recognised is None:
         disposing.reject(store, delivery, _problem(answer))
     else:
-        disposing.dispose(store, delivery, answer.outcome.outputs, answer.choices.after, services.settings)
+        after = answer.recognised.choices.after
+        disposing.dispose(store, delivery, answer.outcome.outputs, after, services.settings)
     return answer
 
 

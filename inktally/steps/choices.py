@@ -1,12 +1,12 @@
 """What is done with a picture: as the run asks, as its uploader or its key says, else as the settings say."""
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError
 
 from inktally.delivery import After, Counting, Delivery, Options, OutputName
-from inktally.document import Engine, Value
+from inktally.document import Engine, Value, accepted_by
 from inktally.errors import BadSettings, MissingTool, UnknownLanguage, UnknownOption
 from inktally.languages import by_prefix, split_names
 from inktally.outputs import chosen
@@ -23,17 +23,11 @@ class UploadOptions(Value):
     What is left empty is as the run's options or the settings say.
     """
 
-    outputs: str = Field(default="", max_length=200, description="names of outputs, separated by commas")
+    outputs: Annotated[str, accepted_by(lambda names: names and ",".join(chosen(names)))] = Field(
+        default="", max_length=200, description="names of outputs, separated by commas"
+    )
     min_confidence: float | None = Field(default=None, ge=0, le=100)
     body_only: bool = False
-
-    @field_validator("outputs")
-    @classmethod
-    def _known(cls, names: str) -> str:
-        try:
-            return ",".join(chosen(names)) if names else ""
-        except BadSettings as error:
-            raise ValueError(str(error)) from error
 
     def as_metadata(self) -> dict[str, str]:
         asked = self.model_dump(mode="json", exclude_defaults=True)

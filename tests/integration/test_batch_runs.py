@@ -171,7 +171,7 @@ def test_a_run_that_was_taken_for_dead_leaves_the_round_of_the_next_one_alone(
 def test_a_run_that_was_taken_for_dead_writes_down_no_round(
     place: Place, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("count", "keep_counts"):
+    for name in ("count", "keep_batch_counts"):
         monkeypatch.setattr(batch_steps, name, lambda *_: None)
     with leased(store, keys.batch_lease(place.name), ttl=1.5) as lease:
         take_over(store, lease.key)

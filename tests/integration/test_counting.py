@@ -18,8 +18,7 @@ from typing import Any, cast
 import psutil
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from pyarrow import parquet
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession

@@ -17,9 +17,7 @@ from typing import Any
 import boto3
 import httpx
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as how_often
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings as how_often, strategies as st
 from pydantic import SecretStr
 
 from inktally.delivery import Upload

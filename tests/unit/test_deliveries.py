@@ -11,8 +11,7 @@ from inktally.errors import BadResult, EmptyPicture
 from inktally.settings import Settings
 from inktally.steps import deliveries, markers
 from inktally.steps.deliveries import Needs, find, recalled
-from tests.support.entries import READ_BY as ENGINE
-from tests.support.entries import a_receipt
+from tests.support.entries import READ_BY as ENGINE, a_receipt
 from tests.support.memory_store import MemoryStore
 
 SETTINGS = Settings(_env_file=None)

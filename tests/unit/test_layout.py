@@ -25,9 +25,6 @@ SHIMS = {
 }
 """Names that documents give for `python -m`, and that moved: name -> the file that leads to where they are now."""
 
-STILL_DOUBLE = {"Child", "Server"}
-"""Class names that are to be told apart; this set only shrinks, and goes when it is empty."""
-
 
 def product_files() -> Iterator[Path]:
     return (path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.py")))
@@ -71,9 +68,7 @@ def test_a_class_name_means_one_thing() -> None:
             if isinstance(node, ast.ClassDef):
                 places[node.name.lstrip("_")].append(f"{named(path)}:{node.lineno}")
     double = {name: found for name, found in places.items() if len(found) > 1}
-    new = {name: found for name, found in double.items() if name not in STILL_DOUBLE}
-    assert not new, f"Rename one of each, so that a name says which class is meant: {new}"
-    assert double.keys() >= STILL_DOUBLE, f"Take these off STILL_DOUBLE: {STILL_DOUBLE - double.keys()}"
+    assert not double, f"Rename one of each, so that a name says which class is meant: {double}"
 
 
 @pytest.mark.parametrize(("name", "file"), SHIMS.items())

@@ -11,8 +11,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from inktally.delivery import Counting, Problem, StoredObject, Upload
 from inktally.document import CountedWord, CountsDocument, Engine, WordCounts

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inktally import keys
-from inktally.delivery import Delivery, Outcome, Problem
-from inktally.delivery import Upload as Uploaded
+from inktally.delivery import Delivery, Outcome, Problem, Upload as Uploaded
 from inktally.errors import Busy, NotFound, StoreDown
 from inktally.intake import status
 from inktally.intake.status import Status

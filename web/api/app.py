@@ -13,7 +13,6 @@ from inktally.settings import Settings
 from web import mailing
 from web.api import description, problems, routes
 from web.api.access import Keys, Rates, origins_of
-from web.api.routes import Api
 from web.api.waiting import Waiting
 from web.uploads.places import BodyPlaces
 
@@ -25,7 +24,7 @@ def create_api(settings: Settings, store: Store, policy: Policy | None = None) -
     """`policy` says where links may lead. Raises `BadSettings`."""
     keys = Keys(settings)
     app = FastAPI(title="Inktally", version="1", summary=about, docs_url=None, redoc_url=None)
-    app.state.api = Api(
+    app.state.api = routes.Api(
         settings=settings,
         store=store,
         policy=policy or Policy(max_bytes=settings.max_bytes, seconds=settings.link_seconds),

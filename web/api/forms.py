@@ -1,11 +1,10 @@
 """What is asked of the API, and what it answers, as OpenAPI describes it."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from inktally.document import CountsDocument
-from inktally.errors import BadSettings, RecipientRefused
+from inktally.document import CountsDocument, accepted_by
 from inktally.intake.status import Status
 from inktally.languages import split_names
 from inktally.mail.message import public_address
@@ -29,7 +28,7 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(default="", max_length=255, description="of the picture", examples=["page 1.png"])
-    language: str = Field(
+    language: Annotated[str, accepted_by(lambda names: names and "+".join(split_names(names)))] = Field(
         default="",
         max_length=LONGEST_LANGUAGE,
         pattern=LANGUAGE,
@@ -51,28 +50,12 @@ class Asked(BaseModel):
         json_schema_extra=_without_default,
     )
     body_only: bool = Field(default=False, description="headers, footers and page numbers are not counted")
-    email: str = Field(
+    email: Annotated[str, accepted_by(public_address)] = Field(
         default="",
         max_length=254,
         description="who is notified by mail, if that address has been confirmed",
         json_schema_extra={"format": "email"},
     )
-
-    @field_validator("language")
-    @classmethod
-    def _languages(cls, names: str) -> str:
-        try:
-            return "+".join(split_names(names)) if names else ""
-        except BadSettings as error:
-            raise ValueError(str(error)) from error
-
-    @field_validator("email")
-    @classmethod
-    def _address(cls, text: str) -> str:
-        try:
-            return public_address(text)
-        except RecipientRefused as error:
-            raise ValueError(str(error)) from error
 
     def with_fields(self, fields: dict[str, object]) -> Self:
         """What stands in the body goes before what stands in the address. Raises `ValidationError`."""

@@ -6,10 +6,9 @@ import hmac
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi import Path as InPath
+from fastapi import APIRouter, Depends, Header, Path as InPath, Query, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
@@ -19,7 +18,6 @@ from inktally.document import CountsDocument
 from inktally.errors import NotFound, error_named
 from inktally.intake import status
 from inktally.intake.links import Policy
-from inktally.intake.status import Status
 from inktally.intake.web import DIGEST, ID, ID_BYTES, checked_name, new_id, once, receive
 from inktally.mail.optin import Ask
 from inktally.outputs import counts_csv
@@ -30,8 +28,7 @@ from inktally.settings import Settings
 from web.api import description, problems
 from web.api.access import Keys, Rates
 from web.api.forms import COUNTED, Asked, Links, UploadReport
-from web.api.sent import Sent, follow
-from web.api.sent import receive as receive_body
+from web.api.sent import Sent, follow, receive as receive_body
 from web.api.waiting import Waiting
 from web.mailing import Mailing
 from web.refused import Refused
@@ -57,8 +54,7 @@ class Api:
 
 
 async def _api(request: Request) -> Api:
-    api: Api = request.app.state.api
-    return api
+    return cast(Api, request.app.state.api)
 
 
 async def _client(request: Request, api: Annotated[Api, Depends(_api)]) -> str:
@@ -150,18 +146,11 @@ async def _take(
         sent = await receive_body(request, folder, api.settings.max_bytes)
         asked = asked.with_fields(sent.fields)
         digest = await run_in_threadpool(sent.digest) if may_be_known else ""
-        known = await run_in_threadpool(_known, api, upload_id, digest) if may_be_known else None
+        known = await run_in_threadpool(status.delivery_or_none, api.store, upload_id) if may_be_known else None
         if known is not None:
-            return known
+            return _same(known, digest)
         sent = await follow(sent, api.policy)
         return await run_in_threadpool(_put, api, client, sent, asked, upload_id, digest)
-
-
-def _known(api: Api, upload_id: str, digest: str) -> Delivery | None:
-    try:
-        return _same(status.delivery_of(api.store, upload_id), digest)
-    except NotFound:
-        return None
 
 
 def _same(known: Delivery, digest: str) -> Delivery:
@@ -224,7 +213,7 @@ def _output(api: Api, upload_id: str, name: str) -> bytes:
 
 def _shown(
     request: Request,
-    told: Status,
+    told: status.Status,
     found: CountsDocument | None = None,
     *,
     status_code: int = 200,
@@ -235,7 +224,7 @@ def _shown(
     return JSONResponse(content, status_code, NOT_FOR_CACHES | (headers or {}))
 
 
-def _links(request: Request, told: Status) -> Links:
+def _links(request: Request, told: status.Status) -> Links:
     here = f"{request.scope.get('root_path', '')}/uploads/{told.id}"
     outputs = {name: f"{here}/outputs/{name}" for name in told.outputs}
     return Links(status=here, counts=f"{here}/counts" if COUNTED in told.outputs else None, outputs=outputs)

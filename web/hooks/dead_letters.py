@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from inktally.scratch import write_whole
 from inktally.text import printable
 from web.command import run_command
 
@@ -29,11 +30,7 @@ def keep(folder: Path, body: bytes, reason: str) -> Path:
             "reason": reason,
             "body": body.decode(errors="backslashreplace"),
         }
-        part = letter.with_suffix(".part")
-        part.touch(mode=0o600)
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        with suppress(FileNotFoundError):  # the same message has come twice at once
-            part.replace(letter)
+        write_whole(letter, f"{json.dumps(content, indent=1)}\n".encode())
     return letter
 
 

@@ -14,15 +14,13 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import FastAPI
 
+from inktally import aws
 from inktally.document import Value
 from inktally.errors import BadEvent, BadSettings
 from inktally.intake import events
-from inktally.intake.events import Arrival
 from inktally.settings import Settings
 from web.command import run_command
 from web.hooks.announcing import MOST, Announcer, Opened
@@ -43,7 +41,7 @@ class QueuedMessage(Value):
     """A message of the queue, and the uploads it announces."""
 
     receipt: str
-    arrivals: tuple[Arrival, ...]
+    arrivals: tuple[events.Arrival, ...]
 
 
 class Queue:
@@ -93,14 +91,9 @@ def queue_at(settings: Settings) -> Queue:
     address = urlsplit(settings.queue_url)
     if address.scheme not in ("http", "https") or not address.netloc:
         raise BadSettings("INKTALLY_QUEUE_URL is the URL of an SQS queue; SQS shows it beside the queue's name.")
-    aws = AWS_HOST.fullmatch(address.netloc)
-    client = boto3.session.Session().client(
-        "sqs",
-        endpoint_url=f"{address.scheme}://{address.netloc}",
-        region_name=aws["region"] if aws else settings.s3_region or None,
-        config=Config(read_timeout=POLL_SECONDS + 10, retries={"mode": "standard"}),
-    )
-    return Queue(settings.queue_url, client)
+    at_aws = AWS_HOST.fullmatch(address.netloc)
+    region, endpoint = at_aws["region"] if at_aws else settings.s3_region, f"{address.scheme}://{address.netloc}"
+    return Queue(settings.queue_url, aws.client("sqs", region, endpoint, seconds=POLL_SECONDS + 10, attempts=3))
 
 
 class Pump:
@@ -178,9 +171,9 @@ class Pump:
                 await self._queue.hold(messages)
 
 
-def _by_store(messages: Iterable[QueuedMessage]) -> list[list[Arrival]]:
+def _by_store(messages: Iterable[QueuedMessage]) -> list[list[events.Arrival]]:
     """The uploads of each store, each once, at most 100 together."""
-    stores: dict[str, dict[str, Arrival]] = {}
+    stores: dict[str, dict[str, events.Arrival]] = {}
     for arrival in (arrival for message in messages for arrival in message.arrivals):
         stores.setdefault(arrival.upload.store, {})[arrival.id] = arrival
     return [

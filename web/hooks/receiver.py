@@ -22,7 +22,6 @@ from fastapi.responses import JSONResponse
 
 from inktally.errors import BadEvent, InktallyError, RunsDown, UnknownSender
 from inktally.intake import events, sns
-from inktally.intake.events import Announced
 from inktally.settings import Settings
 from web.callers import is_loopback
 from web.command import run_command
@@ -129,7 +128,9 @@ class Receiver:
         if sns.looks_like_sns(message):
             return await self._answer_sns(message, body)
         _check(is_known)
-        return await self._take(message, body, patient=_is_of_eventbridge(message))
+        return await self._take(
+            message, body, patient=isinstance(message, dict) and "detail-type" in message
+        )  # EventBridge
 
     async def _answer_sns(self, message: Any, body: bytes) -> Response:
         envelope = await self._topics.admit(message)
@@ -153,7 +154,7 @@ class Receiver:
             raise RunsDown("Prefect cannot be reached now.")
         return self._accept(told, patient=patient)
 
-    def _accept(self, told: Announced, *, patient: bool) -> Response:
+    def _accept(self, told: events.Announced, *, patient: bool) -> Response:
         counts = {"accepted": 0, "repeated": 0} | Counter[str](each.reason for each in told.left_out)
         try:
             counts["accepted"] = self.outbox.add(told.arrivals)
@@ -180,10 +181,6 @@ class Receiver:
 def _check(is_known: bool) -> None:
     if not is_known:
         raise UnknownSender("The sender has not shown the secret (INKTALLY_HOOK_SECRET), nor is it SNS.")
-
-
-def _is_of_eventbridge(message: Any) -> bool:
-    return isinstance(message, dict) and "detail-type" in message
 
 
 async def _body(request: Request) -> bytes:

@@ -16,7 +16,6 @@ from fastapi import HTTPException, Request
 
 from inktally.errors import BadEvent, UnknownSender
 from inktally.intake import sns
-from inktally.intake.sns import Envelope
 from inktally.settings import Settings
 from web.callers import SHOWN_BY_OTHERS, bearer_of, is_loopback
 
@@ -58,7 +57,7 @@ class Topics:
         self._fetched: deque[float] = deque(maxlen=MOST_FETCHES)
         self._fetching = asyncio.Lock()
 
-    async def admit(self, message: Any) -> Envelope:
+    async def admit(self, message: Any) -> sns.Envelope:
         """A message that SNS has signed. Raises `UnknownSender`."""
         try:
             envelope = sns.envelope_of(message)
@@ -68,7 +67,7 @@ class Topics:
         sns.verify(envelope, await self._certificate(envelope.certificate_url), self._now())
         return envelope
 
-    async def confirm(self, envelope: Envelope) -> None:
+    async def confirm(self, envelope: sns.Envelope) -> None:
         """Confirm the subscription that SNS asks about. Raises `UnknownSender`."""
         await self._get(sns.confirmation_url(envelope))
         logger.info("the subscription to %s is confirmed", envelope.topic)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic_core import from_json
 
-from inktally.document import Box, CountsDocument, Page, Value
+from inktally.document import CountsDocument, Page, Value, Word
 
 SURE, FAIR = 85, 60  # least confidence, of 100
 MOST_DRAWN = 5000
@@ -18,18 +18,9 @@ CHARTED, LISTED = 15, 200
 Surety = Literal["sure", "fair", "unsure"]
 
 
-class Placed(Value):
+class Placed(Word):
     """A recognised word where it stands, and the counted words that it belongs to."""
 
-    text: str
-    confidence: float
-    page: int
-    line: int
-    block: int
-    paragraph: int
-    word: int
-    section: int = 0
-    box: Box
     tokens: tuple[str, ...] = ()
 
     @property

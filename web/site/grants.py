@@ -108,8 +108,7 @@ def link(site: Site, grants: Sequence[Grant]) -> str:
 
 def opened(site: Site, token: str) -> list[str]:
     """The ids of uploads behind a link. Raises `UnknownLink`, `LinkExpired`."""
-    ids: list[str] = site.mailing.signer.open("upload", token, site.link_seconds)
-    return ids
+    return list(site.mailing.signer.open("upload", token, site.link_seconds))
 
 
 def one_of(site: Site, token: str, number: int) -> str:

@@ -7,7 +7,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from threading import BoundedSemaphore
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from babel.numbers import format_decimal
 from fastapi import Depends, Request, Response
@@ -57,8 +57,7 @@ class Site:
 
 
 def site_of(request: Request) -> Site:
-    site: Site = request.app.state.site
-    return site
+    return cast(Site, request.app.state.site)
 
 
 async def _visitor_of(request: Request) -> Visitor:

@@ -3,20 +3,19 @@
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request, Response
-from fastapi import Path as InPath
+from fastapi import APIRouter, Path as InPath, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
+from inktally import keys
 from inktally.delivery import Delivery
 from inktally.document import CountsDocument
 from inktally.errors import NotFound
 from inktally.intake import status
 from inktally.outputs.registry import OUTPUTS
+from inktally.ports import value_or_none
 from inktally.text import file_name
 from web.site import drawing, grants
-from web.site.drawing import Drawing
-from web.site.grants import MOST_FILES
 from web.site.pages import Site, TheSite, page
 
 LONGEST_SEARCH = 100
@@ -24,7 +23,7 @@ MOST_PAGES = 100_000
 CONTENT_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 router = APIRouter(include_in_schema=False)
-Number = Annotated[int, InPath(ge=1, le=MOST_FILES)]
+Number = Annotated[int, InPath(ge=1, le=grants.MOST_FILES)]
 PageNumber = Annotated[int, InPath(ge=1, le=MOST_PAGES)]
 
 
@@ -42,7 +41,7 @@ def result_page(
     if found.state != "answered":
         return RedirectResponse(f"/uploads/{token}", 303)
     delivery = status.delivery_of(site.store, upload)
-    counts = _counts(site, delivery)
+    counts = value_or_none(site.store, keys.word_counts(delivery.upload.name), CountsDocument)
     return page(
         request,
         "result.html",
@@ -90,17 +89,10 @@ def _delivery(site: Site, token: str, number: int) -> Delivery:
     return status.delivery_of(site.store, grants.one_of(site, token, number))
 
 
-def _drawn(site: Site, delivery: Delivery, shown: int, wanted: str) -> Drawing | None:
+def _drawn(site: Site, delivery: Delivery, shown: int, wanted: str) -> drawing.Drawing | None:
     """None when coordinates were not asked for, or have gone. They may be large, so few are read at once."""
     with site.readings:
         try:
             return drawing.drawn(status.output_of(site.store, delivery, "coordinates_json"), shown, wanted)
         except (NotFound, ValueError, LookupError, TypeError):
             return None
-
-
-def _counts(site: Site, delivery: Delivery) -> CountsDocument | None:
-    try:
-        return CountsDocument.model_validate_json(status.output_of(site.store, delivery, "word_counts"))
-    except (NotFound, ValueError):
-        return None

@@ -16,7 +16,6 @@ from inktally.intake.web import checked_name, once, receive
 from inktally.languages import AUTO, by_prefix
 from inktally.scratch import scratch_folder
 from web.site import grants
-from web.site.grants import MOST_FILES, PUT_SECONDS, Grant, Leave, Wish
 from web.site.pages import Site, TheSite, TheVisitor, about, page
 from web.site.visitors import Visitor, remember, remember_address
 from web.site.wording import language_name, language_names
@@ -25,11 +24,11 @@ from web.uploads import bodies
 router = APIRouter(include_in_schema=False)
 
 
-class GrantRequest(Wish):
+class GrantRequest(grants.Wish):
     """What the page's script sends to get leave."""
 
     form: str = Field(max_length=1000)
-    names: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(min_length=1, max_length=MOST_FILES)
+    names: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(min_length=1, max_length=grants.MOST_FILES)
 
 
 @router.get("/")
@@ -42,7 +41,7 @@ def upload_page(request: Request, site: TheSite, visitor: TheVisitor) -> Respons
         usual=language_names(usual, visitor.language),
         texts={code: language_name(code, visitor.language) for code in [AUTO, *grants.offered_languages(site)]},
         max_bytes=site.settings.max_bytes,
-        most_files=MOST_FILES,
+        most_files=grants.MOST_FILES,
         suffixes=",".join(sorted(PICTURE_SUFFIXES)),
     )
 
@@ -69,7 +68,7 @@ def _give_leave(request: Request, site: Site, visitor: Visitor, asked: GrantRequ
 @router.put("/uploads/put/{token}")
 async def put(request: Request, token: str, site: TheSite, visitor: TheVisitor) -> Response:
     """One picture on its way into a folder store; the address that we have signed says which."""
-    granted = Grant.model_validate(site.mailing.signer.open("put", token, PUT_SECONDS))
+    granted = grants.Grant.model_validate(site.mailing.signer.open("put", token, grants.PUT_SECONDS))
     async with site.places.one(visitor.client):
         with scratch_folder(site.settings.scratch) as folder:
             await bodies.save(request, folder / "picture", site.settings.max_bytes)
@@ -81,13 +80,13 @@ async def put(request: Request, token: str, site: TheSite, visitor: TheVisitor) 
 async def send_form(request: Request, site: TheSite, visitor: TheVisitor) -> Response:
     """The form as a browser without JavaScript sends it; all files together may have the size of one."""
     most = site.settings.max_bytes
-    async with site.places.one(visitor.client), bodies.form(request, most, MOST_FILES) as form:
+    async with site.places.one(visitor.client), bodies.form(request, most, grants.MOST_FILES) as form:
         visitor.check_form(site.mailing.signer, str(form.get("form", "")))
         files = [each for each in form.getlist("pictures") if isinstance(each, UploadFile) and each.filename]
         if not files:
             return RedirectResponse("/", 303)
         try:
-            wish = Wish(
+            wish = grants.Wish(
                 names=tuple(file.filename or "" for file in files),
                 email=str(form.get("email", "")),
                 language=str(form.get("language", "")),
@@ -105,7 +104,7 @@ def begin_anew(request: Request) -> Response:
     return RedirectResponse(f"/?{request.url.query}", 303)
 
 
-def _receive_all(site: Site, visitor: Visitor, wish: Wish, files: list[UploadFile]) -> Leave:
+def _receive_all(site: Site, visitor: Visitor, wish: grants.Wish, files: list[UploadFile]) -> grants.Leave:
     """All of them or none: who had to send one of them again would send the others twice."""
     with scratch_folder(site.settings.scratch) as folder:
         paths = [folder / str(number) for number in range(len(files))]
@@ -119,14 +118,14 @@ def _receive_all(site: Site, visitor: Visitor, wish: Wish, files: list[UploadFil
     return leave
 
 
-def _receive_once(site: Site, granted: Grant, path: Path) -> None:
+def _receive_once(site: Site, granted: grants.Grant, path: Path) -> None:
     with once(site.store, granted.id, site.settings) as known:
         if known is not None:
             raise Overwritten("This picture has come already; load the page again to send another.")
         _receive(site, granted, path)
 
 
-def _receive(site: Site, granted: Grant, path: Path) -> None:
+def _receive(site: Site, granted: grants.Grant, path: Path) -> None:
     receive(
         site.store,
         path,
@@ -138,7 +137,7 @@ def _receive(site: Site, granted: Grant, path: Path) -> None:
     )
 
 
-def _remembering(answer: Response, request: Request, site: Site, visitor: Visitor, leave: Leave) -> Response:
+def _remembering(answer: Response, request: Request, site: Site, visitor: Visitor, leave: grants.Leave) -> Response:
     remember(answer, request, visitor, secure=site.is_secure)
     if leave.ask is not None:
         remember_address(answer, leave.ask, site.mailing.signer, secure=site.is_secure)

@@ -25,7 +25,9 @@ class BodyPlaces:
         """Raises `Refused` (503) when there is still no place after a while."""
         try:
             async with asyncio.timeout(PLACE_SECONDS), self._changed:
-                await self._changed.wait_for(lambda: self._is_free(client))
+                await self._changed.wait_for(
+                    lambda: self._taken.total() < self._at_once and self._taken[client] < OF_ONE_CLIENT
+                )
                 self._taken[client] += 1
         except TimeoutError:
             detail = "Too many pictures are being received at the moment; please try again."
@@ -34,9 +36,6 @@ class BodyPlaces:
             yield
         finally:
             await self._leave(client)
-
-    def _is_free(self, client: str) -> bool:
-        return self._taken.total() < self._at_once and self._taken[client] < OF_ONE_CLIENT
 
     async def _leave(self, client: str) -> None:
         self._taken[client] -= 1

@@ -117,7 +117,8 @@ def _count(session: SparkSession, documents: Mapping[str, Sequence[Token]], scra
 
     from spark_jobs.word_count import count_words
 
-    if not all(_is_latin(token.text) for tokens in documents.values() for token in tokens):
+    texts = (token.text for tokens in documents.values() for token in tokens)
+    if not all(text.isascii() or max(text) < FIRST_AFTER_LATIN for text in texts):
         session.conf.set(LOWER_BY_ICU, value=True)  # never off again: another thread's job may be under way
     schema = StructType().add("document", "string").add("word", "string").add("confidence", "integer")
     with scratch_folder(scratch.absolute()) as folder:
@@ -125,10 +126,6 @@ def _count(session: SparkSession, documents: Mapping[str, Sequence[Token]], scra
         path = GLOB_CHARACTERS.sub(r"\\\g<0>", f"file://{folder}/tokens.parquet")
         counted = count_words(session.read.schema(schema).parquet(path)).toArrow()
     return dict(zip(documents, _word_counts(len(documents), counted), strict=True))
-
-
-def _is_latin(text: str) -> bool:
-    return text.isascii() or max(text) < FIRST_AFTER_LATIN
 
 
 def _write(documents: Collection[Sequence[Token]], file: Path) -> None:

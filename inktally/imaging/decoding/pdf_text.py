@@ -38,16 +38,14 @@ def _lines(runs: list[TextRun]) -> Iterator[_RunLine]:
     """Lines as the file or pdfium ends them, or where a run stands no longer beside the one before."""
     line = _RunLine()
     for run in (run for run in runs if run.text):
-        if line.runs and (run.starts_line or not _is_beside(run.room, line.runs[-1].room)):
+        before = line.runs[-1].room if line.runs else run.room
+        is_beside = run.room[1] < before[3] and run.room[3] > before[1]
+        if line.runs and (run.starts_line or not is_beside):
             yield line
             line = _RunLine()
         line.runs.append(run)
     if line.runs:
         yield line
-
-
-def _is_beside(box: Edges, before: Edges) -> bool:
-    return box[1] < before[3] and box[3] > before[1]
 
 
 def _number(lines: list[_RunLine]) -> None:

@@ -1,7 +1,7 @@
 """Draws docs/demo.svg: what `make demo` shows in a terminal.
 
-python -m deployments.demo_svg FILE.svg, with the demo's output on standard input.
-"""
+python docs/demo.py FILE.svg, with the demo's output on standard input.
+"""  # noqa: INP001 - a script, which nobody imports
 
 import io
 import re
