@@ -39,7 +39,7 @@ test: setup-tests ## every behaviour once, on real servers and tools, in ten min
 	@$(PYTHON) -m pytest -m "not long" --durations=20
 
 test-all: setup-tests ## every test: kills, `make up`, clusters, short benchmarks, load and fuzzing besides
-	@$(PYTHON) -m pytest --durations=20
+	@EXAMPLES=200 $(PYTHON) -m pytest --durations=20
 
 faults: setup-tests ## damaged pictures for a minute; then break everything while pictures come in; verdict in the last line
 	@$(PYTHON) -m tests.faults.fuzz --seconds 60

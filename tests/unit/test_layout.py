@@ -35,6 +35,11 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(tree_of(path)))
+
+
 def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -53,7 +58,7 @@ def test_no_function_is_longer_than_a_screen() -> None:
     long = {
         f"{named(path)}:{node.lineno} {node.name}": length
         for path in product_files()
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (length := (node.end_lineno or node.lineno) - node.lineno + 1) > MOST_LINES_OF_A_FUNCTION
     }
@@ -64,7 +69,7 @@ def test_a_class_name_means_one_thing() -> None:
     """A leading underscore makes no other name of it."""
     places = defaultdict[str, list[str]](list)
     for path in product_files():
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.ClassDef):
                 places[node.name.lstrip("_")].append(f"{named(path)}:{node.lineno}")
     double = {name: found for name, found in places.items() if len(found) > 1}

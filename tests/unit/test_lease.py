@@ -9,9 +9,11 @@ import pytest
 from inktally.delivery import StoredObject
 from inktally.errors import Busy, StoreDown
 from inktally.lease import Lease, leased
+from tests.support.machine import eventually
 from tests.support.memory_store import MemoryStore
 
 KEY = "locks/x"
+SOON = 0.005  # seconds
 
 
 def test_only_one_of_many_has_it_at_a_time() -> None:
@@ -65,8 +67,7 @@ def test_a_holder_renews_it() -> None:
     lease = Lease(store, KEY, ttl=0.3)
     assert lease.acquire(timeout=0)
     first = store.stat(KEY).etag
-    time.sleep(0.4)
-    assert store.stat(KEY).etag != first
+    eventually(lambda: store.stat(KEY).etag != first, every=SOON)
     assert lease.held
     lease.release()
 
@@ -76,8 +77,7 @@ def test_a_holder_whose_lease_was_taken_knows_it_and_leaves_the_other_alone() ->
     lease = Lease(store, KEY, ttl=0.1)
     assert lease.acquire(timeout=0)
     store.put(KEY, b"of another")
-    time.sleep(0.1)
-    assert not lease.held
+    eventually(lambda: not lease.held, every=SOON)
     lease.release()
     assert store.read(KEY) == b"of another"
 
@@ -86,8 +86,8 @@ def test_a_store_that_is_down_for_a_moment_costs_nobody_the_lease() -> None:
     store = MemoryStore()
     lease = Lease(store, KEY, ttl=0.3)
     assert lease.acquire(timeout=0)
-    store.failures = {KEY: 1}
-    time.sleep(0.4)
+    store.failures, first = {KEY: 1}, store.stat(KEY).etag
+    eventually(lambda: store.stat(KEY).etag != first, every=SOON)
     assert (lease.held, store.failures) == (True, {KEY: 0})
     lease.release()
 
@@ -98,28 +98,31 @@ def test_a_write_whose_answer_was_lost_and_that_was_sent_twice_is_still_ours() -
             super().put(*arguments, **conditions)
             return super().put(*arguments, **conditions)
 
-    lease = Lease(Deaf(), KEY, ttl=0.3)
+    store = Deaf()
+    lease = Lease(store, KEY, ttl=0.3)
     assert lease.acquire(timeout=0)
-    time.sleep(0.4)
+    first = store.stat(KEY).etag
+    eventually(lambda: store.stat(KEY).etag != first, every=SOON)
     assert lease.held
     lease.release()
 
 
 def test_a_renewal_that_was_done_although_the_store_said_it_was_down_costs_nobody_the_lease() -> None:
     class Liar(MemoryStore):
-        lies = 0
+        lies = truths = 0
 
         def put(self, *arguments: Any, **conditions: Any) -> StoredObject:
             written = super().put(*arguments, **conditions)
             if conditions["if_match"] and self.lies == 0:
                 self.lies += 1
                 raise StoreDown("No answer came.")
+            self.truths += 1
             return written
 
     store = Liar()
     lease = Lease(store, KEY, ttl=0.3)
     assert lease.acquire(timeout=0)
-    time.sleep(0.5)
+    eventually(lambda: store.truths > 1, every=SOON)
     assert (lease.held, store.lies) == (True, 1)
     lease.release()
     assert not list(store.list(""))
@@ -136,14 +139,14 @@ def test_one_that_another_holds_is_not_removed_by_a_holder_who_slept() -> None:
 
 def test_a_renewal_that_is_late_is_waited_for_and_one_that_another_forestalled_is_not() -> None:
     store = MemoryStore()
-    late = Lease(store, KEY, ttl=0.6)
+    late = Lease(store, KEY, ttl=0.4)
     assert late.acquire(timeout=0)
     store.down = True
-    time.sleep(0.7)
+    eventually(lambda: not late.held, every=SOON)
     store.down = False
-    assert (late.held, late.is_kept()) == (False, True)
+    assert late.is_kept()
     store.put(KEY, b"of another")
-    time.sleep(0.4)
+    eventually(lambda: not late.held, every=SOON)
     begun = time.monotonic()
     assert not late.is_kept()
     assert time.monotonic() - begun < 0.2
