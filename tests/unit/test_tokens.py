@@ -4,13 +4,8 @@ import math
 import unicodedata
 
 import pytest
-<<<<<<< HEAD
-from hypothesis import given
-from hypothesis import strategies as st
-from icu4py import icu_version
-=======
 from hypothesis import given, strategies as st
->>>>>>> w-lean
+from icu4py import icu_version
 
 from inktally.delivery import Counting
 from inktally.document import Box, Engine, Page, Recognition, Section, Token, Word
