@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Literal, Self, get_args
+from typing import Literal, Self
 
 from pydantic import Field
 
 from inktally.document import Value, sha256_of
+from inktally.outputs import NAMES
 
 After = Literal["keep", "delete", "archive"]
-
-
-OutputName = Literal[
-    "plain_text", "coordinates_text", "coordinates_json", "word_counts", "word_counts_csv", "hocr", "alto", "pdf"
-]
 
 
 class StoredObject(Value):
@@ -150,7 +146,7 @@ class Options(Value):
     outputs: str = Field(
         default="",
         title="Outputs",
-        description=f"What is written, separated by commas, of {', '.join(get_args(OutputName))}; empty: the settings",
+        description=f"What is written, separated by commas, of {', '.join(NAMES)}; empty: the settings",
     )
     refresh: bool = Field(
         default=False, title="Refresh", description="Recognise again, and answer again, what is known already"

@@ -16,8 +16,9 @@ from inktally.delivery import After
 from inktally.document import accepted_by
 from inktally.errors import BadSettings
 from inktally.languages import by_prefix, split_names
-from inktally.outputs import chosen
+from inktally.outputs import NAMES, chosen
 
+USUAL_OUTPUTS = "plain_text,coordinates_text,coordinates_json,word_counts"
 SITE_URL = r"^(https?://[^/?#\s]+/?)?$"  # without a path: the page's own links begin with /
 SHORTEST_GROUPED = 10_000  # shorter numbers, ports among them, are shown as they are
 
@@ -66,8 +67,9 @@ class Settings(BaseSettings):
     )
     body_only: bool = Field(False, description="Headers, footers and page numbers are not counted")
     outputs: Annotated[str, accepted_by(lambda names: ",".join(chosen(names)))] = Field(
-        "plain_text,coordinates_text,coordinates_json,word_counts",
-        description="What is written of a picture, separated by commas; also: word_counts_csv, hocr, alto, pdf",
+        USUAL_OUTPUTS,
+        description="What is written of a picture, separated by commas; also: "
+        + ", ".join(name for name in NAMES if name not in USUAL_OUTPUTS.split(",")),
     )
     max_bytes: int = Field(50_000_000, gt=0, description="Larger files are refused (bytes)")
     max_pixels: int = Field(100_000_000, gt=0, description="Pages with more pixels are refused")

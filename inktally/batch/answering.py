@@ -8,7 +8,7 @@ from inktally.batch.handover import Entry
 from inktally.delivery import Outcome
 from inktally.errors import Busy
 from inktally.lease import leased
-from inktally.outputs.layout import Reading
+from inktally.outputs.shared.layout import Reading
 from inktally.steps import announcing, answering, counting, markers
 from inktally.steps.choices import Choices
 

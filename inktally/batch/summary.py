@@ -10,7 +10,7 @@ from inktally.batch.handover import Total, totals
 from inktally.batch.place import Place
 from inktally.batch.rounds import Failure, Share, Tally
 from inktally.document import Value
-from inktally.outputs.counts_csv import write_rows
+from inktally.outputs.shared.tables import write_rows
 from inktally.ports import Store
 from inktally.scratch import scratch_folder
 

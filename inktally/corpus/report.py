@@ -11,7 +11,7 @@ from inktally.corpus.manifest import Corpus, consistently
 from inktally.corpus.plot import growth_svg
 from inktally.corpus.reconciling import Changes
 from inktally.document import Value
-from inktally.outputs.counts_csv import write_rows
+from inktally.outputs.shared.tables import write_rows
 from inktally.ports import Store
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings

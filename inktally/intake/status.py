@@ -17,7 +17,7 @@ from inktally.delivery import Delivery, Outcome, Problem, StoredObject, Upload
 from inktally.document import Value
 from inktally.errors import Busy, InktallyError, NotFound, Overwritten, PictureError, error_named
 from inktally.mail.letters import ADVICE, OUR_ADVICE
-from inktally.outputs.registry import OUTPUTS
+from inktally.outputs.shared.registry import OUTPUTS
 from inktally.settings import Settings
 from inktally.steps import markers
 

@@ -1,14 +1,16 @@
-"""What is written for a picture: one file a format. This file knows their names alone, and is quick to import."""
+"""What is written of a picture: one file an output, which says all there is to say of it in `OUTPUT`.
 
-from typing import get_args
+This file knows their names alone, and is quick to import. What several of them need is in inktally/outputs/shared/.
+"""
 
-from inktally.delivery import OutputName
+import pkgutil
+
 from inktally.errors import BadSettings
 
-NAMES: tuple[OutputName, ...] = get_args(OutputName)
+NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg))
 
 
-def chosen(names: str) -> tuple[OutputName, ...]:
+def chosen(names: str) -> tuple[str, ...]:
     """The outputs that are named, separated by commas, each once. Raises `BadSettings`."""
     asked = {name.strip() for name in names.split(",")} - {""}
     unknown = sorted(asked.difference(NAMES))

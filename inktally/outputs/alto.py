@@ -10,8 +10,9 @@ from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 from inktally.document import Box, Engine, Page, SectionKind, Step, Word
-from inktally.outputs.layout import Block, Line, PageLayout, Paragraph, Reading, around, pages
-from inktally.outputs.markup import element, languages, one_line, written
+from inktally.outputs.shared.layout import Block, Line, PageLayout, Paragraph, Reading, around, pages
+from inktally.outputs.shared.markup import element, languages, one_line, written
+from inktally.outputs.shared.output import Output
 
 NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
 SCHEMA = "http://www.loc.gov/standards/alto/v4/alto-4-4.xsd"
@@ -169,3 +170,13 @@ def _string(parent: ET.Element, word: Word, identity: str) -> None:
 
 def _place(box: Box) -> dict[str, int]:
     return {"HPOS": box.left, "VPOS": box.top, "WIDTH": box.width, "HEIGHT": box.height}
+
+
+OUTPUT = Output(
+    place=7,
+    folder="ocr_alto",
+    suffix=".xml",
+    media_type="application/xml",
+    labels={"en": "ALTO"},
+    write=write,
+)

@@ -3,8 +3,9 @@
 from xml.etree import ElementTree as ET
 
 from inktally.document import Box, Page
-from inktally.outputs.layout import Block, Line, PageLayout, Paragraph, Reading, pages
-from inktally.outputs.markup import element, languages, one_line, written
+from inktally.outputs.shared.layout import Block, Line, PageLayout, Paragraph, Reading, pages
+from inktally.outputs.shared.markup import element, languages, one_line, written
+from inktally.outputs.shared.output import Output
 
 XHTML = "http://www.w3.org/1999/xhtml"
 DOCUMENT_TYPE = (
@@ -77,3 +78,13 @@ def _line(parent: ET.Element, line: Line, number: str) -> None:
 
 def _bbox(box: Box) -> str:
     return f"bbox {box.left} {box.top} {box.left + box.width} {box.top + box.height}"
+
+
+OUTPUT = Output(
+    place=6,
+    folder="ocr_hocr",
+    suffix=".hocr",
+    media_type="text/vnd.hocr+html; charset=utf-8",
+    labels={"en": "hOCR"},
+    write=write,
+)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from inktally.document import Recognition
 from inktally.errors import EngineFailed, OutputFailed, PictureError
+from inktally.outputs.shared.output import Output
 from inktally.sandbox.shared import sandbox
 from inktally.settings import Settings
 
@@ -24,7 +25,7 @@ class SandboxedPdf:
         words.write_text(recognition.model_dump_json(), encoding="utf-8")
         try:
             self._sandbox.call(
-                "inktally.outputs.pdf_pages:write",
+                "inktally.outputs.shared.pdf_pages:write",
                 {
                     "picture": str(picture),
                     "recognition": str(words),
@@ -39,3 +40,11 @@ class SandboxedPdf:
 
 
 build = SandboxedPdf
+OUTPUT = Output(
+    place=8,
+    folder="ocr_pdf",
+    suffix=".pdf",
+    media_type="application/pdf",
+    labels={"en": "The picture as a searchable PDF", "de": "Das Bild als durchsuchbares PDF"},
+    write=None,
+)

@@ -1,8 +1,12 @@
-"""The text of a picture."""
+"""The text of a picture, as the engine gave it, in UTF-8."""
 
-from inktally.outputs.layout import Reading
+from inktally.outputs.shared.output import Output
 
-
-def write(reading: Reading) -> bytes:
-    """The text as the engine gave it, in UTF-8."""
-    return reading.recognition.text.encode()
+OUTPUT = Output(
+    place=1,
+    folder="ocr_plain_text",
+    suffix=".txt",
+    media_type="text/plain; charset=utf-8",
+    labels={"en": "The text", "de": "Der Text"},
+    write=lambda reading: reading.recognition.text.encode(),
+)

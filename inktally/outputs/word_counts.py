@@ -9,7 +9,8 @@ import sys
 
 from inktally.delivery import Counting, Problem, StoredObject
 from inktally.document import CountsDocument, Engine, WordCounts
-from inktally.outputs.json_text import by_lines
+from inktally.outputs.shared.json_text import by_lines
+from inktally.outputs.shared.output import Output
 from inktally.tokens import RULES
 
 
@@ -51,6 +52,16 @@ def failure_reason(*, source: str, picture: StoredObject, problem: Problem) -> b
     """Why a picture was not counted, as UTF-8 JSON."""
     about = {"schema": "inktally.failure/1", "source": source, "etag": picture.etag, "size": picture.size}
     return by_lines({**about, "version": picture.version, **problem.model_dump(mode="json")})
+
+
+OUTPUT = Output(
+    place=2,
+    folder="word_counts",
+    suffix=".json",
+    media_type="application/json",
+    labels={"en": "The counts (JSON)", "de": "Die Zählung (JSON)"},
+    write=lambda reading: counts_json(reading.counts),
+)
 
 
 if __name__ == "__main__":

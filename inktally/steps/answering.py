@@ -14,7 +14,7 @@ from pydantic import Field
 from inktally.delivery import Delivery, Outcome, Problem, Receipt
 from inktally.document import CountsDocument, Engine, Value, WordCounts
 from inktally.errors import RecipientRefused
-from inktally.outputs.layout import Reading
+from inktally.outputs.shared.layout import Reading
 from inktally.ports import Notifier, PdfWriter, Store
 from inktally.settings import Settings
 from inktally.steps import announcing, counting, disposing, markers, publishing

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationError
 
-from inktally.delivery import After, Counting, Delivery, Options, OutputName
+from inktally.delivery import After, Counting, Delivery, Options
 from inktally.document import Engine, Value, accepted_by
 from inktally.errors import BadSettings, MissingTool, UnknownLanguage, UnknownOption
 from inktally.languages import by_prefix, split_names
@@ -50,7 +50,7 @@ class Choices(Value):
     """How a picture is counted, what is written of it, and what becomes of it."""
 
     counting: Counting
-    outputs: tuple[OutputName, ...]
+    outputs: tuple[str, ...]
     after: After
 
     @classmethod

@@ -7,7 +7,7 @@ from inktally.delivery import Counting, Delivery, Receipt
 from inktally.document import CountsDocument, Engine, WordCounts
 from inktally.errors import NotFound
 from inktally.outputs import word_counts
-from inktally.outputs.layout import Reading
+from inktally.outputs.shared.layout import Reading
 from inktally.ports import Counter, Store, value_or_none
 from inktally.steps.recognising import recognition_of
 from inktally.tokens import counted_tokens

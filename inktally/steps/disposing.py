@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from inktally import keys
 from inktally.delivery import After, Delivery, Problem
 from inktally.errors import NotFound, Overwritten, UnsafeDelete
-from inktally.outputs.registry import OUTPUTS
+from inktally.outputs.shared.registry import OUTPUTS
 from inktally.outputs.word_counts import failure_reason
 from inktally.ports import Store, stat_or_none
 from inktally.settings import Settings

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-from inktally.delivery import Delivery, OutputName
+from inktally.delivery import Delivery
 from inktally.document import Recognition
 from inktally.errors import NotFound, Overwritten
-from inktally.outputs.layout import Reading
-from inktally.outputs.registry import OUTPUTS
+from inktally.outputs.shared.layout import Reading
+from inktally.outputs.shared.registry import OUTPUTS
 from inktally.ports import PdfWriter, Store
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
@@ -21,7 +21,7 @@ def publish(
     store: Store,
     delivery: Delivery,
     reading: Reading,
-    outputs: Iterable[OutputName],
+    outputs: Iterable[str],
     pdf_writer: PdfWriter,
     settings: Settings,
 ) -> dict[str, str]:

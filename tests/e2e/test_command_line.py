@@ -20,7 +20,7 @@ from deployments import samples
 from flows import ocr_flow
 from flows.commands.uploads import main
 from inktally import keys
-from inktally.outputs import registry
+from inktally.outputs.shared import registry
 from tests.support.machine import PROJECT, Machine, Run, draw, ended, eventually, new_machine, words_of
 
 ANNA = "anna@example.org"

@@ -18,8 +18,8 @@ from inktally import keys, plugins
 from inktally.delivery import Outcome
 from inktally.intake import status
 from inktally.mail.links import Signer
-from inktally.outputs.json_text import by_lines
-from inktally.outputs.registry import OUTPUTS
+from inktally.outputs.shared.json_text import by_lines
+from inktally.outputs.shared.registry import OUTPUTS
 from inktally.settings import Settings
 from inktally.steps import markers
 from web.app import create_app

@@ -7,7 +7,7 @@ from typing import Any
 
 from inktally.delivery import Counting, StoredObject
 from inktally.document import Box, CountedWord, Engine, Page, Recognition, Token, Word, WordCounts
-from inktally.outputs.layout import Reading
+from inktally.outputs.shared.layout import Reading
 from inktally.outputs.word_counts import counts_document
 
 SOURCE = 's3://pictures/input/Caf\N{LATIN SMALL LETTER E WITH ACUTE} "100%" <wine> & more.png'

@@ -11,7 +11,7 @@ from lxml import etree
 
 from inktally.document import Box, Section, Step
 from inktally.outputs import alto
-from inktally.outputs.layout import Reading
+from inktally.outputs.shared.layout import Reading
 from tests.support.readings import SOURCE, a_page, a_reading, a_word
 
 NAMES = {"a": alto.NAMESPACE}

@@ -11,7 +11,7 @@ from lxml import etree
 
 from inktally.document import Box, Section
 from inktally.outputs import hocr
-from inktally.outputs.layout import Reading
+from inktally.outputs.shared.layout import Reading
 from tests.support.readings import a_page, a_reading, a_word
 
 NAMES = {"h": hocr.XHTML}

@@ -5,7 +5,7 @@ import pytest
 from inktally import keys
 from inktally.delivery import Counting, Delivery, StoredObject, Upload
 from inktally.document import Engine, sha256_of
-from inktally.outputs.registry import OUTPUTS
+from inktally.outputs.shared.registry import OUTPUTS
 from inktally.tokens import RULES
 
 ENGINE = Engine(name="tesseract", version="5.3.0", languages=("eng",), models={"eng": "0" * 64})

@@ -12,9 +12,10 @@ from hypothesis import given, strategies as st
 from inktally import keys
 from inktally.document import Box, Section, Step, Token
 from inktally.errors import BadSettings
-from inktally.outputs import NAMES, chosen, coordinates, counts_csv, plain_text
-from inktally.outputs.layout import Reading
-from inktally.outputs.registry import OUTPUTS
+from inktally.outputs import NAMES, chosen, word_counts_csv
+from inktally.outputs.shared import coordinates, tables
+from inktally.outputs.shared.layout import Reading
+from inktally.outputs.shared.registry import OUTPUTS
 from inktally.settings import Settings, read_settings
 from tests.support.readings import SOURCE, a_page, a_reading, a_word
 
@@ -36,7 +37,7 @@ class TestNames:
             chosen(names)
 
     def test_a_wrong_setting_is_told_by_its_name(self) -> None:
-        with pytest.raises(BadSettings, match=r"INKTALLY_OUTPUTS.*There is no output 'docx'; there are: plain_text"):
+        with pytest.raises(BadSettings, match=r"INKTALLY_OUTPUTS.*There is no output 'docx'; there are: alto"):
             read_settings(outputs="plain_text,docx")
 
     def test_the_setting_and_its_description_name_every_output(self) -> None:
@@ -58,10 +59,10 @@ class TestNames:
 
 class TestCountsTable:
     def rows(self, reading: Reading) -> list[list[str]]:
-        return list(csv.reader(io.StringIO(counts_csv.table(reading.counts).decode("utf-8-sig"), newline="")))
+        return list(csv.reader(io.StringIO(word_counts_csv.table(reading.counts).decode("utf-8-sig"), newline="")))
 
     def test_it_has_a_heading_and_a_line_a_word_as_rfc_4180_has_it(self) -> None:
-        written = counts_csv.table(a_reading("naïve", 'say "so", then').counts)
+        written = word_counts_csv.table(a_reading("naïve", 'say "so", then').counts)
         assert written.startswith(b"\xef\xbb\xbf")
         assert written.decode("utf-8-sig").split("\r\n") == [
             '"word","count","confidence"',
@@ -74,18 +75,18 @@ class TestCountsTable:
         "text", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1", "\n=1", "＝1", "\xa0=1", "\x00=1"]
     )
     def test_what_would_be_a_formula_gets_an_apostrophe(self, text: str) -> None:
-        assert counts_csv.harmless(text).startswith("'")
+        assert tables.harmless(text).startswith("'")
 
     @pytest.mark.parametrize("text", ["owl", "don't", "a=b", "3-4", "1e5", "naïve", "ſo"])
     def test_other_words_are_left_alone(self, text: str) -> None:
-        assert counts_csv.harmless(text) == text
+        assert tables.harmless(text) == text
 
     @given(
         st.lists(st.one_of(st.text(), st.builds(str.__add__, st.sampled_from(FORMULA_STARTS), st.text())), max_size=5)
     )
     def test_whatever_was_counted_there_is_one_line_a_word_and_no_formula(self, words: list[str]) -> None:
         reading = a_reading(*words)
-        lines = counts_csv.table(reading.counts).decode("utf-8-sig").splitlines()
+        lines = word_counts_csv.table(reading.counts).decode("utf-8-sig").splitlines()
         rows = self.rows(reading)
         assert len(lines) == len(rows) == len(words) + 1
         assert [cell for row in rows for cell in row if cell.lstrip().startswith(FORMULA_STARTS)] == []
@@ -94,7 +95,7 @@ class TestCountsTable:
     def test_no_line_starts_with_a_formula_for_a_program_that_separates_otherwise(
         self, words: list[str], separator: str
     ) -> None:
-        text = counts_csv.table(a_reading(*words).counts).decode("utf-8-sig")
+        text = word_counts_csv.table(a_reading(*words).counts).decode("utf-8-sig")
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
             assert not row[0].lstrip().startswith(FORMULA_STARTS)
 
@@ -177,5 +178,6 @@ class TestCoordinates:
 
 def test_plain_text_is_what_the_engine_gave() -> None:
     reading, text = a_reading(), "naïve\n\n東京\f"
-    recognition = reading.recognition.model_copy(update={"text": text})
-    assert plain_text.write(Reading(recognition, (), reading.counts)).decode() == text
+    recognition, write = reading.recognition.model_copy(update={"text": text}), OUTPUTS["plain_text"].write
+    assert write is not None
+    assert write(Reading(recognition, (), reading.counts)).decode() == text

@@ -17,7 +17,7 @@ from inktally.document import Box, CountedWord, Engine, Page, Recognition, Token
 from inktally.errors import EmptyPicture, MailRefused, NotFound, OutputFailed, Overwritten, TooLarge
 from inktally.intake.local import bring
 from inktally.outputs import NAMES, chosen
-from inktally.outputs.registry import OUTPUTS
+from inktally.outputs.shared.registry import OUTPUTS
 from inktally.settings import Settings, read_settings
 from inktally.steps import announcing, counting, deliveries, disposing, markers, publishing, recognising
 from tests.support.memory_store import MemoryStore

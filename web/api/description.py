@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from inktally.outputs.registry import OUTPUTS
+from inktally.outputs.shared.registry import OUTPUTS
 from web.api.forms import Asked, Link, UploadReport
 from web.api.problems import MEDIA_TYPE, ProblemDetails
 

@@ -13,15 +13,15 @@ from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from inktally.delivery import Delivery, OutputName
+from inktally.delivery import Delivery
 from inktally.document import CountsDocument
 from inktally.errors import NotFound, error_named
 from inktally.intake import status
 from inktally.intake.links import Policy
 from inktally.intake.web import DIGEST, ID, ID_BYTES, checked_name, new_id, once, receive
 from inktally.mail.optin import Ask
-from inktally.outputs import counts_csv
-from inktally.outputs.registry import CSV, JSON, OUTPUTS
+from inktally.outputs import NAMES, word_counts_csv
+from inktally.outputs.shared.registry import OUTPUTS
 from inktally.ports import Store
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
@@ -64,6 +64,7 @@ async def _client(request: Request, api: Annotated[Api, Depends(_api)]) -> str:
 TheApi = Annotated[Api, Depends(_api)]
 Client = Annotated[str, Depends(_client)]
 Id = Annotated[str, InPath(pattern=f"^{ID.pattern}$", description="of the upload")]
+OutputName = Annotated[str, InPath(pattern=f"^({'|'.join(NAMES)})$", json_schema_extra={"enum": list(NAMES)})]
 Prefer = Annotated[
     str, Header(max_length=200, description="respond-async: do not wait; wait=N: wait N seconds at most (RFC 7240)")
 ]
@@ -121,9 +122,9 @@ async def counts(
     """The counted words, by falling count."""
     written = await run_in_threadpool(_output, api, upload_id, COUNTED)
     if form == "json":
-        return _download(written, JSON, "counts.json")
+        return _download(written, OUTPUTS[COUNTED].media_type, "counts.json")
     document = CountsDocument.model_validate_json(written)
-    return _download(counts_csv.table(document), CSV, "counts.csv")
+    return _download(word_counts_csv.table(document), word_counts_csv.OUTPUT.media_type, "counts.csv")
 
 
 async def output(api: TheApi, upload_id: Id, output: OutputName) -> Response:

@@ -12,7 +12,7 @@ from inktally.delivery import Delivery
 from inktally.document import CountsDocument
 from inktally.errors import NotFound
 from inktally.intake import status
-from inktally.outputs.registry import OUTPUTS
+from inktally.outputs.shared.registry import OUTPUTS
 from inktally.ports import value_or_none
 from inktally.text import file_name
 from web.site import drawing, grants
@@ -47,6 +47,8 @@ def result_page(
         "result.html",
         status=200,
         found=found,
+        files=sorted(OUTPUTS.keys() & found.outputs, key=lambda name: OUTPUTS[name].place),
+        labels={name: output.labels for name, output in OUTPUTS.items()},
         base=f"/uploads/{token}/{number}",
         token=token,
         drawn=_drawn(site, delivery, shown, drawing.folded(q)),
@@ -76,8 +78,7 @@ def download(site: TheSite, token: str, number: Number, output: str) -> Response
     """Saved, never shown: what stands in it is a stranger's."""
     delivery = _delivery(site, token, number)
     content = status.output_of(site.store, delivery, output)
-    suffix = OUTPUTS[output].key("x").rpartition("/")[2].removeprefix("x")
-    name = quote(f"{file_name(delivery.upload.short_name)}.{output}{suffix}", safe="")
+    name = quote(f"{file_name(delivery.upload.short_name)}.{output}{OUTPUTS[output].suffix}", safe="")
     headers = {
         "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
         "Content-Security-Policy": CONTENT_POLICY,

@@ -16,10 +16,10 @@ from PIL import ExifTags, Image
 from inktally.document import Page, Recognition
 from inktally.imaging.decoding.document import Limits, open_document
 from inktally.imaging.decoding.formats import Kind, kind_of
-from inktally.outputs.inkless_font import InklessFont
-from inktally.outputs.layout import pages
-from inktally.outputs.markup import languages
-from inktally.outputs.text_layer import text_layer
+from inktally.outputs.shared.inkless_font import InklessFont
+from inktally.outputs.shared.layout import pages
+from inktally.outputs.shared.markup import languages
+from inktally.outputs.shared.text_layer import text_layer
 
 POINTS_PER_INCH = 72
 USUAL_DPI = 300  # of a scan that does not say

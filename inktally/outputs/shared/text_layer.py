@@ -13,8 +13,8 @@ import numpy as np
 from pikepdf import Array, Dictionary, Name, Pdf, Stream
 
 from inktally.document import Box, Page
-from inktally.outputs.inkless_font import InklessFont
-from inktally.outputs.layout import Line, PageLayout
+from inktally.outputs.shared.inkless_font import InklessFont
+from inktally.outputs.shared.layout import Line, PageLayout
 
 SPACE = " "
 GAP = 0.25  # of the size of letters

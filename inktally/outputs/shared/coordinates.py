@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from inktally.document import Token
-from inktally.outputs.json_text import Encoded, by_lines, encoded
-from inktally.outputs.layout import Reading
+from inktally.outputs.shared.json_text import Encoded, by_lines, encoded
+from inktally.outputs.shared.layout import Reading
 
 COLUMNS = (
     "page",
