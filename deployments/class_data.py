@@ -7,6 +7,7 @@ beforehand. That is for this PySpark and this Java; others do not use it. When i
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ exec {java} "-Xmx${{SPARK_DRIVER_MEMORY:-1g}}" $SPARK_SUBMIT_OPTS @{arguments} o
 """
 UNWANTED_JAR = re.compile(r"spark-(mllib|hive)_")  # mllib registers functions at every start, which takes a second
 UNWANTED_OPTION = re.compile(r"--add-modules=jdk\.incubator\.vector|-Xmx")  # only mllib uses those
+ARCHIVE = "classes.jsa"
 SAMPLE = ("The", "café", "ΟΔΟΣ")  # the last is lower-cased by ICU
 
 
@@ -45,17 +47,20 @@ def prepare(settings: Settings) -> Path:
     java = find_java()
     folder = settings.class_data.absolute()
     home = prepared_spark(folder, java)
-    if home.is_dir():
+    if (home / ARCHIVE).is_file():
         return home
     with scratch_folder(folder) as scratch:
         training = settings.model_copy(update={"class_data": scratch, "spark_remote": ""})
         plain = _plain_start(java)
         made = prepared_spark(scratch, java)
-        archive = made / "classes.jsa"
+        archive = made / ARCHIVE
         _write(made, made, java, plain, f"-XX:ArchiveClassesAtExit={archive}")
         _count_once(training)
-        _write(made, home, java, plain, f"-XX:SharedArchiveFile={home / archive.name}")
-        if not home.is_dir():  # another process may have been quicker
+        if not archive.is_file():
+            raise CountFailed("Spark's JVM was too slow to write an archive of its classes; try again.")
+        _write(made, home, java, plain, f"-XX:SharedArchiveFile={home / ARCHIVE}")
+        if not (home / ARCHIVE).is_file():  # another process may have been quicker
+            shutil.rmtree(home, ignore_errors=True)  # one whose archive has gone
             made.rename(home)
     return home
 

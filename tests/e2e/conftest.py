@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -42,8 +42,10 @@ def machine(tmp_path: Path, forks: Forks) -> Iterator[Machine]:
 
 
 @pytest.fixture
-def connected(tmp_path: Path, forks: Forks, prefect_server: str, spark_server: str) -> Iterator[Machine]:
-    """A machine that has running servers: of Prefect, and of Spark."""
+def connected(
+    tmp_path: Path, forks: Forks, prefect_server: str, spark_server: str, sandbox: Mapping[str, str]
+) -> Iterator[Machine]:
+    """A machine that has running servers: of Prefect, of Spark, and the children that read; see OWN_CHILDREN."""
     servers = {"PREFECT_API_URL": prefect_server, "INKTALLY_SPARK_REMOTE": spark_server}
-    with new_machine(tmp_path, forks, **servers) as made:
+    with new_machine(tmp_path, forks, **servers, **sandbox) as made:
         yield made

@@ -20,10 +20,12 @@ from tests.support.forks import Forks
 from tests.support.machine import Machine, draw, eventually, new_machine, words_of
 from tests.support.prefect_servers import Deployments, PrefectServer
 from tests.support.servers import process
+from tests.support.stack import Shared
 
 ANNA = "anna.lind-4711@example.org"
 SUFFIX = "deployed"
 NAME = f"ocr-flow/on-upload-{SUFFIX}"
+WARM = f"{SUFFIX}-warm"
 SWEEP = f"every-five-minutes-{SUFFIX}"
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
@@ -68,7 +70,7 @@ class Api:
 
 @dataclass
 class Deployed:
-    """A machine with a worker of the deployment."""
+    """A machine with a stock worker of the deployment; further runs are those of the warm worker that tests share."""
 
     machine: Machine
     api: Api
@@ -80,8 +82,8 @@ class Deployed:
         return {"key": f"input/{name}"}
 
     def run(self, *uploads: dict[str, str], **options: object) -> dict[str, Any]:
-        """Start a run as the UI does, and wait for its end."""
-        deployment = self.api.get(f"deployments/name/{NAME}")["id"]
+        """Start a run of the warm worker as the UI does, and wait for its end."""
+        deployment = self.api.get(f"deployments/name/ocr-flow/on-upload-{WARM}")["id"]
         parameters = {"uploads": uploads, "options": options}
         body = {"parameters": parameters, "idempotency_key": uuid4().hex}
         run = self.api.post(f"deployments/{deployment}/create_flow_run", body)
@@ -89,16 +91,17 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def deployed(
-    tmp_path_factory: pytest.TempPathFactory, prefect: PrefectServer, forks: Forks, spark_server: str
-) -> Iterator[Deployed]:
-    """One worker for all tests, the stock one; later ones build on what earlier ones have left in the store."""
+def deployed(tmp_path_factory: pytest.TempPathFactory, shared: Shared, spark_server: str) -> Iterator[Deployed]:
+    """The first run is of the stock worker; later ones build on what earlier ones have left in the store."""
+    prefect, forks = shared.prefect, shared.forks
     servers = {"PREFECT_API_URL": prefect.api, "INKTALLY_SPARK_REMOTE": spark_server}
     settings = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
     with new_machine(tmp_path_factory.mktemp("deployed"), **servers, **settings) as machine:
         prefect.make_pool(forks, SUFFIX, "process")
         entrypoints = ["flows/ocr_flow.py:ocr_flow", "flows/sweep_flow.py:sweep_flow"]
         prefect.deploy(forks, Deployments(SUFFIX, SUFFIX, entrypoints))
+        own = machine.settings_of_runs()
+        prefect.deploy(forks, Deployments(WARM, shared.pool, entrypoints[:1], environment=own))
         command = [str(PROGRAM), "worker", "start", "--pool", SUFFIX, "--type", "process", "--limit", "1"]
         with process(command, machine.folder / "worker.out", machine.environment) as worker:
             yield Deployed(machine, Api(prefect.api))

@@ -19,7 +19,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tasks.caching import PLAIN_JSON
-from tests.support.machine import Machine, draw, eventually, words_of
+from tests.support.machine import OWN_CHILDREN, Machine, draw, eventually, words_of
 from tests.support.prefect_servers import PrefectServer
 from tests.support.proxy import Fate, proxied
 from tests.support.servers import free_port
@@ -34,6 +34,7 @@ class TestKilled:
     def test_in_the_middle_of_recognition_nothing_stays_and_the_same_command_completes(
         self, connected: Machine
     ) -> None:
+        connected.environment |= OWN_CHILDREN
         connected.slow_down_tesseract(60)
         page = draw(connected.folder / "page.png", "killed once")
         killed = connected.start(page, "--to", ANNA, INKTALLY_LEASE_SECONDS="2", INKTALLY_SPARK_REMOTE="")

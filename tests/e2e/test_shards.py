@@ -52,8 +52,7 @@ def start_worker(machine: Machine, name: str) -> subprocess.Popen[bytes]:
 
 
 def test_runs_of_a_worker_share_a_batch(machine: Machine, prefect: PrefectServer, forks: Forks, shared: Shared) -> None:
-    own = {name: value for name, value in machine.environment.items() if name.startswith(("INKTALLY_", "HOME", "PATH"))}
-    prefect.deploy(forks, Deployments("", shared.pool, [SHARD], environment=own))
+    prefect.deploy(forks, Deployments("", shared.pool, [SHARD], environment=machine.settings_of_runs()))
     folder = machine.folder / "pictures"
     for name, text in {"a": "shared words", "again": "shared words", "b": "other words", "c": "more of them"}.items():
         draw(folder / f"{name}.png", text)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from deployments import samples
 from flows.commands import cache
 from inktally.paid_pages import Ledger
+from tests.support.forks import Forks
 from tests.support.prefect_servers import PrefectServer
 
 PROJECT = Path(__file__).parents[2]
@@ -72,27 +74,20 @@ SPEND = """
 
 
 @pytest.fixture
-def environment(prefect: PrefectServer, tmp_path: Path) -> dict[str, str]:
-    return {**prefect.environment, "PREFECT_HOME": str(tmp_path / "prefect"), "INKTALLY_SCRATCH": str(tmp_path)}
+def environment(prefect: PrefectServer, sandbox: Mapping[str, str], tmp_path: Path) -> dict[str, str]:
+    own = {"PREFECT_HOME": str(tmp_path / "prefect"), "INKTALLY_SCRATCH": str(tmp_path)}
+    return {**prefect.environment, **own, **sandbox}
 
 
-def test_what_was_cleared_is_read_anew_and_never_stale(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_what_was_cleared_is_read_anew_and_never_stale(
+    tmp_path: Path, environment: dict[str, str], forks: Forks
+) -> None:
     store = tmp_path / "store"
     samples.render(tmp_path / "pictures")
     (store / "input").mkdir(parents=True)
     next((tmp_path / "pictures").glob("*.png")).rename(store / "input" / "page.png")
-    program = tmp_path / "read.py"
-    program.write_text(textwrap.dedent(READ))
-    done = subprocess.run(
-        [sys.executable, str(program), str(store)],
-        cwd=PROJECT,
-        env={**environment, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    cleared, told = (json.loads(line) for line in done.stdout.splitlines()[-2:])
+    said = forks.run(["-c", textwrap.dedent(READ), str(store)], environment)
+    cleared, told = (json.loads(line) for line in said.splitlines()[-2:])
     assert (cleared["recognitions"], cleared["in_use"]) == (1, 0)
     assert told == [False, True, False, True, "BadResult", True, True]
 

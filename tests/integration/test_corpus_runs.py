@@ -24,6 +24,7 @@ from inktally.errors import Busy
 from inktally.ports import Store
 from inktally.settings import Settings
 from tests.support.counted import Sums, put_counts, recounted
+from tests.support.forks import Forks
 from tests.support.prefect_servers import PrefectServer
 from tests.support.servers import S3Server
 
@@ -113,18 +114,13 @@ def test_a_bucket_of_s3_has_a_corpus_too(s3: S3Server) -> None:
     assert {found.key for found in store.list(keys.CORPUS_PARTS)} == standing(store).manifest.files
 
 
-def test_the_command_tells_of_the_corpus(prefect: PrefectServer, tmp_path: Path) -> None:
+def test_the_command_tells_of_the_corpus(prefect: PrefectServer, forks: Forks, tmp_path: Path) -> None:
     store = plugins.store(str(tmp_path / "store"), SETTINGS)
     put_counts(store, "a.png", {"zephyr": 2, "<b>": 1})
     put_counts(store, "b.png", {"the": 4})
     environment = {**prefect.environment, "PREFECT_HOME": str(tmp_path / "prefect")}
-    command = [sys.executable, "-m", "flows.corpus_flow", store.uri]
     options = ["--json", "--by", "prefix", "--document", "input/a.png", "--remove", "b.png"]
-    done = subprocess.run(
-        [*command, *options], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    told = json.loads(forks.run(["-m", "flows.corpus_flow", store.uri, *options], environment))
     assert (told["documents"], told["tokens"], told["changes"]["added"]) == (1, 3, 1)
     assert [entry["word"] for entry in told["words"]] == ["zephyr", "<b>"]
     assert {Path(address).name for address in told["files"].values()} == {"words.csv", "growth.svg"}

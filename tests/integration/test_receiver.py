@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import stat
 import subprocess
@@ -23,6 +22,8 @@ from pydantic import SecretStr
 from inktally.delivery import Upload
 from inktally.settings import Settings
 from tests.support import messages
+from tests.support.forks import Forks
+from tests.support.machine import environment_of_servers
 from tests.support.messages import CERTIFICATE_URL, TOPIC, Message, OwnSns
 from tests.support.receivers import Running, running_receiver
 from tests.support.servers import ACCESS_KEY, REGION, SECRET_KEY, S3Server
@@ -189,11 +190,10 @@ class TestLeftOut:
         assert stat.S_IMODE(letter.stat().st_mode) == 0o600
         assert receiver.metric("inktally_dead_letters_total") == 3
 
-    def test_a_command_lists_what_nobody_could_read(self, receiver: Running, tmp_path: Path) -> None:
+    def test_a_command_lists_what_nobody_could_read(self, receiver: Running, forks: Forks, tmp_path: Path) -> None:
         post(receiver, b"Hello")
-        environment = {**os.environ, "INKTALLY_DEAD_LETTERS": str(tmp_path / "dead letters")}
-        command = [sys.executable, "-m", "web.dead_letters"]
-        listed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        environment = environment_of_servers(INKTALLY_DEAD_LETTERS=tmp_path / "dead letters")
+        listed = forks.run(["-m", "web.dead_letters"], environment)
         (letter,) = (tmp_path / "dead letters").iterdir()
         assert str(letter) in listed
         assert "no JSON" in listed

@@ -35,9 +35,9 @@ def deployed(prefect: PrefectServer, forks: Forks) -> PrefectServer:
     return prefect
 
 
-@pytest.fixture
-def receiver(deployed: PrefectServer, tmp_path: Path) -> Iterator[httpx.Client]:
-    with running_web(deployed, tmp_path) as client:
+@pytest.fixture(scope="module")
+def receiver(deployed: PrefectServer, forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    with running_web(deployed, tmp_path_factory.mktemp("web"), forks) as client:
         yield client
 
 
@@ -82,11 +82,10 @@ def test_a_burst_becomes_few_runs_and_none_is_lost(deployed: PrefectServer, rece
 
 
 def test_the_same_event_from_two_receivers_is_one_run(
-    deployed: PrefectServer, receiver: httpx.Client, tmp_path: Path
+    deployed: PrefectServer, receiver: httpx.Client, forks: Forks, tmp_path: Path
 ) -> None:
     message = messages.eventbridge("input/twice/page.png")
-    (tmp_path / "other").mkdir()
-    with running_web(deployed, tmp_path / "other") as other:
+    with running_web(deployed, tmp_path, forks) as other:
         for client in (receiver, other):
             assert client.post("/hooks/s3", json=message).json() == {"accepted": 1, "repeated": 0}
         soon(lambda: uploads_of(deployed, "input/twice/"), 1)
@@ -103,12 +102,12 @@ def test_objects_that_are_no_pictures_start_no_run(deployed: PrefectServer, rece
 
 
 @pytest.mark.long
-def test_uploads_survive_a_restart_of_prefect(tmp_path: Path) -> None:
+def test_uploads_survive_a_restart_of_prefect(forks: Forks, tmp_path: Path) -> None:
     prefect = new_server(tmp_path)
     with prefect.running():
         prefect.prefect("work-pool", "create", "inktally", "--type", "process")
         prefect.prefect("deploy", "--name", "on-upload")
-    with running_web(prefect, tmp_path) as receiver:
+    with running_web(prefect, tmp_path, forks) as receiver:
         assert receiver.get("/readyz").status_code == 503
         assert receiver.post("/hooks/s3", json=messages.ceph("input/away/1.png")).status_code == 202
         assert receiver.post("/hooks/s3", json=messages.ceph("input/away/2.png")).status_code == 202
@@ -150,9 +149,9 @@ def test_without_a_prefect_api_the_command_says_so(module: str, forks: Forks, tm
     assert (done.status, "PREFECT_API_URL" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 
 
-def test_the_secret_is_in_no_log(deployed: PrefectServer, tmp_path: Path) -> None:
+def test_the_secret_is_in_no_log(deployed: PrefectServer, forks: Forks, tmp_path: Path) -> None:
     secret = "not-for-any-log"
-    with running_web(deployed, tmp_path) as receiver:
+    with running_web(deployed, tmp_path, forks) as receiver:
         receiver.post("/hooks/s3", params={"secret": secret}, content=json.dumps({"secret": secret}))
         receiver.post("/hooks/s3", params={"secret": secret}, json=messages.ceph("input/log/page.png"))
         time.sleep(0.5)

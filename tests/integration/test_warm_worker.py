@@ -151,8 +151,7 @@ def test_a_worker_for_another_version_of_prefect_says_once_at_its_start_that_run
 ) -> None:
     program = [sys.executable, "-c", OTHER_VERSION]
     with new_worker(prefect_client, tmp_path, program=program, is_warm=False) as cold:
-        runs = [cold.begin(name) for name in ("first", "second")]
-        assert all(cold.end_of(run).is_completed() for run in runs)
+        assert cold.end_of(cold.begin("first")).is_completed()
         assert cold.facts("first")["parent"] == cold.popen.pid
         said = cold.log.read_text()
         assert "Runs cannot start warm: this is written for Prefect 0.1, and 3" in " ".join(said.split())
@@ -164,7 +163,7 @@ def test_a_worker_for_another_version_of_prefect_says_once_at_its_start_that_run
 
 UNFIT = """
 import deployments.warm.start
-deployments.warm.start.AGAIN_SECONDS = 1
+deployments.warm.start.AGAIN_SECONDS = 0.2
 from prefect.cli import app
 app()
 """
@@ -180,7 +179,7 @@ def test_a_worker_whose_forkserver_is_unfit_says_so_once_until_it_is_fit(
     with new_worker(prefect_client, tmp_path, program=program, is_warm=False) as worker:
         eventually(lambda: "cannot start warm" in worker.log.read_text())
         assert worker.end_of(worker.begin("cold")).is_completed()
-        time.sleep(5)
+        time.sleep(2)
         assert worker.log.read_text().count("cannot start warm") == 1
         threaded.unlink()
         eventually(lambda: bool(worker.forkservers()) and "start warm, with" in worker.log.read_text())

@@ -1,10 +1,13 @@
-"""The servers that tests share, as fixtures."""
+"""The servers that tests share, as fixtures.
+
+Every test run reads this file, also of unit tests alone: what servers need is imported when they are asked for.
+"""
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,27 +15,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deployments import class_data
-from deployments.up.prefect import PROGRAM
-from inktally.settings import Settings, read_settings
-from tests.support.forks import Forks, running_forks
-from tests.support.machine import environment_of_servers
-from tests.support.prefect_servers import PrefectServer, new_server, running_postgres
-from tests.support.servers import (
-    ENVIRONMENT,
-    S3Server,
-    ceph_is_installed,
-    process,
-    running_ceph,
-    running_moto,
-    running_spark,
-    wait_until,
-)
 from tests.support.shelf import Kind, LentShelf, OwnShelf, Shelf, lent
-from tests.support.stack import Shared
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+
+    from inktally.settings import Settings
+    from tests.support.forks import Forks
+    from tests.support.prefect_servers import PrefectServer
+    from tests.support.servers import S3Server
+    from tests.support.stack import Shared
 
 POOL = "shared"
 STRANGERS = ("inktally", "spark_jobs", "tests", "boto3")
@@ -59,18 +51,25 @@ class SharedSpark:
 
 @contextmanager
 def _ceph(_: Shelf) -> Iterator[S3Server]:
+    from tests.support.servers import running_ceph
+
     with running_ceph() as server:
         yield replace(server, gateway=None)  # who kills it needs one of their own
 
 
 @contextmanager
 def _moto(_: Shelf) -> Iterator[S3Server]:
+    from tests.support.servers import running_moto
+
     with running_moto() as server:
         yield server
 
 
 @contextmanager
 def _spark(_: Shelf) -> Iterator[SharedSpark]:
+    from tests.support.machine import environment_of_servers
+    from tests.support.servers import ENVIRONMENT, running_spark
+
     with tempfile.TemporaryDirectory(prefix="inktally-spark-", ignore_cleanup_errors=True) as name:
         folder, strangers = Path(name), refuse_ours(Path(name) / "strangers")
         python = {"PYTHONPATH": strangers, "PYSPARK_PYTHON": sys.executable, "SPARK_CONNECT_MODE_ENABLED": "1"}
@@ -81,6 +80,8 @@ def _spark(_: Shelf) -> Iterator[SharedSpark]:
 @contextmanager
 def _prefect(_: Shelf) -> Iterator[PrefectServer]:
     """With PostgreSQL where that is installed, since a busy SQLite may be locked for a minute."""
+    from tests.support.prefect_servers import new_server, running_postgres
+
     with running_postgres() as database, tempfile.TemporaryDirectory(prefix="inktally-prefect-") as home:
         server = new_server(Path(home), database)
         with server.running():
@@ -89,6 +90,8 @@ def _prefect(_: Shelf) -> Iterator[PrefectServer]:
 
 @contextmanager
 def _forks(_: Shelf) -> Iterator[Forks]:
+    from tests.support.forks import running_forks
+
     with running_forks() as forks:
         yield forks
 
@@ -96,6 +99,10 @@ def _forks(_: Shelf) -> Iterator[Forks]:
 @contextmanager
 def _worker(shelf: Shelf) -> Iterator[str]:
     """A warm worker on the shared Prefect, whose runs have the variables of their deployments: its pool."""
+    from deployments.up.prefect import PROGRAM
+    from tests.support.machine import environment_of_servers
+    from tests.support.servers import process, wait_until
+
     prefect: PrefectServer = shelf.get("prefect")
     prefect.make_pool(shelf.get("forks"), POOL)
     with tempfile.TemporaryDirectory(prefix="inktally-worker-", ignore_cleanup_errors=True) as folder:
@@ -107,6 +114,19 @@ def _worker(shelf: Shelf) -> Iterator[str]:
             yield POOL
 
 
+@contextmanager
+def _sandbox(_: Shelf) -> Iterator[Mapping[str, str]]:
+    """Children that have imported what reading needs, as the warm worker has them; what a command is told of them."""
+    from deployments.warm.start import SharedSandbox
+    from inktally.reading.reader import PRELOADED
+
+    children = SharedSandbox(Path(__file__).parents[2], PRELOADED)
+    try:
+        yield children.variables
+    finally:
+        children.hang_up()
+
+
 KINDS: dict[str, Kind] = {
     "ceph": _ceph,
     "moto": _moto,
@@ -114,6 +134,7 @@ KINDS: dict[str, Kind] = {
     "prefect": _prefect,
     "forks": _forks,
     "worker": _worker,
+    "sandbox": _sandbox,
 }
 
 
@@ -139,7 +160,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None) and any(
         END_TO_END.is_relative_to(Path(each).resolve()) for each in config.args
     ):
-        own.begin(SOON_WANTED)
+        own.begin(["forks", "prefect", "spark", _best_s3(), "worker", "sandbox"])
+
+
+def _best_s3() -> str:
+    from deployments.up.ceph import is_installed
+
+    return "ceph" if is_installed() else "moto"
 
 
 def pytest_configure_node(node: pytest.Item) -> None:
@@ -148,7 +175,6 @@ def pytest_configure_node(node: pytest.Item) -> None:
 
 
 END_TO_END = Path(__file__).parents[1] / "e2e"
-SOON_WANTED = ["forks", "prefect", "spark", "ceph" if ceph_is_installed() else "moto", "worker"]
 SHELF = pytest.StashKey[Shelf]()
 ADDRESS = pytest.StashKey[str]()
 
@@ -161,6 +187,8 @@ def shelf(pytestconfig: pytest.Config) -> Shelf:
 @pytest.fixture(scope="session")
 def s3_environment() -> Iterator[None]:
     """boto3's own environment variables, for stores that are built from settings."""
+    from tests.support.servers import ENVIRONMENT
+
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
             patch.delenv(name, raising=False)
@@ -178,7 +206,7 @@ def moto(shelf: Shelf, s3_environment: None) -> S3Server:  # noqa: ARG001
 @pytest.fixture(scope="session")
 def ceph(shelf: Shelf, s3_environment: None) -> S3Server:  # noqa: ARG001
     """Skips where Ceph is not installed; `s3` falls back to moto."""
-    if not ceph_is_installed():
+    if _best_s3() != "ceph":
         pytest.skip("Ceph is not installed (ceph-mon ceph-osd radosgw ceph-common)")
     server: S3Server = shelf.get("ceph")
     return server
@@ -187,7 +215,7 @@ def ceph(shelf: Shelf, s3_environment: None) -> S3Server:  # noqa: ARG001
 @pytest.fixture(scope="session")
 def s3(request: pytest.FixtureRequest) -> S3Server:
     """The best S3 server there is: Ceph, else moto."""
-    server: S3Server = request.getfixturevalue("ceph" if ceph_is_installed() else "moto")
+    server: S3Server = request.getfixturevalue(_best_s3())
     return server
 
 
@@ -207,6 +235,8 @@ def prefect(shelf: Shelf) -> PrefectServer:
 @pytest.fixture(scope="session")
 def shared(shelf: Shelf, prefect: PrefectServer, forks: Forks) -> Shared:
     """The shared Prefect, with a worker that runs what deployments of the pool ask for."""
+    from tests.support.stack import Shared
+
     return Shared(prefect, shelf.get("worker"), forks)
 
 
@@ -214,6 +244,13 @@ def shared(shelf: Shelf, prefect: PrefectServer, forks: Forks) -> Shared:
 def forks(shelf: Shelf) -> Forks:
     """Where commands start in milliseconds."""
     found: Forks = shelf.get("forks")
+    return found
+
+
+@pytest.fixture(scope="session")
+def sandbox(shelf: Shelf) -> Mapping[str, str]:
+    """What a command is told of children that read pictures for all, and need not be started."""
+    found: Mapping[str, str] = shelf.get("sandbox")
     return found
 
 
@@ -229,6 +266,9 @@ def prefect_client(prefect: PrefectServer) -> Iterator[SyncPrefectClient]:
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Scratch folders of their own, and the quick start of Spark that `make` leaves; made here where it did not."""
+    from deployments import class_data
+    from inktally.settings import read_settings
+
     made = read_settings(scratch=tmp_path_factory.mktemp("scratch"))
     class_data.prepare(made)
     return made

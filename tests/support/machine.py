@@ -29,6 +29,8 @@ PROJECT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "flows.ocr_flow"]
 LONGEST_RUN = 300  # seconds; on a busy machine
 SETTINGS = ("INKTALLY_", "PREFECT_", "SPARK_", "XDG_", "PYTHONDONTWRITEBYTECODE")  # imports are slow without
+OWN_CHILDREN = {"INKTALLY_SANDBOX": ""}
+"""For a command that is to read its pictures in children of its own, which it leaves behind or not."""
 QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
 
 
@@ -86,6 +88,11 @@ class Machine:
         self, *arguments: str | bytes | Path, cwd: Path = PROJECT, cold: bool = False, **environment: str | Path
     ) -> Run:
         return ended(self.start(*arguments, cwd=cwd, cold=cold, **environment))
+
+    def settings_of_runs(self) -> dict[str, str]:
+        """What a run of a worker that others use too has to be told to be one of this machine."""
+        names = ("INKTALLY_", "AWS_", "HOME", "PATH")
+        return {name: value for name, value in self.environment.items() if name.startswith(names)}
 
     def mails(self) -> list[EmailMessage]:
         """All that have come, the oldest first."""
@@ -166,7 +173,7 @@ def new_machine(folder: Path, forks: Forks | None = None, /, **environment: str 
         "INKTALLY_STORE": folder / "store",
         "INKTALLY_MAIL_FOLDER": folder / "mail",
         "INKTALLY_SCRATCH": folder / "scratch",
-        "INKTALLY_TESSERACT": "tesseract",  # a command, whose starts can be counted
+        "INKTALLY_TESSERACT": folder / "bin" / "tesseract",  # a command, whose starts can be counted
         "PYTHONPATH": PROJECT,
     }
     variables = {name: str(value) for name, value in {**kept, **own, **QUIET, **environment}.items()}

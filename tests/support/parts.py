@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 from pyarrow import parquet
 
+from inktally import plugins
+from inktally.counters.spark import SparkCounter
 from inktally.document import Box, Word
 from inktally.ports import Store
 from inktally.tokens import tokenise
+from tests.support.servers import S3Server
 
 Row = tuple[str, str, int]
 """Document, word, confidence in hundredths."""
@@ -98,6 +103,33 @@ def tokens_of(text: str) -> list[str]:
         token.text
         for token in tokenise([Word(text=text, confidence=90, page=1, block=1, paragraph=1, line=1, word=1, box=BOX)])
     ]
+
+
+VARIED = varied()
+Large = tuple[Store, list[str], list[str]]
+"""A store with the keys of its tokens and pictures."""
+
+
+def bucket(server: S3Server) -> tuple[str, Store]:
+    """The address of a new one, and the store."""
+    address = f"s3://{server.new_bucket()}"
+    return address, plugins.store(address, server.settings())
+
+
+def count(counter: SparkCounter, store: Store, batch: Batch, into: str = "batch/") -> None:
+    counter.count_parts(store, *batch.put(store, f"{into}in/"), into)
+
+
+def begun(store: Store, into: str) -> Callable[[], bool]:
+    """Whether Spark is at work on the counts of a folder."""
+    return Path(store.address(f"{into}counts/_temporary")).exists
+
+
+def once(happened: Callable[[], bool], then: Callable[[], None]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    then()
 
 
 def written(store: Store, into: str) -> Counts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -18,9 +17,10 @@ from inktally.delivery import Upload
 from inktally.errors import RunsDown
 from inktally.intake.events import Arrival
 from inktally.settings import Settings
+from tests.support.forks import Forks
 from tests.support.messages import OwnSns
 from tests.support.prefect_servers import PrefectServer
-from tests.support.servers import answers, free_port, process, wait_until
+from tests.support.servers import answers, free_port, wait_until
 from web.hooks.receiver import create_app
 from web.serving import server_config
 
@@ -94,15 +94,17 @@ def running_receiver(
 
 
 @contextmanager
-def running_web(prefect: PrefectServer, folder: Path) -> Iterator[httpx.Client]:
+def running_web(prefect: PrefectServer, folder: Path, forks: Forks) -> Iterator[httpx.Client]:
     """The command `python -m web` at work, and a client of it."""
     port = free_port()
     settings = {"INKTALLY_WEB_PORT": str(port), "INKTALLY_DEAD_LETTERS": str(folder / "dead letters")}
     environment = {**prefect.environment, **settings}
-    with process([sys.executable, "-m", "web"], folder / "web.log", environment) as server:
-        address = f"http://127.0.0.1:{port}"
+    server, address = forks.start(["-m", "web"], environment, log=folder / "web.log"), f"http://127.0.0.1:{port}"
+    try:
         wait_until(lambda: answers(f"{address}/healthz"), server)
         with httpx.Client(base_url=address, timeout=10) as client:
             yield client
         server.terminate()
         server.wait(10)
+    finally:
+        server.kill()

@@ -97,7 +97,11 @@ class S3Server:
         return name
 
     def settings(self, **others: object) -> Settings:
-        return Settings(s3_endpoint=self.endpoint, s3_region=REGION, _env_file=None, **others)
+        return Settings(_env_file=None, **self.in_settings(), **others)
+
+    def in_settings(self) -> dict[str, str]:
+        """What settings say of it."""
+        return {"s3_endpoint": self.endpoint, "s3_region": REGION}
 
 
 @dataclass(frozen=True)

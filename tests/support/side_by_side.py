@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 MOST_PROCESSES = 4
 TIMING = "tests/timing"  # a folder, whose tests run last
-LONG = ("e2e/", "test_warm_worker.py", "test_spark_modes.py", "test_counting.py", "test_trigger.py", "test_stores.py")
+SPARK = "tests/integration/spark"  # a folder, whose tests share one JVM
+LONG = ("e2e/", "integration/spark/", "test_warm_worker.py", "test_trigger.py", "test_stores.py")
 ORDER = (*LONG, "all others", TIMING)
 
 
@@ -22,7 +23,8 @@ class Scheduling(LoadFileScheduling):
     """The tests of a file stay in one process. Those that measure time run last, when no other process has any left."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return TIMING if nodeid.startswith(f"{TIMING}/") else str(super()._split_scope(nodeid))
+        together = (folder for folder in (SPARK, TIMING) if nodeid.startswith(f"{folder}/"))
+        return next(together, None) or str(super()._split_scope(nodeid))
 
     def _reschedule(self, node: WorkerController) -> None:
         if TIMING in self.workqueue:

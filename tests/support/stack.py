@@ -205,8 +205,7 @@ class Stack:
 
     def share(self, shared: Shared) -> None:
         """Make a deployment of our own, which the worker of all runs as one of this machine."""
-        names = ("INKTALLY_", "AWS_", "HOME", "PATH")
-        own = {name: value for name, value in self.machine.environment.items() if name.startswith(names)}
+        own = self.machine.settings_of_runs()
         store = own["INKTALLY_STORE"] if own["INKTALLY_STORE"].startswith("s3://") else OWN_STORE
         uploads = Deployments(self.bucket, shared.pool, ["flows/ocr_flow.py:ocr_flow"], store, own)
         self.prefect.deploy(shared.forks, uploads)

@@ -27,8 +27,8 @@ def test_a_run_begins_within_a_second_or_two_although_the_worker_asks_every_ten(
 
 def test_runs_go_side_by_side_up_to_the_limit_and_the_next_follows_at_once(worker: Worker) -> None:
     eventually(worker.is_idle)
-    runs = [worker.begin(f"parallel-{number}", seconds=3) for number in range(LIMIT + 1)]
+    runs = [worker.begin(f"parallel-{number}", seconds=2) for number in range(LIMIT + 1)]
     assert all(worker.end_of(run).is_completed() for run in runs)
     first, second, third = sorted(worker.facts(f"parallel-{number}")["began"] for number in range(LIMIT + 1))
-    assert second - first < 3
-    assert 3 <= third - first < 9
+    assert second - first < 2
+    assert 2 <= third - first < 8

@@ -50,7 +50,7 @@ JVM_OPTIONS = (
     "-Djava.io.tmpdir=.",  # its working folder, which is a scratch folder
 )
 START_SECONDS = 120
-END_SECONDS = 60  # an archive of classes may be written then
+END_SECONDS = 180  # an archive of classes may be written then
 NEXT_LOOK = 0.01
 
 GATEWAY = "gateway"  # the file with port and secret

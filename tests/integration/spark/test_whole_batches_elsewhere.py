@@ -1,4 +1,4 @@
-"""Counting whole batches with Spark in all the ways that people run it, each against plain Python."""
+"""Whole batches, counted by a Connect server, on a cluster and under spark-submit."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-import psutil
 import pytest
 from pyspark.sql import SparkSession
 
-from inktally import plugins
 from inktally.counters.spark import SparkCounter, build
 from inktally.errors import BadSettings, CountFailed
 from inktally.ports import Store
@@ -24,27 +21,11 @@ from inktally.settings import Settings
 from spark_jobs.batch_count import TOKENS, ArrowS3
 from tests.support.clusters import Cluster, running_cluster
 from tests.support.fixtures import SharedSpark, refuse_ours
-from tests.support.machine import environment_of_servers
-from tests.support.parts import Batch, skewed, varied, written
+from tests.support.machine import PROJECT, environment_of_servers
+from tests.support.parts import VARIED, Batch, Large, begun, bucket, count, once, skewed, written
+from tests.support.proxy import proxied
 from tests.support.servers import SECRET_KEY, S3Server, SparkServer, running_spark
-
-ROOT = Path(__file__).parents[2]
-SUBMIT = Path(sysconfig.get_path("scripts")) / "spark-submit"
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-VARIED = varied()
-Large = tuple[Store, list[str], list[str]]
-ODD_FOLDER = "a b/100%20/[c]{d}*/a=b"
-
-
-@pytest.fixture(scope="module")
-def counter(
-    prepared: Settings,
-    s3_environment: None,  # noqa: ARG001 - its JVM has the credentials from there
-) -> Iterator[SparkCounter]:
-    shared = build(prepared)
-    shared.close()  # the one that tests of another file may have left knows no credentials
-    yield shared
-    shared.close()
+from tests.support.sparks import QUICK, SUBMIT
 
 
 @pytest.fixture(scope="module")
@@ -83,146 +64,6 @@ def cluster(
             yield running
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Store:
-    return plugins.store(str(tmp_path / "store"), Settings(_env_file=None))
-
-
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Large:
-    """A folder with a batch that takes some seconds, and its keys."""
-    store = plugins.store(str(tmp_path_factory.mktemp("large")), Settings(_env_file=None))
-    return store, *skewed(600_000).put(store, "in/")
-
-
-def bucket(server: S3Server) -> tuple[str, Store]:
-    address = f"s3://{server.new_bucket()}"
-    return address, plugins.store(address, server.settings())
-
-
-def count(counter: SparkCounter, store: Store, batch: Batch, into: str = "batch/") -> None:
-    counter.count_parts(store, *batch.put(store, f"{into}in/"), into)
-
-
-# in this process
-
-
-@pytest.mark.parametrize("batch", [VARIED, skewed()], ids=["varied", "skewed"])
-def test_a_batch_is_counted_as_plain_python_does(batch: Batch, counter: SparkCounter, folder: Store) -> None:
-    count(counter, folder, batch)
-    assert written(folder, "batch/") == batch.counts()
-
-
-@pytest.mark.usefixtures("counter")
-def test_a_bucket_is_counted_as_a_folder_is(prepared: Settings, s3: S3Server) -> None:
-    _, store = bucket(s3)
-    with_s3 = build(prepared.model_copy(update=s3_settings(s3)))
-    for batch in (VARIED, Batch([], [])):
-        count(with_s3, store, batch)
-        assert written(store, "batch/") == batch.counts()
-
-
-def test_refused_credentials_are_told_as_such(
-    counter: SparkCounter, prepared: Settings, s3: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, store = bucket(s3)
-    tokens, pictures = VARIED.put(store, "")
-    counter.close()
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
-    with pytest.raises(CountFailed, match=r"ACCESS_DENIED|SIGNATURE_DOES_NOT_MATCH|SignatureDoesNotMatch|403"):
-        build(prepared.model_copy(update=s3_settings(s3))).count_parts(store, tokens, pictures, "out/")
-
-
-def test_missing_folders_of_a_bucket_are_a_failed_count_that_overwrites_nothing(
-    prepared: Settings, s3: S3Server
-) -> None:
-    _, store = bucket(s3)
-    store.put("batch/counts/part-00000.parquet", b"earlier")
-    with_s3 = build(prepared.model_copy(update=s3_settings(s3)))
-    for tokens, pictures in ((["none"], []), ([], ["none"])):
-        with pytest.raises(CountFailed, match=r"no Parquet file in s3://.*/none"):
-            with_s3.count_parts(store, tokens, pictures, "batch/")
-    assert store.read("batch/counts/part-00000.parquet") == b"earlier"
-
-
-def test_a_folder_may_have_any_name(counter: SparkCounter, tmp_path: Path) -> None:
-    store = plugins.store(str(tmp_path / ODD_FOLDER), Settings(_env_file=None))
-    count(counter, store, VARIED, "x y/a=b/%41[1]/")
-    assert written(store, "x y/a=b/%41[1]/") == VARIED.counts()
-
-
-@pytest.mark.parametrize(
-    "batch",
-    [Batch([], []), Batch([[]], [[]]), Batch([], [["a", "b"]]), Batch([[("a", "word", 1)]], [])],
-    ids=["no files", "files without rows", "pictures without tokens", "tokens without pictures"],
-)
-def test_empty_input_gives_empty_counts(batch: Batch, counter: SparkCounter, folder: Store) -> None:
-    count(counter, folder, batch)
-    assert written(folder, "batch/") == batch.counts()
-
-
-def test_a_repeated_count_takes_the_place_of_the_earlier_one(counter: SparkCounter, folder: Store) -> None:
-    count(counter, folder, VARIED)
-    again = Batch([[("other", "Word", 5000)]], [["other"]])
-    count(counter, folder, again)
-    assert written(folder, "batch/") == again.counts()
-
-
-def test_small_counts_keep_their_settings_beside_big_ones(counter: SparkCounter, folder: Store) -> None:
-    count(counter, folder, VARIED)
-    assert SparkSession.builder.getOrCreate().conf.get("spark.sql.shuffle.partitions") == "1"
-
-
-def test_results_go_to_paths_only(counter: SparkCounter, folder: Store) -> None:
-    with pytest.raises(BadSettings, match="no path"):
-        count(counter, folder, Batch([], []), "a//b/../")
-
-
-def test_missing_tokens_are_a_failed_count(counter: SparkCounter, folder: Store) -> None:
-    with pytest.raises(CountFailed, match="PATH_NOT_FOUND"):
-        counter.count_parts(folder, ["none.parquet"], [], "batch/")
-
-
-@pytest.mark.long
-def test_after_its_jvm_has_died_in_the_middle_a_batch_fails_and_the_next_one_is_whole(
-    counter: SparkCounter, large: Large
-) -> None:
-    store = large[0]
-    count(counter, store, Batch([], []))
-    [jvm] = [each for each in psutil.Process().children(recursive=True) if is_mine(each)]
-    killer = threading.Thread(target=once, args=(begun(store, "batch/"), jvm.kill))
-    killer.start()
-    with pytest.raises(CountFailed):
-        counter.count_parts(*large, "batch/")
-    killer.join()
-    count(counter, store, VARIED)
-    assert written(store, "batch/") == VARIED.counts()
-
-
-def test_a_batch_that_takes_too_long_is_stopped(counter: SparkCounter, prepared: Settings, large: Large) -> None:
-    count(counter, large[0], Batch([], []))
-    hurried = build(prepared.model_copy(update={"count_seconds": 0.3}))
-    with pytest.raises(CountFailed, match=r"more than 0\.3 seconds.*INKTALLY_COUNT_SECONDS"):
-        hurried.count_parts(*large, "late/")
-
-
-def is_mine(child: psutil.Process) -> bool:
-    """The JVM of this process, none of the servers."""
-    return "java" in child.name() and "pyspark-shell" in child.cmdline()
-
-
-def begun(store: Store, into: str) -> Callable[[], bool]:
-    """Whether Spark is at work on the counts of a folder."""
-    return Path(store.address(f"{into}counts/_temporary")).exists
-
-
-def once(happened: Callable[[], bool], then: Callable[[], None]) -> None:
-    deadline = time.monotonic() + 60
-    while not happened() and time.monotonic() < deadline:
-        time.sleep(0.001)
-    then()
-
-
 def run(command: list[str], folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run it in a folder, and without what PySpark has left in this process's environment."""
     inherited = {name: value for name, value in os.environ.items() if "SPARK" not in name}
@@ -244,7 +85,7 @@ def test_a_connect_server_counts_a_bucket_and_holds_no_secret(
 ) -> None:
     (spark.strangers / "was-here").unlink(missing_ok=True)
     _, store = bucket(s3)
-    counter = build(prepared.model_copy(update={"spark_remote": spark.address, **s3_settings(s3)}))
+    counter = build(prepared.model_copy(update={"spark_remote": spark.address, **s3.in_settings()}))
     for batch in (VARIED, Batch([[]], [["a"]]), skewed(20_000)):
         count(counter, store, batch)
         assert written(store, "batch/") == batch.counts()
@@ -263,6 +104,42 @@ def test_the_plan_of_reading_a_bucket_holds_no_secret(spark: SharedSpark, s3: S3
         session.stop()
     assert s3.endpoint.encode() in plan
     assert SECRET_KEY.encode() not in plan
+
+
+def test_refused_credentials_are_told_as_such(spark: SharedSpark, prepared: Settings, ceph: S3Server) -> None:
+    def forge(request: BaseHTTPRequestHandler) -> None:
+        signed = request.headers["Authorization"]
+        del request.headers["Authorization"]
+        request.headers["Authorization"] = f"{signed[:-8]}00000000"
+
+    _, store = bucket(ceph)
+    tokens, pictures = VARIED.put(store, "")
+    with proxied(ceph.endpoint, forge) as endpoint:
+        settings = ceph.in_settings() | {"spark_remote": spark.address, "s3_endpoint": endpoint}
+        with pytest.raises(CountFailed, match=r"ACCESS_DENIED|SIGNATURE_DOES_NOT_MATCH|SignatureDoesNotMatch|403"):
+            build(prepared.model_copy(update=settings)).count_parts(store, tokens, pictures, "out/")
+
+
+def test_missing_folders_of_a_bucket_are_a_failed_count_that_overwrites_nothing(
+    spark: SharedSpark, prepared: Settings, s3: S3Server
+) -> None:
+    _, store = bucket(s3)
+    store.put("batch/counts/part-00000.parquet", b"earlier")
+    with_s3 = build(prepared.model_copy(update={"spark_remote": spark.address, **s3.in_settings()}))
+    for tokens, pictures in ((["none"], []), ([], ["none"])):
+        with pytest.raises(CountFailed, match=r"no Parquet file in s3://.*/none"):
+            with_s3.count_parts(store, tokens, pictures, "batch/")
+    assert store.read("batch/counts/part-00000.parquet") == b"earlier"
+
+
+def test_results_go_to_paths_only(connected: SparkCounter, folder: Store) -> None:
+    with pytest.raises(BadSettings, match="no path"):
+        count(connected, folder, Batch([], []), "a//b/../")
+
+
+def test_missing_tokens_are_a_failed_count(connected: SparkCounter, folder: Store) -> None:
+    with pytest.raises(CountFailed, match="PATH_NOT_FOUND"):
+        connected.count_parts(folder, ["none.parquet"], [], "batch/")
 
 
 @pytest.mark.long
@@ -288,10 +165,6 @@ def test_a_batch_that_takes_too_long_is_stopped_on_a_connect_server(
     hurried = build(prepared.model_copy(update={"spark_remote": spark.address, "count_seconds": 1}))
     with pytest.raises(CountFailed, match="more than 1 second"):
         hurried.count_parts(*large, "late/")
-
-
-def s3_settings(server: S3Server) -> dict[str, str]:
-    return {"s3_endpoint": server.endpoint, "s3_region": "us-east-1"}
 
 
 # a cluster
@@ -322,7 +195,7 @@ print(SparkSession.builder.getOrCreate().sparkContext._jsc.sc().getExecutorMemor
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYTHONPATH": "",
     }
-    done = run([sys.executable, "-c", script], ROOT, variables)
+    done = run([sys.executable, "-c", script], PROJECT, variables)
     assert done.returncode == 0, done.stderr
     assert (done.stderr, done.stdout) == ("", "2\n")
     assert written(folder, "out/") == VARIED.counts()
@@ -343,7 +216,7 @@ def submit(script: Path, strangers: Path, *arguments: str) -> subprocess.Complet
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     (tmp_path / "elsewhere").mkdir()
-    return Path(shutil.copy(ROOT / "spark_jobs" / "batch_count.py", tmp_path / "elsewhere"))
+    return Path(shutil.copy(PROJECT / "spark_jobs" / "batch_count.py", tmp_path / "elsewhere"))
 
 
 @pytest.mark.long
