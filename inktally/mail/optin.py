@@ -12,12 +12,12 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.message import EmailMessage
 from typing import Literal
 
 from pydantic import ValidationError
 
 from inktally import keys
+from inktally.delivery import Mail
 from inktally.document import Value, sha256_of
 from inktally.errors import (
     AccessDenied,
@@ -182,7 +182,7 @@ class OptIn:
             return "verifying"
         return "mailed"
 
-    def _composed(self, letter: Confirmation) -> EmailMessage:
+    def _composed(self, letter: Confirmation) -> Mail:
         ask, code = letter.ask, letter.language if letter.language in SUBJECTS else "en"
         link = f"{letter.site}/confirm/{self.signer.sign('confirm', ask.model_dump())}"
         hours = round(self.settings.site_confirm_hours)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from inktally import keys
-from inktally.delivery import Outcome, Problem
+from inktally.delivery import Mail, Outcome, Problem
 from inktally.errors import MailRefused, NotFound, QuotaUsedUp, RecipientRefused
 from inktally.intake import late_mails
 from inktally.intake.status import delivery_of
@@ -25,6 +25,7 @@ from inktally.mail.quotas import Quotas
 from inktally.settings import Settings
 from inktally.steps.markers import mark_answered
 from inktally.stores.files import FilesStore
+from tests.support.mailbox import parsed
 from tests.support.memory_store import MemoryStore
 
 SITE = "https://pictures.example.org"
@@ -38,10 +39,10 @@ class Outbox:
     mails: list[EmailMessage] = field(default_factory=list)
     trouble: Exception | None = None
 
-    def send(self, mail: EmailMessage) -> None:
+    def send(self, mail: Mail) -> None:
         if self.trouble is not None:
             raise self.trouble
-        self.mails.append(mail)
+        self.mails.append(parsed(mail.content))
 
 
 @dataclass
@@ -57,8 +58,8 @@ class Sandbox(Outbox):
     def begin_verification(self, address: str) -> None:
         self.written_to.append(address)
 
-    def send(self, mail: EmailMessage) -> None:
-        if str(mail["To"]) not in self.verified:
+    def send(self, mail: Mail) -> None:
+        if mail.recipient not in self.verified:
             raise RecipientRefused("Email address is not verified.")
         super().send(mail)
 
