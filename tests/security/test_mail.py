@@ -9,8 +9,7 @@ from email.header import decode_header, make_header
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from pydantic import ValidationError
 
 from inktally.delivery import Counting, Mail, Problem, StoredObject, Upload
@@ -21,6 +20,7 @@ from inktally.mail.checking import check_written
 from inktally.mail.letters import answer_mail, delay_mail, failure_mail
 from inktally.mail.links import Signer
 from inktally.mail.optin import OptIn, new_ask
+from inktally.mail.quotas import Client
 from inktally.outputs.word_counts import counts_document
 from inktally.settings import Settings
 from tests.support import mail_services
@@ -73,7 +73,9 @@ def a_confirmation(name: str, to: str, sender: str, language: str) -> Mail:
     outbox = Outbox()
     chosen = Settings(_env_file=None, mail_from=sender)
     ask = new_ask(to)
-    OptIn(MemoryStore(), outbox, Signer("s" * 40), chosen).ask(ask, name, f"https://example.org/{name}", language)
+    OptIn(MemoryStore(), outbox, Signer("s" * 40), chosen).ask(
+        ask, Client(name), f"https://example.org/{name}", language
+    )
     return outbox.mails[0]
 
 
