@@ -13,6 +13,9 @@ from inktally.outputs import NAMES
 After = Literal["keep", "delete", "archive"]
 
 
+MAIL_ADDRESS = r"^[^\s\p{Cc}\p{Cf}<>@]+@[A-Za-z0-9._-]+$"
+
+
 class StoredObject(Value):
     """One version of one object, as its store reports it.
 
@@ -42,6 +45,23 @@ class PostForm(Value):
 
     url: str
     fields: dict[str, str]
+
+
+class Mail(Value):
+    """One mail as it is sent (`content`), and between whom. `inktally/mail/message.py` alone composes mails.
+
+    Nothing that would end a line, or an address, of SMTP's dialogue is an address here.
+    """
+
+    sender: str = Field(pattern=MAIL_ADDRESS)
+    recipient: str = Field(pattern=MAIL_ADDRESS)
+    message_id: str
+    content: bytes
+
+    @property
+    def is_international(self) -> bool:
+        """Whether servers must know SMTPUTF8 (RFC 6531) to carry it."""
+        return not (self.sender + self.recipient).isascii()
 
 
 class Upload(Value):

@@ -125,6 +125,10 @@ class RecipientRefused(InktallyError, http_status=422):
     """The mail service will never take mail for this recipient."""
 
 
+class UnsafeMail(InktallyError):
+    """A mail that would not be read as it was meant; it is not sent."""
+
+
 class Stopped(InktallyError, exit_code=130, http_status=503):
     """We are being stopped, and so was the work; nothing is wrong with the picture."""
 

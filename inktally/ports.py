@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ValidationError
 
-from inktally.delivery import PostForm, StoredObject
+from inktally.delivery import Mail, PostForm, StoredObject
 from inktally.document import Engine, Recognition, Token, WordCounts
 from inktally.errors import NotFound
 
@@ -121,7 +120,7 @@ class PdfWriter(Protocol):
 class Notifier(Protocol):
     """Takes mail to people."""
 
-    def send(self, mail: EmailMessage) -> None:
+    def send(self, mail: Mail) -> None:
         """Hand over one mail. Raises `RecipientRefused` (final) or `MailRefused` (try again)."""
 
 

@@ -166,7 +166,7 @@ class Settings(BaseSettings):
         10, ge=0, description="Addresses still to be confirmed that one visitor may give in a day"
     )
     site_mails_per_day: int = Field(
-        1000, ge=0, description="Addresses still to be confirmed that all visitors may give in a day"
+        1000, ge=0, description="Mails a day, to all visitors together, that ask to confirm an address; more wait"
     )
     api_keys: SecretStr = Field(
         SecretStr(""),

@@ -17,7 +17,7 @@ JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
 def shown(text: str, width: int = LONGEST_NAME) -> str:
     """`text` fit for the eye: what hides or turns text is replaced, and the middle of a long text is cut out."""
-    visible = "".join("\N{REPLACEMENT CHARACTER}" if _is_hidden(character) else character for character in text)
+    visible = "".join("\N{REPLACEMENT CHARACTER}" if is_hidden(character) else character for character in text)
     if len(visible) <= width:
         return visible
     tail = width // 3
@@ -29,6 +29,6 @@ def file_name(text: str) -> str:
     return re.sub(r'[\\/:*?"<>|\N{REPLACEMENT CHARACTER}]', "_", shown(text)).strip(". ") or "picture"
 
 
-def _is_hidden(character: str) -> bool:
+def is_hidden(character: str) -> bool:
     """Whether it is a control, a line end, a surrogate, or invisible without being a joiner, which scripts need."""
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character not in JOINERS

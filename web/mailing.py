@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from inktally import plugins
 from inktally.mail.links import Signer, signer
 from inktally.mail.optin import Ask, OptIn
-from inktally.mail.quotas import Quotas
+from inktally.mail.quotas import Client, Quotas
 from inktally.ports import Notifier, Store
 from inktally.settings import Settings
 
@@ -22,7 +22,7 @@ class Mailing:
     signer: Signer
     url: str
 
-    def recipient(self, ask: Ask, client: str, upload_ids: Sequence[str], language: str = "en") -> str:
+    def recipient(self, ask: Ask, client: Client, upload_ids: Sequence[str], language: str = "en") -> str:
         """The address where it is confirmed; else none: its owner is asked, and the results wait for the answer.
 
         Raises `RecipientRefused`, `QuotaUsedUp`.

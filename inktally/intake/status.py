@@ -24,6 +24,7 @@ from inktally.steps import markers
 logger = logging.getLogger(__name__)
 
 PROBLEM = "problem"  # the marker of a run that has failed, and will be made again
+OF_NEW_BYTES = ("recognise", "count")
 STAGES = ("counting", "recognising")  # markers of what a run is at, the last first
 
 State = Literal["received", "recognising", "counting", "answered", "failed", "delayed"]
@@ -44,7 +45,6 @@ class Status(Value):
         description="step -> seconds; `waiting`: until a run took it up; `total`: from the upload until now, or until "
         "it was answered"
     )
-    known: bool | None = Field(default=None, description="whether the same bytes had been read before; null: unknown")
     words: int | None = Field(default=None, description="the number of counted words")
     distinct: int | None = Field(default=None, description="the number of different words")
     mean_confidence: float | None = Field(default=None, description="over all counted words, 0 to 100")
@@ -102,14 +102,18 @@ def _final(store: ports.Store, delivery: Delivery, outcome: Outcome) -> dict[str
     return counted | {
         "state": "failed" if failed else "answered",
         "is_final": True,
-        "seconds": _waited(store, delivery) | outcome.seconds | total,
-        "known": outcome.cached,
+        "seconds": _waited(store, delivery) | _told(outcome.seconds) | total,
         "outputs": tuple(outcome.outputs),
         "notified": outcome.notified is not None or markers.is_mailed(store, delivery),
         "problem": problem,
         "advice": ADVICE.get(problem.kind, "") if problem else "",
         "picture": _whereabouts(store, delivery),
     }
+
+
+def _told(seconds: dict[str, float]) -> dict[str, float]:
+    """Without the steps that are left out for bytes that were read before, which would tell that somebody sent them."""
+    return {step: spent for step, spent in seconds.items() if step not in OF_NEW_BYTES}
 
 
 def _waited(store: ports.Store, delivery: Delivery) -> dict[str, float]:

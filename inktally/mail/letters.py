@@ -1,10 +1,9 @@
 """The mails that people get about their pictures."""
 
 from collections.abc import Sequence
-from email.message import EmailMessage
 
 from inktally import keys
-from inktally.delivery import Problem, Upload
+from inktally.delivery import Mail, Problem, Upload
 from inktally.document import CountedWord, CountsDocument
 from inktally.mail.message import author, compose, render
 from inktally.outputs.word_counts import counts_json
@@ -46,10 +45,10 @@ OUR_ADVICE = (
 
 def answer_mail(
     to: str, sender: str, message_id: str, upload: Upload, document: CountsDocument, link: str = "", days: float = 0
-) -> EmailMessage:
+) -> Mail:
     """The counts, with the document attached; `link` shows the result on the page, and works for so many `days`.
 
-    Raises `RecipientRefused`, and `BadSettings` for a wrong sender.
+    Raises `RecipientRefused`, `UnsafeMail`, and `BadSettings` for a wrong sender.
     """
     name, mean = shown(upload.short_name), document.mean_confidence
     words = "1 word" if document.total == 1 else f"{document.total:,} words"
@@ -70,12 +69,18 @@ def answer_mail(
     template, subject = (
         ("answer", f"{words} in {name}") if document.total else ("no_words", f"No words found in {name}")
     )
-    mail = compose(template, subject, to=to, sender=sender, message_id=message_id, values=values)
-    mail.add_attachment(counts_json(document), maintype="application", subtype="json", filename=attachment)
-    return mail
+    return compose(
+        template,
+        subject,
+        to=to,
+        sender=sender,
+        message_id=message_id,
+        values=values,
+        attachment=(attachment, counts_json(document)),
+    )
 
 
-def failure_mail(to: str, sender: str, message_id: str, upload: Upload, problem: Problem) -> EmailMessage:
+def failure_mail(to: str, sender: str, message_id: str, upload: Upload, problem: Problem) -> Mail:
     """What is wrong and what to do about it. Raises as `answer_mail` does."""
     name = shown(upload.short_name)
     values: dict[str, object] = {
@@ -88,7 +93,7 @@ def failure_mail(to: str, sender: str, message_id: str, upload: Upload, problem:
     return compose("failure", f"{name} could not be read", to=to, sender=sender, message_id=message_id, values=values)
 
 
-def delay_mail(to: str, sender: str, message_id: str, upload: Upload) -> EmailMessage:
+def delay_mail(to: str, sender: str, message_id: str, upload: Upload) -> Mail:
     """It takes longer, and nothing need be done. Raises as `answer_mail` does."""
     name = shown(upload.short_name)
     return compose("delay", f"Still reading {name}", to=to, sender=sender, message_id=message_id, values={"name": name})

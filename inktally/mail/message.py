@@ -1,4 +1,9 @@
-"""One mail: its addresses, its headers, its two parts. inktally/mail/letters.py says what is in it."""
+"""One mail: its addresses, its headers, its two parts. inktally/mail/letters.py says what is in it.
+
+Names of pictures and addresses are strangers' text. Python's `email` decodes an encoded word (RFC 2047) in a value that
+it is given, and some versions (3.11.7, 3.12.1) write the line end that was hidden in it. So no value may contain one
+here, and what was written is read again (`inktally/mail/checking.py`). This holds in every version of Python.
+"""
 
 import re
 import unicodedata
@@ -7,12 +12,15 @@ from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.utils import format_datetime
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from inktally.delivery import Mail
 from inktally.errors import BadSettings, RecipientRefused
-from inktally.text import _is_hidden, shown
+from inktally.mail.checking import check_written
+from inktally.text import is_hidden, shown
 
 LONGEST_LOCAL_PART = 64  # bytes; RFC 5321, 4.5.3.1.1
 LONGEST_ADDRESS = 254  # bytes; RFC 5321, 4.5.3.1.3, less the angle brackets
@@ -20,25 +28,46 @@ LONGEST_ADDRESS = 254  # bytes; RFC 5321, 4.5.3.1.3, less the angle brackets
 NAMED_ADDRESS = re.compile(r'\s*("[^"<>]*"|[^"<>@,;:]*)\s*<([^<>]*)>\s*')
 LOCAL_PART = re.compile(r"[^\s\"(),.:;<>@\[\\\]]+(?:\.[^\s\"(),.:;<>@\[\\\]]+)*")
 DOMAIN = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(?:\.(?!-)[\w-]{1,63}(?<!-))*", re.ASCII)
+ENCODED = "=?"  # how an encoded word begins
 LOCAL_DOMAINS = ("localhost", "localdomain")
 
 
 def compose(
-    template: str, subject: str, *, to: str, sender: str, message_id: str, values: dict[str, object]
-) -> EmailMessage:
-    """A mail of plain text and HTML, from the templates of that name.
+    template: str,
+    subject: str,
+    *,
+    to: str,
+    sender: str,
+    message_id: str,
+    values: dict[str, object],
+    attachment: tuple[str, bytes] | None = None,
+) -> Mail:
+    """A mail of plain text and HTML, from the templates of that name; `attachment` is a JSON file: its name, its bytes.
 
-    Raises `RecipientRefused` when `to` is no address, `BadSettings` when `sender` is none.
+    Raises `RecipientRefused` when `to` is no address, `BadSettings` when `sender` is none, `UnsafeMail`.
     """
-    addressee, writer = _address(valid_address(to)), author(sender)
-    international = not (addressee.addr_spec + writer.addr_spec).isascii()
-    mail = EmailMessage(policy=SMTP.clone(utf8=international, cte_type="7bit"))
-    mail["From"], mail["To"], mail["Subject"] = writer, addressee, subject
-    mail["Date"], mail["Message-ID"] = datetime.now(UTC), message_id
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no robot shall answer
-    mail["X-Auto-Response-Suppress"] = "All"  # the same, for Exchange
-    mail.set_content(render(f"{template}.txt", values))
-    mail.add_alternative(render(f"{template}.html", values | {"subject": subject}), subtype="html")
+    recipient, writer = valid_address(to), author(sender)
+    headers = {
+        "From": str(writer),
+        "To": recipient,
+        "Subject": _without_encoded_words(subject),
+        "Date": format_datetime(datetime.now(UTC)),
+        "Message-ID": message_id,
+        "Auto-Submitted": "auto-generated",  # RFC 3834: no robot shall answer
+        "X-Auto-Response-Suppress": "All",  # the same, for Exchange
+    }
+    international = not (recipient + writer.addr_spec).isascii()
+    written = EmailMessage(policy=SMTP.clone(utf8=international, cte_type="7bit"))
+    for name, value in headers.items():
+        written[name] = value
+    written.set_content(render(f"{template}.txt", values))
+    written.add_alternative(render(f"{template}.html", values | {"subject": subject}), subtype="html")
+    if attachment:
+        name, content = attachment
+        name = _without_encoded_words(name)
+        written.add_attachment(content, maintype="application", subtype="json", filename=name)
+    mail = Mail(sender=writer.addr_spec, recipient=recipient, message_id=message_id, content=written.as_bytes())
+    check_written(mail.content, headers, attachment[0] if attachment else "")
     return mail
 
 
@@ -52,8 +81,13 @@ def valid_address(text: str) -> str:
     _, written = _name_and_address(text)
     local, _, domain = unicodedata.normalize("NFC", written).rpartition("@")
     domain = _ascii_domain(domain)
-    well_formed = LOCAL_PART.fullmatch(local) and DOMAIN.fullmatch(domain) and not any(map(_is_hidden, text))
-    if not well_formed or _bytes(local) > LONGEST_LOCAL_PART or _bytes(f"{local}@{domain}") > LONGEST_ADDRESS:
+    well_formed = LOCAL_PART.fullmatch(local) and DOMAIN.fullmatch(domain)
+    is_plain = ENCODED not in text and not any(map(is_hidden, text))
+    if (
+        not (well_formed and is_plain)
+        or _bytes(local) > LONGEST_LOCAL_PART
+        or _bytes(f"{local}@{domain}") > LONGEST_ADDRESS
+    ):
         raise RecipientRefused(f"{shown(text)!r} is not a mail address; one is written like anna@example.org.")
     return f"{local}@{domain}"
 
@@ -84,7 +118,8 @@ def without_address(text: str, address: str) -> str:
 def author(sender: str) -> Address:
     """The name and address of the sender. Raises `BadSettings`."""
     try:
-        return _address(valid_address(sender), shown(_name_and_address(sender)[0]))
+        local, _, domain = valid_address(sender).rpartition("@")
+        return Address(shown(_name_and_address(sender)[0]), local, domain)
     except RecipientRefused as error:
         wanted = "it must read like Inktally <inktally@example.org>"
         raise BadSettings(f"INKTALLY_MAIL_FROM is {shown(sender)!r}; {wanted}.") from error
@@ -104,9 +139,8 @@ def _templates() -> Environment:
     return environment
 
 
-def _address(address: str, name: str = "") -> Address:
-    local, _, domain = address.rpartition("@")
-    return Address(name, local, domain)
+def _without_encoded_words(text: str) -> str:
+    return text.replace(ENCODED, "= ?")
 
 
 def _name_and_address(text: str) -> tuple[str, str]:

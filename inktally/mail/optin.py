@@ -4,7 +4,8 @@ Whoever types an address has to show that its mail reaches them: a link is maile
 confirms is the address *for the browser that asked* (its nonce). So nobody learns whether an address is known here, and
 nobody can have results sent to somebody else. Pictures that come meanwhile wait under the nonce; confirming makes them
 due, and `inktally/intake/late_mails.py` sees that they are mailed. A link that cannot be mailed now, because the mail
-service is away or has to hear from the person first, waits too. Addresses stand in keys as hashes only.
+service is away or has to hear from the person first, or because the day's budget is spent, waits too. Addresses are in
+keys as hashes only.
 """
 
 import logging
@@ -12,12 +13,12 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.message import EmailMessage
 from typing import Literal
 
 from pydantic import ValidationError
 
 from inktally import keys
+from inktally.delivery import Mail
 from inktally.document import Value, sha256_of
 from inktally.errors import (
     AccessDenied,
@@ -27,12 +28,13 @@ from inktally.errors import (
     MailRefused,
     NotFound,
     Overwritten,
+    QuotaUsedUp,
     RecipientRefused,
 )
 from inktally.lease import leased
 from inktally.mail.links import Signer
 from inktally.mail.message import author, compose, public_address, without_address
-from inktally.mail.quotas import Quotas
+from inktally.mail.quotas import Client, Quotas
 from inktally.ports import Notifier, Store, Verifier, stat_or_none
 from inktally.settings import Settings
 
@@ -44,8 +46,8 @@ SAME_DOMAINS = {"googlemail.com": "gmail.com"}
 IGNORE_DOTS = {"gmail.com"}
 ALL = "all"
 
-Sent = Literal["mailed", "mailed before", "verifying"]
-"""`verifying`: the mail service itself has to hear from the person first, and has written to them."""
+Sent = Literal["mailed", "mailed before", "verifying", "kept"]
+"""`verifying`: the mail service itself must hear from the person first, and has written to them. `kept`: for later."""
 SUBJECTS = {"en": "Confirm your address", "de": "Bestätigen Sie Ihre Adresse"}
 
 
@@ -93,35 +95,39 @@ class OptIn:
     def is_confirmed(self, ask: Ask) -> bool:
         return stat_or_none(self.store, self._confirmed(ask)) is not None
 
-    def hold(self, upload_ids: Iterable[str], ask: Ask, client: str, site: str, language: str = "en") -> None:
+    def hold(self, upload_ids: Iterable[str], ask: Ask, client: Client, site: str, language: str = "en") -> None:
         """Have results mailed once the address is confirmed; its owner is asked, if that cannot be now, then later.
 
-        Raises `QuotaUsedUp`, `RecipientRefused`.
+        Raises `QuotaUsedUp` when the client has given too many addresses today, `RecipientRefused`.
         """
-        try:
-            self.ask(ask, client, site, language)
-        except (MailRefused, AccessDenied, BadSettings) as error:
-            logger.warning("a confirmation cannot be mailed now: %s", error)
+        self.ask(ask, client, site, language)
         for upload_id in upload_ids:
             self.wait(ask, upload_id)
 
-    def ask(self, ask: Ask, client: str, site: str, language: str = "en") -> Sent:
-        """Mail the link, unless this person has been mailed within a day; `client` is who causes it.
+    def ask(self, ask: Ask, client: Client, site: str, language: str = "en") -> Sent:
+        """Mail the link, unless this person has been mailed within a day; `client` is who causes it. Raises as `hold`.
 
-        Raises `QuotaUsedUp`, `RecipientRefused`, and when the mail service is down what the notifier raises; then the
-        link is mailed later.
+        When the mail service is away, or all have caused as many mails as a day may have, the link is mailed later.
         """
-        self._take_quotas(ask, client)
+        self._take_quota(ask, client)
         letter = Confirmation(ask=ask, site=site, language=language)
         try:
             return self._mail(letter)
-        except (MailRefused, AccessDenied, BadSettings):
+        except (MailRefused, AccessDenied, BadSettings, QuotaUsedUp) as error:
+            logger.warning("a confirmation cannot be mailed now: %s", error)
             self._keep(letter)
-            raise
+            return "kept"
 
     def mail_waiting(self) -> int:
-        """Mail the links that could not be mailed when they were asked for. How many are left for later."""
-        return sum(not self._is_through(found.key) for found in list(self.store.list(keys.UNSENT)))
+        """Mail the links that could not be mailed when they were asked for, the oldest first. How many are left."""
+        left = 0
+        waiting = sorted(self.store.list(keys.UNSENT), key=lambda found: -found.age)
+        for number, found in enumerate(waiting):
+            try:
+                left += not self._is_through(found.key)
+            except QuotaUsedUp:  # nor will any of the others be mailed today
+                return left + len(waiting) - number
+        return left
 
     def open(self, token: str) -> Ask:
         """What a mailed link asks to confirm. Raises `UnknownLink`, `LinkExpired`."""
@@ -152,25 +158,33 @@ class OptIn:
             if "/confirmed/" not in found.key and found.age > lasts:
                 self.store.remove(found.key)
 
-    def _take_quotas(self, ask: Ask, client: str) -> None:
+    def _take_quota(self, ask: Ask, client: Client) -> None:
         """For the first time in a day that a browser gives an address, mailed or not: nobody is to learn which."""
-        quotas, who = Quotas(self.store), f"{ask.nonce} {ask.person}"
-        if not quotas.has_taken("ask", who):
-            quotas.take("mails-of-client", client, self.settings.site_mails_per_client)
-            quotas.take("mails", ALL, self.settings.site_mails_per_day)
-            quotas.note("ask", who)
+        who = f"{ask.nonce} {ask.person}"
+        if not self._quotas.has_taken("ask", who):
+            self._quotas.take_as("mails-of-client", client, self.settings.site_mails_per_client)
+            self._quotas.note("ask", who)
 
     def _mail(self, letter: Confirmation) -> Sent:
         ask = letter.ask
         if not self._claim_the_day(ask):
             return "mailed before"
         try:
-            sent = self._send(letter)
+            sent = self._send_within_budget(letter)
         except InktallyError as error:
             self.store.remove(self._asked(ask))  # they have not been mailed
             raise type(error)(without_address(str(error), ask.address)) from None
         self.store.remove(self._asked(ask) if sent == "verifying" else self._verifying(ask))
         return sent
+
+    def _send_within_budget(self, letter: Confirmation) -> Sent:
+        """Nobody learns from a budget that is spent who was mailed: pictures are taken all the same."""
+        self._quotas.take("mails", ALL, self.settings.site_mails_per_day)
+        try:
+            return self._send(letter)
+        except InktallyError:
+            self._quotas.give_back("mails", ALL)
+            raise
 
     def _send(self, letter: Confirmation) -> Sent:
         try:
@@ -182,7 +196,7 @@ class OptIn:
             return "verifying"
         return "mailed"
 
-    def _composed(self, letter: Confirmation) -> EmailMessage:
+    def _composed(self, letter: Confirmation) -> Mail:
         ask, code = letter.ask, letter.language if letter.language in SUBJECTS else "en"
         link = f"{letter.site}/confirm/{self.signer.sign('confirm', ask.model_dump())}"
         hours = round(self.settings.site_confirm_hours)
@@ -207,7 +221,7 @@ class OptIn:
         self.store.put(keys.unsent(letter.ask.person, letter.ask.nonce), letter.model_dump_json().encode())
 
     def _is_through(self, key: str) -> bool:
-        """Whether a letter need not wait any more."""
+        """Whether a letter need not wait any more. Raises `QuotaUsedUp`."""
         try:
             with leased(self.store, keys.lock(key), ttl=self.settings.lease_seconds, timeout=0):
                 letter = Confirmation.model_validate_json(self.store.read(key))
@@ -217,6 +231,8 @@ class OptIn:
             logger.warning("a confirmation will not be mailed: %s", type(error).__name__)
         except Busy:
             return False
+        except QuotaUsedUp:
+            raise
         except InktallyError as error:
             logger.warning("a confirmation cannot be mailed now: %s", error)
             return False
@@ -238,6 +254,10 @@ class OptIn:
         except Overwritten:
             return False
         return True
+
+    @property
+    def _quotas(self) -> Quotas:
+        return Quotas(self.store)
 
     def _asked(self, ask: Ask) -> str:
         return keys.address(mailbox(ask.address), "asked")

@@ -1,10 +1,11 @@
 """How much somebody may ask for in a day, counted in the store, so that all processes count together."""
 
 import random
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from inktally import keys
@@ -18,6 +19,14 @@ LONGEST_PAUSE = 0.1  # seconds
 def seconds_left(now: datetime) -> int:
     """Until the next day begins."""
     return int((now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1) - now).total_seconds()) + 1
+
+
+@dataclass(frozen=True)
+class Client:
+    """Whom quotas are counted for: somebody, who is also part of networks (name -> how often its limit they have)."""
+
+    name: str
+    networks: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,15 @@ class Quotas:
                 return
             time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 - jitter, not a secret
         raise StoreDown("Too many ask for the same at once; please try again in a moment.")
+
+    def take_as(self, scope: str, client: Client, limit: int, amount: int = 1) -> None:
+        """As `take`, of the client's own quota first: who has used that up takes nothing from the neighbours."""
+        for who, times in {client.name: 1, **client.networks}.items():
+            self.take(scope, who, times * limit, amount)
+
+    def give_back(self, scope: str, who: str) -> None:
+        """One that was taken today and is not needed after all."""
+        self.take(scope, who, sys.maxsize, amount=-1)
 
     def note(self, scope: str, who: str) -> None:
         """What is not bounded, and asked for by `has_taken`."""

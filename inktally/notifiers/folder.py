@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from email.message import EmailMessage
 from pathlib import Path
 
+from inktally.delivery import Mail
 from inktally.document import sha256_of
 from inktally.errors import AccessDenied, BadSettings, MailRefused
 from inktally.scratch import write_whole
@@ -22,11 +22,11 @@ class FolderNotifier:
 
     folder: Path
 
-    def send(self, mail: EmailMessage) -> None:
+    def send(self, mail: Mail) -> None:
         """Raises `MailRefused`, `AccessDenied` or `BadSettings`."""
-        path = self.folder / f"{sha256_of(mail['Message-ID'])[:32]}.eml"
+        path = self.folder / f"{sha256_of(mail.message_id)[:32]}.eml"
         try:
-            write_whole(path, mail.as_bytes())
+            write_whole(path, mail.content)
         except (FileExistsError, NotADirectoryError) as error:
             raise BadSettings(f"INKTALLY_MAIL_FOLDER names {self.folder}, which is no folder.") from error
         except PermissionError as error:

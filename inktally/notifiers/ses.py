@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from email.message import EmailMessage
 from typing import TYPE_CHECKING, cast
 
 from inktally import aws
+from inktally.delivery import Mail
 from inktally.errors import AccessDenied, InktallyError, MailRefused, NotFound, Overwritten, RecipientRefused
 from inktally.settings import Settings
 
@@ -47,12 +47,11 @@ class SesNotifier:
     endpoint: str = ""
     timeout: float = 30.0
 
-    def send(self, mail: EmailMessage) -> None:
+    def send(self, mail: Mail) -> None:
         """Raises `RecipientRefused`, `MailRefused`, `AccessDenied` or `BadSettings`."""
-        recipients = [address.addr_spec for address in mail["To"].addresses]
         with _errors():
             self._client().send_email(
-                Destination={"ToAddresses": recipients}, Content={"Raw": {"Data": mail.as_bytes()}}
+                Destination={"ToAddresses": [mail.recipient]}, Content={"Raw": {"Data": mail.content}}
             )
 
     def is_verified(self, address: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
-from email.message import EmailMessage
 from smtplib import (
     SMTP,
     SMTP_SSL,
@@ -21,6 +20,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+from inktally.delivery import Mail
 from inktally.errors import AccessDenied, BadSettings, InktallyError, MailRefused, RecipientRefused
 from inktally.settings import Settings
 
@@ -49,13 +49,13 @@ class SmtpNotifier:
     password: SecretStr
     timeout: float = 30.0
 
-    def send(self, mail: EmailMessage) -> None:
+    def send(self, mail: Mail) -> None:
         """Raises `RecipientRefused`, `MailRefused`, `AccessDenied` or `BadSettings`."""
         try:
             server = self._connected()
             try:
                 self._log_in(server)
-                server.send_message(mail)
+                _hand_over(server, mail)
             finally:
                 _hang_up(server)
         except (SMTPException, OSError) as error:
@@ -98,6 +98,15 @@ class SmtpNotifier:
     @property
     def _name(self) -> str:
         return f"The mail server {self.host}:{self.port}"
+
+
+def _hand_over(server: SMTP, mail: Mail) -> None:
+    """Raises what smtplib raises."""
+    server.ehlo_or_helo_if_needed()
+    if mail.is_international and not server.has_extn("smtputf8"):
+        raise SMTPNotSupportedError("SMTPUTF8 is not offered.")
+    options = ["SMTPUTF8", "BODY=8BITMIME"] if mail.is_international else []
+    server.sendmail(mail.sender, [mail.recipient], mail.content, options)
 
 
 def _hang_up(server: SMTP) -> None:

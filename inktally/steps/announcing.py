@@ -2,11 +2,10 @@
 
 import logging
 from collections.abc import Callable
-from email.message import EmailMessage
 from typing import Any
 
 from inktally import keys
-from inktally.delivery import Delivery, Problem
+from inktally.delivery import Delivery, Mail, Problem
 from inktally.document import CountsDocument
 from inktally.errors import InktallyError, NotFound, RecipientRefused
 from inktally.mail import letters, links, message
@@ -35,7 +34,7 @@ def announce_counts(
 ) -> str | None:
     """Mail the counts, once; the recipient, or None when there is nobody to tell."""
 
-    def compose(**head: Any) -> EmailMessage:
+    def compose(**head: Any) -> Mail:
         link = links.result_link(keys.web_upload_of(delivery.picture.key), settings)
         return letters.answer_mail(document=document, link=link, days=settings.site_link_days, **head)
 
@@ -68,7 +67,7 @@ def _mail_once(
     delivery: Delivery,
     kind: str,
     settings: Settings,
-    compose: Callable[..., EmailMessage],
+    compose: Callable[..., Mail],
 ) -> str | None:
     recipient = recipient_of(store, delivery)
     if not recipient:

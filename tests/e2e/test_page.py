@@ -146,7 +146,6 @@ def test_a_dropped_picture_is_read_and_mailed_once_its_address_is_confirmed(stac
 
         send(page, ("again.png", content_of()), email="Anna@example.org")  # known, and the address too
         expect(page.get_by_text("Sent by mail")).to_be_visible(timeout=READY_MS)
-        expect(page.get_by_text("Known already")).to_be_visible()
 
 
 def test_a_photo_shows_each_word_in_its_box(stack: Stack, browser: Browser, pictures: Path) -> None:

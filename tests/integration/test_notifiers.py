@@ -2,167 +2,72 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import json
 import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from email.message import EmailMessage
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.server import ThreadedMotoServer
-from moto.ses.models import ses_backends
 from pydantic import SecretStr
 
 from inktally import plugins
-from inktally.delivery import Problem, Upload
+from inktally.delivery import Mail, Problem, Upload
 from inktally.errors import AccessDenied, BadSettings, InktallyError, MailRefused, RecipientRefused
 from inktally.mail.letters import failure_mail
 from inktally.notifiers.smtp import SmtpNotifier
-from inktally.ports import Notifier, Verifier
+from inktally.ports import Verifier
 from inktally.settings import read_settings
-
-REGION = "eu-central-1"
+from tests.support import mail_services
+from tests.support.mail_services import REGION, Postbox, Service, free_port, ses, smtp, smtp_server
+from tests.support.mailbox import parsed
 
 
 def a_mail(
-    to: str = "anna@example.org", name: str = "Ténerife 1.png", sender: str = "inktally@example.org"
-) -> EmailMessage:
+    to: str = "anna@example.org",
+    name: str = "Ténerife 1.png",
+    sender: str = "inktally@example.org",
+    message_id: str = "<1.mailed@example.org>",
+) -> Mail:
     problem = Problem(kind="TooLarge", message="The page is too large ² 2.")
-    return failure_mail(to, f"Inktally <{sender}>", "<1.mailed@example.org>", Upload(key=f"input/{name}"), problem)
-
-
-def parsed(raw: bytes) -> EmailMessage:
-    return email.message_from_bytes(raw, _class=EmailMessage, policy=email.policy.default)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-@dataclass
-class Postbox:
-    """What an SMTP server does with mail: takes it, or answers RCPT and DATA with these lines."""
-
-    rcpt: str = ""
-    mail_from: str = ""
-    data: str = ""
-    quit: str = ""
-    taken: list[bytes] = field(default_factory=list)
-    recipients: list[str] = field(default_factory=list)
-
-    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        if not self.mail_from:
-            envelope.mail_from = address
-            envelope.mail_options.extend(options)
-        return self.mail_from or "250 OK"
-
-    async def handle_RCPT(  # noqa: N802
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
-    ) -> str:
-        if not self.rcpt:
-            envelope.rcpt_tos.append(address)
-        return self.rcpt or "250 OK"
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        if self.data:
-            return self.data
-        assert isinstance(envelope.content, bytes)
-        self.taken.append(envelope.content)
-        self.recipients.extend(envelope.rcpt_tos)
-        return "250 OK"
-
-    async def handle_QUIT(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802
-        return self.quit or "221 Bye"
-
-
-@contextmanager
-def smtp_server(postbox: Postbox, **options: Any) -> Iterator[int]:
-    """A listening SMTP server on 127.0.0.1; yields its port."""
-    controller = Controller(postbox, hostname="127.0.0.1", port=free_port(), **options)
-    controller.start()
-    try:
-        yield controller.port
-    finally:
-        controller.stop()
-
-
-def smtp(port: int, **settings: Any) -> Notifier:
-    return plugins.notifier(read_settings(notifier="smtp", smtp_host="127.0.0.1", smtp_port=port, **settings))
+    return failure_mail(to, f"Inktally <{sender}>", message_id, Upload(key=f"input/{name}"), problem)
 
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Credentials of a machine that has none but these."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
+    mail_services.give_credentials(monkeypatch, tmp_path)
 
 
 @pytest.fixture(scope="module")
 def moto_endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
-
-
-def ses(endpoint: str, **settings: Any) -> Notifier:
-    return plugins.notifier(read_settings(notifier="ses", ses_endpoint=endpoint, **({"ses_region": REGION} | settings)))
-
-
-@dataclass(frozen=True)
-class Service:
-    """A notifier, and what its service holds of the mails."""
-
-    notifier: Notifier
-    held: Callable[[], list[bytes]]
+    with mail_services.moto() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(params=["folder", "smtp", "ses"])
 def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
-    with ExitStack() as stack:
-        if request.param == "folder":
-            notifier = plugins.notifier(read_settings(notifier="folder", mail_folder=str(tmp_path / "mail")))
-            yield Service(notifier, lambda: [path.read_bytes() for path in (tmp_path / "mail").iterdir()])
-        elif request.param == "smtp":
-            postbox = Postbox()
-            yield Service(smtp(stack.enter_context(smtp_server(postbox))), lambda: postbox.taken)
-        else:
-            request.getfixturevalue("aws")
-            endpoint: str = request.getfixturevalue("moto_endpoint")
-            client = boto3.client("sesv2", region_name=REGION, endpoint_url=endpoint)
-            client.create_email_identity(EmailIdentity="inktally@example.org")
-            sent = ses_backends[DEFAULT_ACCOUNT_ID][REGION].sent_messages
-            sent.clear()
-            yield Service(ses(endpoint), lambda: [message.raw_data.encode() for message in sent])
+    if request.param == "folder":
+        yield mail_services.folder(tmp_path / "mail")
+    elif request.param == "smtp":
+        with mail_services.mail_server() as found:
+            yield found
+    else:
+        request.getfixturevalue("aws")
+        yield mail_services.ses_of(request.getfixturevalue("moto_endpoint"))
 
 
 class TestEveryNotifier:
     def test_a_mail_arrives_as_it_was_written(self, service: Service) -> None:
-        mail = a_mail()
-        service.notifier.send(mail)
+        sent = a_mail()
+        service.notifier.send(sent)
+        mail = parsed(sent.content)
         [raw] = service.held()
         arrived = parsed(raw)
         for name in ("From", "To", "Subject", "Message-ID", "Date", "Auto-Submitted"):
@@ -173,10 +78,8 @@ class TestEveryNotifier:
         assert body.get_content().splitlines() == written.get_content().splitlines()
 
     def test_two_mails_are_two(self, service: Service) -> None:
-        second = a_mail()
-        second.replace_header("Message-ID", "<2.mailed@example.org>")
         service.notifier.send(a_mail())
-        service.notifier.send(second)
+        service.notifier.send(a_mail(message_id="<2.mailed@example.org>"))
         assert {parsed(raw)["Message-ID"] for raw in service.held()} == {
             "<1.mailed@example.org>",
             "<2.mailed@example.org>",

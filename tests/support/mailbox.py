@@ -8,11 +8,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from typing import Literal
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.support.proxy import RESET_ON_CLOSE
+
+
+def parsed(content: bytes) -> EmailMessage:
+    """A mail as its reader's program parses it."""
+    return message_from_bytes(content, _class=EmailMessage, policy=policy.default)
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,10 @@ class Mailbox:
                 _reset(server)
             return "451 Come again later"
         assert isinstance(envelope.content, bytes)
-        moment, parsed = time.monotonic(), message_from_bytes(envelope.content, policy=policy.default)
-        body = parsed.get_body(("plain",))
+        moment, received = time.monotonic(), parsed(envelope.content)
+        body = received.get_body(("plain",))
         text = body.get_content() if body else ""
-        mail = Mail(envelope.rcpt_tos[0], parsed["Message-ID"], moment, session.peer[1], text)
+        mail = Mail(envelope.rcpt_tos[0], received["Message-ID"], moment, session.peer[1], text)
         self.mails.append(mail)
         await asyncio.to_thread(self.on_mail, mail)
         return "250 OK"

@@ -12,7 +12,7 @@ from inktally import keys
 from inktally.batch.answering import answer_document
 from inktally.batch.handover import Entry
 from inktally.batch.rounds import Tally, tallied
-from inktally.delivery import Counting, Outcome, Problem, Upload
+from inktally.delivery import Counting, Mail, Outcome, Problem, Upload
 from inktally.document import CountedWord, WordCounts
 from inktally.errors import MailRefused, RecipientRefused
 from inktally.lease import Lease
@@ -22,6 +22,7 @@ from inktally.steps import deliveries
 from inktally.steps.answering import Services
 from inktally.steps.choices import Choices
 from tests.support.entries import a_receipt, keep_recognition
+from tests.support.mailbox import parsed
 from tests.support.memory_store import MemoryStore
 from tests.support.readings import a_recognition, a_word
 
@@ -39,10 +40,10 @@ class Recorder:
     errors: list[Exception] = field(default_factory=list)
     sent: list[EmailMessage] = field(default_factory=list)
 
-    def send(self, mail: EmailMessage) -> None:
+    def send(self, mail: Mail) -> None:
         if self.errors:
             raise self.errors.pop(0)
-        self.sent.append(mail)
+        self.sent.append(parsed(mail.content))
 
 
 @dataclass

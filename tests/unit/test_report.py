@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import json
 import re
 from email.message import EmailMessage
@@ -20,6 +18,7 @@ from inktally.mail.letters import ADVICE, OUR_ADVICE, answer_mail, delay_mail, f
 from inktally.mail.message import valid_address
 from inktally.outputs.word_counts import counts_document, counts_json
 from inktally.text import file_name, shown
+from tests.support.mailbox import parsed
 
 TO, SENDER, MESSAGE_ID = "anna@example.org", "Inktally <inktally@example.net>", "<1.mailed@example.net>"
 RTL_OVERRIDE = "\N{RIGHT-TO-LEFT OVERRIDE}"
@@ -59,12 +58,12 @@ def a_document(
 
 def an_answer(document: CountsDocument | None = None, name: str = "page.png", to: str = TO) -> EmailMessage:
     document = document or a_document(("the", 3), ("cat", 1))
-    return answer_mail(to, SENDER, MESSAGE_ID, Upload(key=f"input/letters/{name}"), document)
+    return parsed(answer_mail(to, SENDER, MESSAGE_ID, Upload(key=f"input/letters/{name}"), document).content)
 
 
 def a_failure(kind: str, message: str = "It is so.", name: str = "page.png") -> EmailMessage:
     problem = Problem(kind=kind, message=message)
-    return failure_mail(TO, SENDER, MESSAGE_ID, Upload(key=f"input/letters/{name}"), problem)
+    return parsed(failure_mail(TO, SENDER, MESSAGE_ID, Upload(key=f"input/letters/{name}"), problem).content)
 
 
 def text_of(mail: EmailMessage, kind: str = "plain") -> str:
@@ -74,9 +73,8 @@ def text_of(mail: EmailMessage, kind: str = "plain") -> str:
     return content
 
 
-def travelled(mail: EmailMessage) -> EmailMessage:
-    """The mail as the reader's program parses it."""
-    return email.message_from_bytes(mail.as_bytes(), _class=EmailMessage, policy=email.policy.default)
+def a_delay(to: str = TO, sender: str = SENDER, name: str = MESSAGE_ID) -> EmailMessage:
+    return parsed(delay_mail(to, sender, name, Upload(key="input/page.png")).content)
 
 
 class Tags(HTMLParser):
@@ -109,7 +107,7 @@ class TestAnswer:
         assert an_answer(a_document(("much", 1_234_567)))["Subject"] == "1,234,567 words in page.png"
 
     def test_both_parts_tell_words_counts_and_confidence(self) -> None:
-        mail = travelled(an_answer(a_document(("the", 3), ("cat", 1), confidence=87.6)))
+        mail = an_answer(a_document(("the", 3), ("cat", 1), confidence=87.6))
         for text in (text_of(mail), Tags(text_of(mail, "html")).text):
             assert "2 different, read with a mean confidence of 88 of 100." in text
             assert "the" in text.split()
@@ -119,7 +117,7 @@ class TestAnswer:
 
     def test_the_counts_are_attached_as_they_are_stored(self) -> None:
         document = a_document(("the", 3), ("cat", 1))
-        [attached] = travelled(an_answer(document)).iter_attachments()
+        [attached] = an_answer(document).iter_attachments()
         assert attached.get_content_type() == "application/json"
         assert attached.get_filename() == "page.png.words.json"
         assert attached.get_content() == counts_json(document)
@@ -162,7 +160,7 @@ class TestAnswer:
 
 class TestFailure:
     def test_it_tells_what_is_wrong_what_to_do_and_where_the_picture_is(self) -> None:
-        mail = travelled(a_failure("TooLarge", "The page has 12 million pixels too many."))
+        mail = a_failure("TooLarge", "The page has 12 million pixels too many.")
         assert mail["Subject"] == "page.png could not be read"
         for text in (text_of(mail), Tags(text_of(mail, "html")).text):
             assert "The page has 12 million pixels too many." in text
@@ -182,7 +180,7 @@ class TestFailure:
 
 
 def test_the_mail_about_a_delay_asks_for_nothing() -> None:
-    mail = travelled(delay_mail(TO, SENDER, MESSAGE_ID, Upload(key="input/page.png")))
+    mail = a_delay()
     assert mail["Subject"] == "Still reading page.png"
     for kind in ("plain", "html"):
         assert "You need not do anything" in text_of(mail, kind)
@@ -190,13 +188,13 @@ def test_the_mail_about_a_delay_asks_for_nothing() -> None:
 
 class TestHeaders:
     def test_robots_are_told_not_to_answer(self) -> None:
-        mail = travelled(an_answer())
+        mail = an_answer()
         assert mail["Auto-Submitted"] == "auto-generated"
         assert mail["X-Auto-Response-Suppress"] == "All"
 
     def test_a_mail_is_dated_in_utc_and_bears_the_given_message_id(self) -> None:
         name = message_id("f" * 64, "mailed", SENDER)
-        mail = travelled(delay_mail(TO, SENDER, name, Upload(key="input/page.png")))
+        mail = a_delay(name=name)
         assert mail["Message-ID"] == name == f"<{'f' * 64}.mailed@example.net>"
         assert mail["Date"].datetime.utcoffset().total_seconds() == 0
 
@@ -207,18 +205,19 @@ class TestHeaders:
     @pytest.mark.parametrize("sender", ["", "Inktally", "Inktally <@>", "a@b.c\r\nBcc: d@e.f"])
     def test_a_sender_without_an_address_is_a_wrong_setting(self, sender: str) -> None:
         for use in (
-            lambda: delay_mail(TO, sender, MESSAGE_ID, Upload(key="input/page.png")),
+            lambda: a_delay(sender=sender),
             lambda: message_id("a", "mailed", sender),
         ):
             with pytest.raises(BadSettings, match="INKTALLY_MAIL_FROM"):
                 use()
 
     def test_the_senders_name_keeps_its_letters(self) -> None:
-        mail = travelled(delay_mail(TO, '"Wörter, gezählt" <x@example.net>', MESSAGE_ID, Upload(key="a")))
+        mail = a_delay(sender='"Wörter, gezählt" <x@example.net>')
         assert mail["From"].addresses[0].display_name == "Wörter, gezählt"
 
     def test_bodies_are_ascii_on_the_wire(self) -> None:
-        assert an_answer(a_document(("naïve", 2), ("東京", 1)), name="naïve.png").as_bytes().isascii()
+        document = a_document(("naïve", 2), ("東京", 1))
+        assert answer_mail(TO, SENDER, MESSAGE_ID, Upload(key="input/naïve.png"), document).content.isascii()
 
 
 class TestHostileText:
@@ -226,7 +225,7 @@ class TestHostileText:
     def test_a_name_neither_adds_headers_nor_markup_nor_hidden_characters(self, name: str) -> None:
         plain = [an_answer(), a_failure("NotAPicture"), an_answer(a_document())]
         mails = [an_answer(name=name), a_failure("NotAPicture", name, name), an_answer(a_document(), name=name)]
-        for mail, expected in zip(map(travelled, mails), map(travelled, plain), strict=True):
+        for mail, expected in zip(mails, plain, strict=True):
             assert mail.keys() == expected.keys()
             assert mail["To"] == TO
             assert Tags(text_of(mail, "html")).names == Tags(text_of(expected, "html")).names
@@ -238,7 +237,7 @@ class TestHostileText:
 
     @pytest.mark.parametrize("name", HOSTILE_NAMES)
     def test_the_attachment_bears_a_harmless_name(self, name: str) -> None:
-        [attached] = travelled(an_answer(name=name)).iter_attachments()
+        [attached] = an_answer(name=name).iter_attachments()
         given_name = attached.get_filename()
         assert given_name is not None
         assert given_name.endswith(".words.json")
@@ -259,7 +258,7 @@ class TestHostileText:
 
     @given(st.text(min_size=1, max_size=200), st.text(min_size=1, max_size=60))
     def test_any_name_and_word_make_a_mail_that_can_be_sent_and_read(self, name: str, word: str) -> None:
-        mail = travelled(an_answer(a_document((word, 1)), name=name))
+        mail = an_answer(a_document((word, 1)), name=name)
         assert mail["To"] == TO
         assert not mail.defects
         assert mail["Subject"].startswith("1 word in ")
@@ -279,7 +278,7 @@ class TestHostileText:
 class TestInternational:
     def test_words_of_any_script_arrive(self) -> None:
         words = [("שלום", 3), ("東京", 2), ("naïve", 1), ("मीठा", 1), ("می\N{ZERO WIDTH NON-JOINER}خواهم", 1)]
-        mail = travelled(an_answer(a_document(*words), name="東京 naïve.png"))
+        mail = an_answer(a_document(*words), name="東京 naïve.png")
         assert mail["Subject"] == "8 words in 東京 naïve.png"
         for word, _ in words:
             assert word in text_of(mail)
@@ -288,9 +287,9 @@ class TestInternational:
         assert attached.get_filename() == "東京 naïve.png.words.json"
 
     def test_an_address_with_letters_beyond_ascii_is_written_as_utf_8(self) -> None:
-        mail = an_answer(to="jürgen@example.org")
-        assert "To: jürgen@example.org".encode() in mail.as_bytes()
-        assert travelled(mail)["To"] == "jürgen@example.org"
+        mail = answer_mail("jürgen@example.org", SENDER, MESSAGE_ID, Upload(key="input/page.png"), a_document(("a", 1)))
+        assert "To: jürgen@example.org".encode() in mail.content
+        assert parsed(mail.content)["To"] == "jürgen@example.org"
 
 
 class TestValidAddress:
@@ -361,7 +360,7 @@ class TestValidAddress:
         except RecipientRefused:
             return
         assert valid_address(address) == address
-        mail = travelled(delay_mail(address, SENDER, MESSAGE_ID, Upload(key="input/page.png")))
+        mail = a_delay(address)
         assert mail["To"] == address
         assert len(mail["To"].addresses) == 1
 

@@ -94,7 +94,7 @@ def test_an_answer_tells_its_counts_and_steps_and_no_address(upload: Upload) -> 
     upload.store.now += 5
     upload.answer(words=3, distinct=2, cached=True, outputs={"word_counts": "x"}, notified="anna@example.org")
     told = upload.status
-    assert (told.state, told.is_final, told.known, told.words, told.distinct) == ("answered", True, True, 3, 2)
+    assert (told.state, told.is_final, told.words, told.distinct) == ("answered", True, 3, 2)
     assert (told.outputs, told.notified, told.seconds["total"]) == (("word_counts",), True, 7.0)
     assert told.seconds["waiting"] == 2.0
     assert "anna" not in told.model_dump_json()

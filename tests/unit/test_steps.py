@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from inktally import keys
-from inktally.delivery import Counting, Delivery, Outcome, Problem, Receipt, Upload
+from inktally.delivery import Counting, Delivery, Mail, Outcome, Problem, Receipt, Upload
 from inktally.document import Box, CountedWord, Engine, Page, Recognition, Token, Word, WordCounts
 from inktally.errors import EmptyPicture, MailRefused, NotFound, OutputFailed, Overwritten, TooLarge
 from inktally.intake.local import bring
@@ -20,6 +20,7 @@ from inktally.outputs import NAMES, chosen
 from inktally.outputs.shared.registry import OUTPUTS
 from inktally.settings import Settings, read_settings
 from inktally.steps import announcing, counting, deliveries, disposing, markers, publishing, recognising
+from tests.support.mailbox import parsed
 from tests.support.memory_store import MemoryStore
 
 ENGINE = Engine(name="fake", version="1", languages=("eng",))
@@ -73,10 +74,10 @@ class FakeNotifier:
     mails: list[EmailMessage] = field(default_factory=list)
     refuses: bool = False
 
-    def send(self, mail: EmailMessage) -> None:
+    def send(self, mail: Mail) -> None:
         if self.refuses:
             raise MailRefused("Not now.")
-        self.mails.append(mail)
+        self.mails.append(parsed(mail.content))
 
 
 @dataclass

@@ -20,6 +20,7 @@ from inktally.intake import status
 from inktally.intake.links import Policy
 from inktally.intake.web import DIGEST, ID, ID_BYTES, checked_name, new_id, once, receive
 from inktally.mail.optin import Ask
+from inktally.mail.quotas import Client as Counted
 from inktally.outputs import NAMES, word_counts_csv
 from inktally.outputs.shared.registry import OUTPUTS
 from inktally.ports import Store
@@ -168,7 +169,7 @@ def _put(api: Api, client: str, sent: Sent, asked: Asked, upload_id: str, digest
         if known is not None:  # the same, sent twice at once
             return _same(known, digest)
         ask = Ask(address=asked.email, nonce=api.mailing.signer.pseudonym(f"api {client}"))
-        email = api.mailing.recipient(ask, ask.nonce, [upload_id]) if asked.email else ""
+        email = api.mailing.recipient(ask, Counted(ask.nonce), [upload_id]) if asked.email else ""
         return receive(
             api.store,
             sent.picture,

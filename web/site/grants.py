@@ -58,8 +58,8 @@ def grant(site: Site, visitor: Visitor, wish: Wish) -> Leave:
     names = [_picture_name(name) for name in wish.names]
     ids = [new_id() for _ in names]
     ask = _ask(visitor, wish.email)
-    site.mailing.quotas.take("uploads-of-client", visitor.client, site.settings.site_uploads_per_client, len(names))
-    email = site.mailing.recipient(ask, visitor.client, ids, visitor.language) if ask else ""
+    site.mailing.quotas.take_as("uploads-of-client", visitor.counted, site.settings.site_uploads_per_client, len(names))
+    email = site.mailing.recipient(ask, visitor.counted, ids, visitor.language) if ask else ""
     grants = [
         Grant(id=id_, name=name, email=email, language=wish.language) for id_, name in zip(ids, names, strict=True)
     ]

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from inktally.errors import BadForm, LinkExpired, UnknownLink
 from inktally.mail.links import Signer
 from inktally.mail.optin import Ask
+from inktally.mail.quotas import Client
 from inktally.settings import Settings
 from web.site.translations import LANGUAGES, negotiated
 
@@ -18,19 +19,25 @@ VISIT, ADDRESS, LANGUAGE = "inktally-visit", "inktally-address", "inktally-langu
 YEAR = 365 * 24 * 60 * 60
 FORM_SECONDS = 24 * 60 * 60
 VISIT_BYTES = 16
-NETWORK_BITS = 64  # of an IPv6 address: what one customer gets
+NETWORKS = {64: 1, 56: 4, 48: 16}
+"""Bits of an IPv6 network -> how many times the limit of one client all in it have. Customers get any of these."""
 WITH_PORT = re.compile(r"(?:([\d.]+)|\[([\da-fA-F:.]+)\])(?::\d+)?")
 """As some proxies write who is forwarded: 203.0.113.7:5678, [2001:db8::1]:5678."""
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """`visit` names the browser, `client` whom quotas are counted for, `ask` is the address it has given."""
+    """`visit` names the browser, `counted` whom quotas are counted for, `ask` is the address it has given."""
 
     visit: str
     language: str
-    client: str
+    counted: Client
     ask: Ask | None
+
+    @property
+    def client(self) -> str:
+        """A name for what one customer has at least: an IPv4 address, or an IPv6 network of 64 bits."""
+        return self.counted.name
 
     def form(self, signer: Signer) -> str:
         """What a form of ours bears, and no other site can know."""
@@ -51,7 +58,7 @@ def visitor_of(request: Request, signer: Signer, settings: Settings) -> Visitor:
     return Visitor(
         visit=request.cookies.get(VISIT, "")[:64] or secrets.token_urlsafe(VISIT_BYTES),
         language=negotiated(wished, request.headers.get("accept-language", "")),
-        client=signer.pseudonym(_network(_address(request, settings))),
+        counted=_counted(_address(request, settings), signer),
         ask=_ask(request.cookies.get(ADDRESS, ""), signer),
     )
 
@@ -91,14 +98,22 @@ def _address(request: Request, settings: Settings) -> str:
     return request.client.host if request.client else ""
 
 
-def _network(address: str) -> str:
-    """What stands for one customer; an address that is none, as it is."""
+def _counted(address: str, signer: Signer) -> Client:
+    networks = {signer.pseudonym(network): times for network, times in _networks(address).items()}
+    name = next(iter(networks))
+    return Client(name, {network: times for network, times in networks.items() if network != name})
+
+
+def _networks(address: str) -> dict[str, int]:
+    """The smallest that is counted for, which stands for one customer, and those around it; no address: as it is."""
     if written := WITH_PORT.fullmatch(address):
         address = written[1] or written[2]
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address):
-        return str(found.ipv4_mapped or ipaddress.ip_network((found, NETWORK_BITS), strict=False))
-    return address
+        return {address: 1}
+    if not isinstance(found, ipaddress.IPv6Address):
+        return {address: 1}
+    if found.ipv4_mapped:
+        return {str(found.ipv4_mapped): 1}
+    return {str(ipaddress.ip_network((found, bits), strict=False)): times for bits, times in NETWORKS.items()}
