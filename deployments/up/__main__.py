@@ -30,6 +30,7 @@ def _addresses(stack: Stack) -> Iterator[str]:
     folder = _short(stack.home.folder)
     yield from ("", *stack.home.notices, f"Inktally is up. Its data are in {folder}/", "")
     yield f"  Prefect    {stack.prefect}"
+    yield f"             asks for the line in {folder}/secrets/prefect"
     yield f"  Page       {stack.site}; the REST API is at {stack.site}/api"
     yield f"  Mails      {stack.inbox}"
     if stack.ceph:

@@ -52,7 +52,11 @@ class Up:
     def runs(self) -> list[str]:
         """The names of the flow runs that have completed."""
         asked = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
-        return [run["name"] for run in posted(f"{self.address('Prefect')}/api/flow_runs/filter", asked)]
+        runs = posted(f"{self.address('Prefect')}/api/flow_runs/filter", asked, self.secret("prefect"))
+        return [run["name"] for run in runs]
+
+    def secret(self, name: str) -> str:
+        return (self.folder / "secrets" / name).read_text(encoding="utf-8")
 
     def uses_redis(self) -> bool:
         """Whether Prefect's events are in the Redis of this folder."""
