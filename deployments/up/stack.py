@@ -103,6 +103,7 @@ class Stack:
             "INKTALLY_WEB_HOST": "127.0.0.1",
             "INKTALLY_WEB_PORT": str(self.home.port("receiver")),
             "INKTALLY_HOOK_SECRET": self.home.secret("hook"),
+            "INKTALLY_INBOX_PASSWORD": self.home.secret("inbox"),
             "INKTALLY_SITE_HOST": "127.0.0.1",
             "INKTALLY_SITE_PORT": str(self.home.port("site")),
             "INKTALLY_SITE_URL": f"http://127.0.0.1:{self.home.port('site')}",

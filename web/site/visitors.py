@@ -1,6 +1,5 @@
 """Who is on the other side: a browser, told by cookies that it cannot forge."""
 
-import ipaddress
 import re
 import secrets
 from dataclasses import dataclass
@@ -12,13 +11,13 @@ from inktally.errors import BadForm, LinkExpired, UnknownLink
 from inktally.mail.links import Signer
 from inktally.mail.optin import Ask
 from inktally.settings import Settings
+from web.callers import network_of
 from web.site.translations import LANGUAGES, negotiated
 
 VISIT, ADDRESS, LANGUAGE = "inktally-visit", "inktally-address", "inktally-language"
 YEAR = 365 * 24 * 60 * 60
 FORM_SECONDS = 24 * 60 * 60
 VISIT_BYTES = 16
-NETWORK_BITS = 64  # of an IPv6 address: what one customer gets
 WITH_PORT = re.compile(r"(?:([\d.]+)|\[([\da-fA-F:.]+)\])(?::\d+)?")
 """As some proxies write who is forwarded: 203.0.113.7:5678, [2001:db8::1]:5678."""
 
@@ -95,10 +94,4 @@ def _network(address: str) -> str:
     """What stands for one customer; an address that is none, as it is."""
     if written := WITH_PORT.fullmatch(address):
         address = written[1] or written[2]
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address):
-        return str(found.ipv4_mapped or ipaddress.ip_network((found, NETWORK_BITS), strict=False))
-    return address
+    return network_of(address)
