@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 SETUPS := page up dev tests
-.PHONY: help setup $(SETUPS:%=setup-%) demo up deploy worker test test-all faults check lint clean distclean
+.PHONY: help setup $(SETUPS:%=setup-%) demo up prefect deploy worker test test-all faults check lint clean distclean
 
 PYTHON := .venv/bin/python
 WORKER := warm-process
@@ -27,6 +27,9 @@ demo/pictures: deployments/samples.py | setup
 
 up: setup-up ## everything on this machine, until Ctrl-C: Prefect, a store that rings, workers, Spark, mails (docs/running.md)
 	@exec $(PYTHON) -m deployments.up $(if $(UP),"$(UP)") $(if $(STORE),--store $(STORE)) --worker $(WORKER)
+
+prefect: setup ## a Prefect server alone, whose secret only you can read; `make deploy worker` in another terminal
+	@exec $(PYTHON) -m deployments.up.prefect
 
 deploy: setup ## make the work pool and the deployments on the Prefect server that PREFECT_API_URL names
 	@.venv/bin/prefect work-pool inspect inktally >/dev/null 2>&1 || .venv/bin/prefect work-pool create inktally --type $(WORKER)

@@ -124,6 +124,15 @@ class Settings(BaseSettings):
         gt=0,
         description="After this time the sweep starts another run for a picture that is still not processed",
     )
+    hosts: str = Field(
+        "",
+        description="Host names under which others reach the page, the API, the receiver and the inbox, separated by "
+        "commas; INKTALLY_SITE_URL's, localhost and addresses in figures are always known",
+    )
+    connections: int = Field(1000, gt=0, description="Connections that each server of the web has at once")
+    connections_per_client: int = Field(
+        100, gt=0, description="Connections of one client; with INKTALLY_SITE_BEHIND_PROXY the page has no such limit"
+    )
     web_host: str = Field("127.0.0.1", description="Address that the receiver of bucket events listens on")
     web_port: int = Field(8080, gt=0, le=65535, description="Port that it listens on")
     hook_secret: SecretStr = Field(
@@ -135,6 +144,9 @@ class Settings(BaseSettings):
     )
     dead_letters: Path = Field(
         Path("inktally-dead-letters"), description="Folder for messages to the receiver that cannot be read"
+    )
+    inbox_password: SecretStr = Field(
+        SecretStr(""), description="What python -m web.inbox asks for; empty: made once in INKTALLY_CACHE"
     )
     queue_url: str = Field("", description="SQS queue that python -m web.queue takes events from")
     queue_port: int = Field(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+
+from tests.support.machine import PREFECT_SIGN_IN
+
+os.environ["PREFECT_API_AUTH_STRING"] = PREFECT_SIGN_IN  # for clients in this process
 
 pytest_plugins = ["tests.support.fixtures", "tests.support.side_by_side"]
 

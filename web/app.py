@@ -34,4 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def serve(settings: Settings, _asked: argparse.Namespace) -> None:
     """Until a signal ends it. Raises `BadSettings`, `MissingTool`."""
     app = create_app(settings)
-    run_server(app, settings.site_host, settings.site_port, on_stop=app.state.stopping.set)
+    if settings.site_behind_proxy:  # all visitors share its connections
+        settings = settings.model_copy(update={"connections_per_client": settings.connections})
+    run_server(app, settings, settings.site_host, settings.site_port, on_stop=app.state.stopping.set)

@@ -1,11 +1,12 @@
 """An inbox on the web over the mails that the notifier `folder` writes: python -m web.inbox. It only reads.
 
 What stands in a mail is somebody else's: its HTML is shown in a sandboxed frame, under a policy that lets it load and
-run nothing, and its attachments are only ever saved. The pages answer to names of the loopback only, so that no page of
-another site can read them by giving itself our address.
+run nothing, and its attachments are only ever saved. It asks for a password, with any user name: everybody who has an
+account on the machine can reach it, and mails hold links that open what was uploaded.
 """
 
 import argparse
+import logging
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,15 +14,20 @@ from datetime import UTC, datetime
 from email import message_from_binary_file, message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import quote
 
-import uvicorn
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from inktally.mail.links import kept_secret
 from inktally.settings import Settings
+from web.callers import is_same
 from web.command import run_command
+from web.serving import run_server
+
+logger = logging.getLogger(__name__)
 
 NAME = re.compile(r"[0-9a-f]{32}")  # as the notifier names its files
 MOST_LISTED = 200
@@ -33,10 +39,14 @@ TEMPLATES = Environment(
 )
 
 
-def create_app(folder: Path) -> FastAPI:
+def create_app(folder: Path, password: str) -> FastAPI:
     """The inbox of a folder, which need not be there yet."""
-    app = FastAPI(openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+
+    def check(shown: Annotated[HTTPBasicCredentials, Depends(HTTPBasic(realm="Inktally's inbox"))]) -> None:
+        if not is_same(shown.password.encode(), password.encode()):
+            raise HTTPException(401, "Another password is needed.", {"WWW-Authenticate": "Basic"})
+
+    app = FastAPI(openapi_url=None, dependencies=[Depends(check)])
 
     @app.get("/")
     def listed(request: Request) -> Response:
@@ -127,8 +137,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(settings: Settings, asked: argparse.Namespace) -> None:
-    app = create_app(Path(settings.mail_folder))
-    uvicorn.run(app, host="127.0.0.1", port=asked.port, log_level="warning", server_header=False)
+    password, kept = settings.inbox_password.get_secret_value(), settings.cache / "inbox-password"
+    app = create_app(Path(settings.mail_folder), password or kept_secret(kept, "INKTALLY_INBOX_PASSWORD"))
+    asks_for = "INKTALLY_INBOX_PASSWORD" if password else f"the line in {kept}"
+    logger.info("http://127.0.0.1:%d asks for a password: %s; any user name will do", asked.port, asks_for)
+    run_server(app, settings, "127.0.0.1", asked.port)
 
 
 if __name__ == "__main__":

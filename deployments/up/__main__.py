@@ -30,8 +30,10 @@ def _addresses(stack: Stack) -> Iterator[str]:
     folder = _short(stack.home.folder)
     yield from ("", *stack.home.notices, f"Inktally is up. Its data are in {folder}/", "")
     yield f"  Prefect    {stack.prefect}"
+    yield f"             asks for the line in {folder}/secrets/prefect"
     yield f"  Page       {stack.site}; the REST API is at {stack.site}/api"
     yield f"  Mails      {stack.inbox}"
+    yield f"             asks for a password, the line in {folder}/secrets/inbox; any user name will do"
     if stack.ceph:
         yield f"  Pictures   {stack.pictures} at {stack.ceph.endpoint}; keys in {folder}/environment; for example:"
         yield f"             . {folder}/environment && aws s3 cp page.png {stack.pictures} --metadata email={stack.to}"

@@ -1,5 +1,6 @@
 """Whether something answers."""
 
+import base64
 import json
 import socket
 from http import HTTPStatus
@@ -30,11 +31,17 @@ def http_answers(url: str) -> bool:
         return False
 
 
-def posted(url: str, body: object) -> Any:
-    """The answer, decoded; None when there is none."""
-    request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
+def posted(url: str, body: object, sign_in: str) -> Any:
+    """The answer, decoded; None when there is none. `sign_in` is `user:password`."""
+    headers = {"Content-Type": "application/json", **basic(sign_in)}
+    request = Request(url, json.dumps(body).encode(), headers)  # noqa: S310
     try:
         with DIRECT.open(request, timeout=SECONDS) as answer:
             return json.load(answer)
     except (OSError, ValueError):
         return None
+
+
+def basic(sign_in: str) -> dict[str, str]:
+    """The header that signs in as `user:password` (RFC 7617)."""
+    return {"Authorization": f"Basic {base64.b64encode(sign_in.encode()).decode()}"}

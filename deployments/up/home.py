@@ -59,12 +59,12 @@ class Home:
                 self.notices.append(f"Port {usual} is taken; {name} listens on {port}.")
         return self.ports[name]
 
-    def secret(self, name: str) -> str:
-        """A random one, made at the first start and kept."""
+    def secret(self, name: str, user: str = "") -> str:
+        """A random one, made at the first start and kept; with a user, as `user:password`."""
         path = self.folder / "secrets" / name
         if not path.exists():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            write_privately(path, secrets.token_hex(20))
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_privately(path, f"{user}:{secrets.token_hex(20)}" if user else secrets.token_hex(20))
         return path.read_text(encoding="utf-8")
 
     def log(self, name: str) -> Path:

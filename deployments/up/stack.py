@@ -90,7 +90,7 @@ class Stack:
         store = self.ceph.environment() if self.ceph else {"INKTALLY_STORE": str(folder / "store")}
         return {
             "PREFECT_HOME": str(folder / "prefect"),
-            "PREFECT_API_URL": f"{self.prefect}/api",
+            **prefect.client_environment(self.home.port("prefect"), prefect.sign_in(self.home)),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             "INKTALLY_SPARK_REMOTE": f"sc://127.0.0.1:{self.home.port('spark')}",
@@ -103,6 +103,7 @@ class Stack:
             "INKTALLY_WEB_HOST": "127.0.0.1",
             "INKTALLY_WEB_PORT": str(self.home.port("receiver")),
             "INKTALLY_HOOK_SECRET": self.home.secret("hook"),
+            "INKTALLY_INBOX_PASSWORD": self.home.secret("inbox"),
             "INKTALLY_SITE_HOST": "127.0.0.1",
             "INKTALLY_SITE_PORT": str(self.home.port("site")),
             "INKTALLY_SITE_URL": f"http://127.0.0.1:{self.home.port('site')}",
@@ -139,7 +140,8 @@ class Stack:
     def _prefect(self) -> Service:
         database = {"PREFECT_API_DATABASE_CONNECTION_URL": self.postgres.url} if self.postgres else {}
         events = self.redis.environment() if self.redis else {}
-        return prefect.service(self.home.port("prefect"), {**database, **events}, then=self._deploy)
+        port, secret = self.home.port("prefect"), prefect.sign_in(self.home)
+        return prefect.service(port, secret, {**database, **events}, then=self._deploy)
 
     def _deploy(self) -> None:
         """As users do it. Raises `CannotRun`."""
@@ -176,7 +178,7 @@ class Stack:
         return Service("worker", command, is_up=partial(self._worker_polls, datetime.now(UTC).isoformat()))
 
     def _worker_polls(self, since: str) -> bool:
-        workers = posted(f"{self.prefect}/api/work_pools/{POOL}/workers/filter", {})
+        workers = posted(f"{self.prefect}/api/work_pools/{POOL}/workers/filter", {}, prefect.sign_in(self.home))
         return any((worker["last_heartbeat_time"] or "") > since for worker in workers or [])
 
 

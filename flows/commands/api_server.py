@@ -1,12 +1,14 @@
 """A Prefect API server for as long as a command runs, where none is configured.
 
 It starts beside everything else: the parent hands down a listening socket, so that requests wait in its queue until
-the server is there. It ends when the parent does, however that ends.
+the server is there. It ends when the parent does, however that ends. Only the parent knows its secret: whoever else is
+on the machine, or sends requests from a page in a browser, is refused.
 """
 
 import atexit
 import fcntl
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 QUIET = {
     "PREFECT_UI_ENABLED": "0",
@@ -28,24 +31,25 @@ QUIET = {
 @contextmanager
 def api_server() -> Iterator[None]:
     """Within the block Prefect has an API: the configured one, else one of our own."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
     if PREFECT_API_URL.value():
         yield
         return
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
-        port = listening.getsockname()[1]
+        address, secret = f"http://127.0.0.1:{listening.getsockname()[1]}", f"inktally:{secrets.token_hex(20)}"
+        guarded = {"PREFECT_SERVER_API_AUTH_STRING": secret, "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address}
         server = subprocess.Popen(
             [sys.executable, "-m", "flows.commands.api_server", str(listening.fileno())],
             pass_fds=[listening.fileno()],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **QUIET},
+            env={**os.environ, **QUIET, **guarded},
             start_new_session=True,  # Ctrl-C is for the parent, who still has things to tell the server
         )
     atexit.register(_stop, server)  # runs after Prefect's threads have sent their last logs and events
-    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
+    with temporary_settings({PREFECT_API_URL: f"{address}/api", PREFECT_API_AUTH_STRING: secret}):
         yield
 
 
@@ -69,8 +73,16 @@ def main() -> None:
             with _alone():
                 await super().startup(sockets)
 
-    config = uvicorn.Config("prefect.server.api.server:create_app", factory=True, log_level="critical", lifespan="on")
+    config = uvicorn.Config(_known_by_address, factory=True, log_level="critical", lifespan="on")
     ApiServer(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+
+
+def _known_by_address() -> Any:
+    """Prefect's application, for those who know it by its address: a page that gives itself a name for it does not."""
+    from prefect.server.api.server import create_app
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    return TrustedHostMiddleware(create_app(), allowed_hosts=["127.0.0.1"])
 
 
 @contextmanager

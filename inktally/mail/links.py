@@ -58,7 +58,7 @@ def signer(settings: Settings) -> Signer:
     secret = settings.site_secret.get_secret_value()
     if secret and len(secret) < SHORTEST_SECRET:
         raise BadSettings(f"INKTALLY_SITE_SECRET is shorter than {SHORTEST_SECRET} characters; make a longer one.")
-    return Signer(secret or _kept_secret(settings.cache / "site-secret"))
+    return Signer(secret or kept_secret(settings.cache / "site-secret", "INKTALLY_SITE_SECRET"))
 
 
 def result_link(upload_id: str, settings: Settings) -> str:
@@ -71,14 +71,14 @@ def result_link(upload_id: str, settings: Settings) -> str:
     return f"{settings.site_url.rstrip('/')}/uploads/{signer(settings).sign('upload', [upload_id])}/1"
 
 
-def _kept_secret(path: Path) -> str:
-    """Made once, whoever comes first. Raises `BadSettings`."""
+def kept_secret(path: Path, setting: str) -> str:
+    """Made once, whoever comes first; `setting` is what to set where it cannot be kept. Raises `BadSettings`."""
     try:
         if not path.exists():
             _make_secret(path)
         secret = path.read_text("ascii").strip()
     except (OSError, UnicodeError) as error:
-        raise BadSettings(f"{path} cannot be used ({error}); set INKTALLY_SITE_SECRET.") from error
+        raise BadSettings(f"{path} cannot be used ({error}); set {setting}.") from error
     if len(secret) < SHORTEST_SECRET:
         raise BadSettings(f"{path} holds no secret; remove it, and another is made.")
     return secret

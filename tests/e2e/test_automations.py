@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed, Failed
 
 from tests.support.forks import Forks
-from tests.support.machine import eventually
+from tests.support.machine import QUIET, eventually
 
 REGISTER = ["-m", "deployments.automations", "custom-webhook/inbox"]
 
@@ -62,7 +62,7 @@ def test_failed_and_crashed_runs_are_told_to_the_block_that_was_named(
         url = f"http://127.0.0.1:{inbox.server_port}/"
         block = CustomWebhookNotificationBlock(name="inbox", url=url, json_data={"text": "{{subject}} {{body}}"})
         block.save("inbox", overwrite=True)
-        environment = {"PREFECT_API_URL": prefect_server, "PATH": "/usr/bin:/bin"}
+        environment = {"PREFECT_API_URL": prefect_server, "PATH": "/usr/bin:/bin", **QUIET}
         subprocess.run([sys.executable, *REGISTER], check=True, env=environment, capture_output=True)
         forks.run(REGISTER, environment)
         with get_client(sync_client=True) as client:

@@ -15,9 +15,10 @@ from uuid import uuid4
 
 import pytest
 
+from deployments.up.checks import basic
 from deployments.up.prefect import PROGRAM
 from tests.support.forks import Forks
-from tests.support.machine import Machine, draw, eventually, new_machine, words_of
+from tests.support.machine import PREFECT_SIGN_IN, Machine, draw, eventually, new_machine, words_of
 from tests.support.prefect_servers import Deployments, PrefectServer
 from tests.support.servers import process
 from tests.support.stack import Shared
@@ -55,7 +56,7 @@ class Api:
 
     def _ask(self, method: str, path: str, body: object) -> Any:
         content = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **basic(PREFECT_SIGN_IN)}
         request = urllib.request.Request(f"{self.address}/{path}", content, headers, method=method)  # noqa: S310
         for wait in (0.2, 0.5, 1, 2, 0):
             try:

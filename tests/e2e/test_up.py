@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import boto3
 import psutil
@@ -22,7 +22,7 @@ import pytest
 from redis import Redis
 
 from deployments.up import redis
-from deployments.up.checks import posted
+from deployments.up.checks import basic, posted
 from tests.support.machine import PROJECT, draw, eventually
 from tests.support.servers import ceph_is_installed
 
@@ -46,13 +46,18 @@ class Up:
 
     def mails(self) -> list[str]:
         """The subjects in the inbox."""
-        with urlopen(self.address("Mails"), timeout=10) as page:  # noqa: S310 - our own
+        request = Request(self.address("Mails"), headers=basic(f"any:{self.secret('inbox')}"))  # noqa: S310 - our own
+        with urlopen(request, timeout=10) as page:  # noqa: S310 - our own
             return re.findall(r'<a href="/mails/\w+">(.*?)</a>', page.read().decode())
 
     def runs(self) -> list[str]:
         """The names of the flow runs that have completed."""
         asked = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
-        return [run["name"] for run in posted(f"{self.address('Prefect')}/api/flow_runs/filter", asked)]
+        runs = posted(f"{self.address('Prefect')}/api/flow_runs/filter", asked, self.secret("prefect"))
+        return [run["name"] for run in runs]
+
+    def secret(self, name: str) -> str:
+        return (self.folder / "secrets" / name).read_text(encoding="utf-8")
 
     def uses_redis(self) -> bool:
         """Whether Prefect's events are in the Redis of this folder."""

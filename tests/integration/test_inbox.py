@@ -14,12 +14,15 @@ from inktally.document import sha256_of
 from inktally.notifiers.folder import FolderNotifier
 from web.inbox import create_app
 
+PASSWORD = "a password of the tests"
 EVIL = '<script>parent.document.title = "mine"</script><img src="http://192.0.2.7/seen.png">'
 
 
 @pytest.fixture
 def browser(tmp_path: Path) -> TestClient:
-    return TestClient(create_app(tmp_path / "mail"), base_url="http://127.0.0.1:8025", raise_server_exceptions=True)
+    made = TestClient(create_app(tmp_path / "mail", PASSWORD), base_url="http://127.0.0.1:8025")
+    made.auth = ("anybody", PASSWORD)
+    return made
 
 
 def send(folder: Path, subject: str, *, html: str = "<b>7 words</b>", came: int = 0) -> str:
@@ -88,9 +91,13 @@ def test_only_names_of_mails_find_anything(browser: TestClient, tmp_path: Path, 
         assert browser.get(path).status_code == 404
 
 
-def test_a_page_of_another_site_that_gives_itself_our_address_reads_nothing(
-    browser: TestClient, tmp_path: Path
+@pytest.mark.parametrize("auth", [None, ("anybody", ""), ("anybody", "another"), (PASSWORD, "")])
+def test_nothing_is_shown_without_the_password(
+    browser: TestClient, tmp_path: Path, auth: tuple[str, str] | None
 ) -> None:
-    send(tmp_path, "7 words")
-    answer = browser.get("/", headers={"Host": "rebound.example.org"})
-    assert (answer.status_code, "7 words" in answer.text) == (400, False)
+    name = send(tmp_path, "7 words")
+    browser.auth = auth
+    for path in ("/", f"/mails/{name}", f"/mails/{name}/html", f"/mails/{name}/files/0"):
+        answer = browser.get(path)
+        assert (answer.status_code, "7" in answer.text) == (401, False)
+        assert answer.headers["WWW-Authenticate"].startswith("Basic")

@@ -284,7 +284,7 @@ class TestTheWire:
 
     def test_a_body_that_is_too_large_is_refused_before_it_is_read(self, receiver: Running) -> None:
         assert post(receiver, b" " * (MOST_BYTES + 1)).status_code == 413
-        head = f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nX-Inktally-Secret: x\r\nContent-Length: {10**15}\r\n\r\n"
+        head = f"POST {HOOK} HTTP/1.1\r\nHost: localhost\r\nX-Inktally-Secret: x\r\nContent-Length: {10**15}\r\n\r\n"
         assert spoken(receiver, head.encode()).startswith(b"HTTP/1.1 413")
 
     def test_a_body_without_a_length_is_cut_off(self, receiver: Running) -> None:
@@ -307,7 +307,7 @@ class TestTheWire:
         assert post(receiver, messages.s3(), **{"Content-Type": kind}).status_code == 202
 
     def test_headers_without_end_are_cut_off(self, receiver: Running) -> None:
-        head = f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nEndless: ".encode()
+        head = f"POST {HOOK} HTTP/1.1\r\nHost: localhost\r\nEndless: ".encode()
         with (
             socket.create_connection(("127.0.0.1", receiver.port), timeout=10) as connection,
             suppress(ConnectionError),
@@ -328,10 +328,10 @@ class TestTheWire:
         [
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
             b"GET\r\n\r\n",
-            f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n".encode(),
-            f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".encode(),
-            f"POST {HOOK}?secret=%ff%00 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode(),
-            f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nX-Inktally-Secret: \xff\r\nContent-Length: 2\r\n\r\n{{}}".encode(
+            f"POST {HOOK} HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n".encode(),
+            f"POST {HOOK} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".encode(),
+            f"POST {HOOK}?secret=%ff%00 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{}}".encode(),
+            f"POST {HOOK} HTTP/1.1\r\nHost: [::1]\r\nX-Inktally-Secret: \xff\r\nContent-Length: 2\r\n\r\n{{}}".encode(
                 "latin-1"
             ),
         ],
@@ -342,7 +342,7 @@ class TestTheWire:
 
     def test_one_who_hangs_up_in_the_middle_harms_nobody(self, receiver: Running) -> None:
         with socket.create_connection(("127.0.0.1", receiver.port)) as connection:
-            connection.sendall(f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
+            connection.sendall(f"POST {HOOK} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{".encode())
         assert post(receiver, messages.s3()).status_code == 202
 
 

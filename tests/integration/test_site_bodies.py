@@ -21,7 +21,10 @@ from web.app import create_app
 from web.uploads import bodies, places
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
-HEAD = "POST /uploads HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n"
+HEAD = (
+    "POST /uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+    "Content-Type: multipart/form-data; boundary=x\r\n"
+)
 FORWARDED = "X-Forwarded-For"
 
 

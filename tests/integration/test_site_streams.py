@@ -31,7 +31,7 @@ def events() -> str:
 
 def look_on(port: int) -> socket.socket:
     line = socket.create_connection(("127.0.0.1", port), timeout=20)
-    line.sendall(f"GET {events()} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    line.sendall(f"GET {events()} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert b"200 OK" in line.recv(100)
     return line
 

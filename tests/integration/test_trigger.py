@@ -128,7 +128,7 @@ def test_with_redis_what_prefect_has_accepted_outlives_its_death(tmp_path: Path)
             prefect.prefect("work-pool", "create", "inktally", "--type", "process")
             prefect.prefect("deploy", "--name", "on-upload")
             told = [told_of(f"input/kept/{n}.png") for n in range(20)]
-            httpx.post(f"{prefect.api}/events", json=told, timeout=30).raise_for_status()
+            prefect.asked("/events", told)
         # killed, by signal 9
         with prefect.running():
             found = soon(lambda: keys_of(prefect, "input/kept/"), 20, 90)

@@ -58,11 +58,12 @@ def running_api(settings: Settings, policy: Policy | None = None, *, reads: bool
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[int]:
+def serving(app: FastAPI, settings: Settings | None = None) -> Iterator[int]:
     """The port of a real HTTP server in a thread."""
+    limits = settings or Settings(_env_file=None)
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(server_config(app, "127.0.0.1", 0))
+        server = uvicorn.Server(server_config(app, limits, "127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

@@ -17,9 +17,11 @@ import httpx
 import yaml
 
 from deployments.up import prefect, redis
+from deployments.up.checks import basic
 from deployments.up.home import free_port
 from deployments.up.postgres import Postgres, programs
 from tests.support.forks import Forks
+from tests.support.machine import PREFECT_SIGN_IN
 from tests.support.servers import START_SECONDS, Server, new_home
 
 PROJECT = Path(__file__).parents[2]
@@ -78,7 +80,7 @@ class PrefectServer:
             **{name: value for name, value in os.environ.items() if not name.startswith(ours)},
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PREFECT_HOME": str(self.home),
-            "PREFECT_API_URL": self.api,
+            **prefect.client_environment(self.port, PREFECT_SIGN_IN),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             **({"PREFECT_API_DATABASE_CONNECTION_URL": self.database} if self.database else {}),
@@ -87,7 +89,9 @@ class PrefectServer:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        with Server(prefect.service(self.port, {}), self.home / "server.log", self.environment).running():
+        with Server(
+            prefect.service(self.port, PREFECT_SIGN_IN, {}), self.home / "server.log", self.environment
+        ).running():
             yield
 
     def prefect(self, *arguments: str) -> str:
@@ -122,9 +126,14 @@ class PrefectServer:
     def runs(self, deployment: str = "") -> list[dict[str, Any]]:
         """The flow runs of deployments of this name; without it, all."""
         chosen = {"deployments": {"name": {"any_": [deployment]}}} if deployment else {}
-        answer = httpx.post(f"{self.api}/flow_runs/filter", json={"limit": 200, **chosen}, timeout=30)
-        found: list[dict[str, Any]] = answer.raise_for_status().json()
+        found: list[dict[str, Any]] = self.asked("/flow_runs/filter", {"limit": 200, **chosen})
         return found
+
+    def asked(self, path: str, body: object) -> Any:
+        """What the API answers to a POST."""
+        sign_in = basic(PREFECT_SIGN_IN)
+        answer = httpx.post(f"{self.api}{path}", json=body, headers=sign_in, timeout=30).raise_for_status()
+        return answer.json() if answer.content else None
 
     def holders_of(self, text: str) -> list[str]:
         """The files of its home and the tables of its PostgreSQL in which a text stands."""

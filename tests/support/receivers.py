@@ -81,7 +81,7 @@ def running_receiver(
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        server = uvicorn.Server(server_config(app, settings.web_host, settings.web_port))
+        server = uvicorn.Server(server_config(app, settings, settings.web_host, settings.web_port))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

@@ -103,7 +103,7 @@ def test_head_is_answered_as_get_without_the_body(settings: Settings) -> None:
             assert asked.headers["content-type"] == got.headers["content-type"]
         assert page.head("/uploads/x/events").status_code == 405
         with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
-            line.sendall(b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            line.sendall(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert b"".join(iter(lambda: line.recv(4096), b"")).endswith(b"\r\n\r\n")
 
 

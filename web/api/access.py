@@ -6,13 +6,12 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from fastapi import Request
 
 from inktally.errors import BadSettings
 from inktally.settings import Settings
-from web.callers import SHOWN_BY_OTHERS, bearer_of, is_loopback
+from web.callers import bearer_of, host_of, is_loopback, is_of_this_machine
 from web.refused import Refused
 
 HASHED = re.compile(r"sha256:([0-9a-f]{64})", re.IGNORECASE)
@@ -28,7 +27,7 @@ class Keys:
     def __init__(self, settings: Settings) -> None:
         self._hashes = [_hash_of(key) for key in _listed(settings.api_keys.get_secret_value())]
         self._origins = frozenset(origins_of(settings))
-        is_named = bool(settings.site_url) and not is_loopback(_host_of(settings.site_url))
+        is_named = bool(settings.site_url) and not is_loopback(host_of(settings.site_url))
         self._is_public = is_named or settings.site_behind_proxy
 
     @property
@@ -50,21 +49,9 @@ class Keys:
 
         A proxy need not show itself; so where the settings speak of one, or of a public address, nobody is.
         """
-        by_others = [name for name in SHOWN_BY_OTHERS if name in request.headers]
-        if by_others == ["origin"] and request.headers["origin"] in self._origins:
-            by_others = []
-        hosts = request.client.host if request.client else "", _host_of(f"//{request.headers.get('host', '')}")
-        if self._is_public or by_others or not all(map(is_loopback, hosts)):
+        if self._is_public or not is_of_this_machine(request, self._origins):
             raise Refused(403, "NoKeys", "No keys are set (INKTALLY_API_KEYS), so only this machine itself may ask.")
         return LOCAL
-
-
-def _host_of(url: str) -> str:
-    """Empty when there is none."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
 
 
 def _hash_of(key: str) -> str:

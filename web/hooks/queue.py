@@ -204,7 +204,7 @@ def serve(settings: Settings, _asked: argparse.Namespace) -> None:
     check_api()
     app = create_app(queue_at(settings), settings, prefect_runs)
     logger.info("taking events from %s", settings.queue_url)
-    run_server(app, settings.web_host, settings.queue_port)
+    run_server(app, settings, settings.web_host, settings.queue_port)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

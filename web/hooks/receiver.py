@@ -206,4 +206,4 @@ def serve(settings: Settings, _asked: argparse.Namespace) -> None:
     check_api()
     if not (settings.hook_secret.get_secret_value() or topics_of(settings) or is_loopback(settings.web_host)):
         logger.warning("nobody may send: neither INKTALLY_HOOK_SECRET nor INKTALLY_SNS_TOPICS is set")
-    run_server(create_app(settings, prefect_runs), settings.web_host, settings.web_port)
+    run_server(create_app(settings, prefect_runs), settings, settings.web_host, settings.web_port)

@@ -1,8 +1,6 @@
 """Who may send: whoever shows the shared secret, and SNS for the topics that are allowed."""
 
 import asyncio
-import hashlib
-import hmac
 import logging
 import time
 from collections import deque
@@ -17,7 +15,7 @@ from fastapi import HTTPException, Request
 from inktally.errors import BadEvent, UnknownSender
 from inktally.intake import sns
 from inktally.settings import Settings
-from web.callers import SHOWN_BY_OTHERS, bearer_of, is_loopback
+from web.callers import bearer_of, is_loopback, is_of_this_machine, is_same
 
 logger = logging.getLogger(__name__)
 
@@ -26,24 +24,19 @@ MOST_FETCHES, FETCHES_SECONDS = 10, 60.0
 
 
 def shows_secret(request: Request, settings: Settings) -> bool:
-    """Whether the request bears the secret; without one, whether it comes from this machine and from nobody behind it.
+    """Whether the request bears the secret; without one, whether a program of this machine sends it.
 
     The secret stands in a header (`Authorization: Bearer …`, `X-Inktally-Secret`) or, for Ceph, in the query.
     """
     secret = settings.hook_secret.get_secret_value()
     if not secret:
-        return is_loopback(settings.web_host) and not any(name in request.headers for name in SHOWN_BY_OTHERS)
+        return is_loopback(settings.web_host) and is_of_this_machine(request)
     shown = [
         request.headers.get("x-inktally-secret", "").encode("latin-1"),
         bearer_of(request).encode("latin-1"),
         request.query_params.get("secret", "").encode(errors="replace"),
     ]
-    return any([_same(each, secret.encode()) for each in shown])  # noqa: C419 - all are compared, whichever fits
-
-
-def _same(shown: bytes, secret: bytes) -> bool:
-    """In constant time, whatever the length."""
-    return hmac.compare_digest(hashlib.sha256(shown).digest(), hashlib.sha256(secret).digest())
+    return any([is_same(each, secret.encode()) for each in shown])  # noqa: C419 - all are compared, whichever fits
 
 
 class Topics:

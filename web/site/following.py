@@ -9,7 +9,7 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import Field
@@ -58,12 +58,22 @@ def state_page(request: Request, token: str, site: TheSite, visitor: TheVisitor)
     return page(request, "state.html", cards=cards, token=token, done=done, **_notice(site, visitor))
 
 
-@router.get("/uploads/{token}/events")
-async def events(request: Request, token: str, site: TheSite, visitor: TheVisitor) -> Response:
+async def _place(request: Request, token: str, site: TheSite, visitor: TheVisitor) -> AsyncIterator[None]:
+    """A place among those who look on, from before the answer begins until after it has ended."""
     grants.opened(site, token)
-    streams: Counter[str] = request.app.state.streams
-    if streams.total() >= STREAMS_AT_ONCE or streams[visitor.client] >= STREAMS_OF_ONE:
+    state = request.app.state
+    if state.streams.total() >= STREAMS_AT_ONCE or state.streams[visitor.client] >= STREAMS_OF_ONE:
         raise HTTPException(503, headers={"Retry-After": "10"})
+    state.streams[visitor.client] += 1
+    try:
+        yield
+    finally:
+        state.streams[visitor.client] -= 1
+        state.streams += Counter()  # forgets whoever has none left
+
+
+@router.get("/uploads/{token}/events", dependencies=[Depends(_place, scope="request")])
+async def events(request: Request, token: str, site: TheSite, visitor: TheVisitor) -> Response:
     seen = request.headers.get("last-event-id", "") or request.query_params.get("seen", "")
     stream = _Stream(request, site, visitor, token, seen.split("."))
     return StreamingResponse(stream.run(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
@@ -80,14 +90,9 @@ class _Stream:
         self._seen = seen
 
     async def run(self) -> AsyncIterator[str]:
-        self._state.streams[self._visitor.client] += 1
-        try:
-            yield "retry: 2000\n\n"
-            async for event in self._events():
-                yield event
-        finally:
-            self._state.streams[self._visitor.client] -= 1
-            self._state.streams += Counter()  # forgets whoever has none left
+        yield "retry: 2000\n\n"
+        async for event in self._events():
+            yield event
 
     async def _events(self) -> AsyncIterator[str]:
         begun = told = changed = time.monotonic()

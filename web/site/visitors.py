@@ -1,6 +1,5 @@
 """Who is on the other side: a browser, told by cookies that it cannot forge."""
 
-import ipaddress
 import re
 import secrets
 from dataclasses import dataclass
@@ -13,14 +12,13 @@ from inktally.mail.links import Signer
 from inktally.mail.optin import Ask
 from inktally.mail.quotas import Client
 from inktally.settings import Settings
+from web.callers import networks_of
 from web.site.translations import LANGUAGES, negotiated
 
 VISIT, ADDRESS, LANGUAGE = "inktally-visit", "inktally-address", "inktally-language"
 YEAR = 365 * 24 * 60 * 60
 FORM_SECONDS = 24 * 60 * 60
 VISIT_BYTES = 16
-NETWORKS = {64: 1, 56: 4, 48: 16}
-"""Bits of an IPv6 network -> how many times the limit of one client all in it have. Customers get any of these."""
 WITH_PORT = re.compile(r"(?:([\d.]+)|\[([\da-fA-F:.]+)\])(?::\d+)?")
 """As some proxies write who is forwarded: 203.0.113.7:5678, [2001:db8::1]:5678."""
 
@@ -105,15 +103,6 @@ def _counted(address: str, signer: Signer) -> Client:
 
 
 def _networks(address: str) -> dict[str, int]:
-    """The smallest that is counted for, which stands for one customer, and those around it; no address: as it is."""
     if written := WITH_PORT.fullmatch(address):
         address = written[1] or written[2]
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return {address: 1}
-    if not isinstance(found, ipaddress.IPv6Address):
-        return {address: 1}
-    if found.ipv4_mapped:
-        return {str(found.ipv4_mapped): 1}
-    return {str(ipaddress.ip_network((found, bits), strict=False)): times for bits, times in NETWORKS.items()}
+    return networks_of(address)

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import inf
 from pathlib import Path
 
 from fastapi import Request
@@ -19,14 +20,15 @@ from starlette.types import Message, Receive
 from inktally.errors import BadRequest, TooLarge, TooSlow
 from web.refused import Refused
 
-BODY_SECONDS = 600.0
 FIRST_SECONDS, SLOWEST = 20.0, 20_000
-"""At every moment no more time may have passed than the first seconds, and a second for so many bytes."""
+"""At every moment no more time may have passed than the first seconds, and a second for so many bytes: 50 MB have 42
+minutes. There is no other limit of time, so that a slow line can send what a fast one can.
+"""
 AROUND_FILES = 65_536  # bytes of a form that are no file, and the most that JSON may have
 MOST_FIELDS, LONGEST_FIELD = 10, 4096  # of a form; bytes
 
 
-def bounded(request: Request, most: int, seconds: float = BODY_SECONDS) -> Request:
+def bounded(request: Request, most: int, seconds: float = inf) -> Request:
     """The same request, whose body has at most `most` bytes and arrives within `seconds`; raises as it is read.
 
     What says itself that it is too large is refused here, before any of it is read.
@@ -60,7 +62,7 @@ def _counted(receive: Receive, most: int, seconds: float) -> Receive:
     return counted
 
 
-async def read(request: Request, most: int, seconds: float = BODY_SECONDS) -> bytes:
+async def read(request: Request, most: int, seconds: float = inf) -> bytes:
     """A small body."""
     return await bounded(request, most, seconds).body()
 
