@@ -54,7 +54,7 @@ def pages_that_share_words(pages: int = 30, number: int = 40_000) -> bytes:
 
 
 def one_word(characters: int = 2_000_000) -> bytes:
-    return pdf(b"BT /F 1 Tf 10 800 Td (" + b"x" * characters + b") Tj ET")
+    return pdf(b"BT /F 0.01 Tf 10 800 Td " + (b"(" + b"x" * 1000 + b") Tj ") * (characters // 1000) + b"ET")
 
 
 def tiny_page(side: float = 0.0001) -> bytes:
