@@ -74,6 +74,12 @@ class Settings(BaseSettings):
     max_bytes: int = Field(50_000_000, gt=0, description="Larger files are refused (bytes)")
     max_pixels: int = Field(100_000_000, gt=0, description="Pages with more pixels are refused")
     max_pages: int = Field(200, gt=0, description="Pictures with more pages are refused")
+    max_page_words: int = Field(
+        30_000,
+        gt=0,
+        description="Pictures with more words on one page, or ten times as many characters, are refused",
+    )
+    max_words: int = Field(200_000, gt=0, description="Pictures with more words on all their pages are refused")
     recognition_seconds: float = Field(300.0, gt=0, description="Recognition of one picture is stopped after this time")
     recognition_memory: int = Field(
         1200, gt=0, description="Recognition of one picture is stopped when it takes more memory (MB)"

@@ -1,7 +1,9 @@
 """How the counted pictures of a batch are answered: those of one content together, each at most once."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from threading import Lock
 
 from inktally import keys
 from inktally.batch.handover import Entry
@@ -12,12 +14,22 @@ from inktally.outputs.shared.layout import Reading
 from inktally.steps import announcing, answering, counting, markers
 from inktally.steps.choices import Choices
 
+MANY_WORDS = 20_000
+"""Of a document that is answered alone: at the limit, 200,000 words, it takes 1 GB of memory."""
+_alone = Lock()
+
 
 def answer_document(services: answering.Services, choices: Choices, entries: Sequence[Entry]) -> list[Outcome]:
     """How the pictures of one document ended, now or before; its recognition is read at most once.
 
     Those that another run is processing are left out.
     """
+    is_large = any(entry.receipt and entry.receipt.words > MANY_WORDS for entry in entries)
+    with _alone if is_large else nullcontext():
+        return _outcomes(services, choices, entries)
+
+
+def _outcomes(services: answering.Services, choices: Choices, entries: Sequence[Entry]) -> list[Outcome]:
     reading: Reading | None = None
     outcomes = []
     for entry in entries:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inktally.imaging.glyphs import WINDOW, Glyphs, Grey
+from inktally.imaging.glyphs import WINDOW, Glyphs, Grey, shrunk
 
 LIGHT_INK = 0.3  # skewness above which the ink is taken to be lighter than the paper
 UNEVEN = 0.8  # the darkest paper below letters over the brightest; below this engines lose words
@@ -36,7 +36,7 @@ def skewness(page: Grey) -> float:
 def paper(page: Grey, size: float) -> Grey:
     """The page without its letters of that size, at a scale at which they have `COARSE_LETTER` pixels or fewer."""
     scale = min(1.0, COARSE_LETTER / size)
-    coarse = cv2.resize(page, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    coarse = shrunk(page, scale)
     reach = max(3, int(REACH * size * scale)) | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     closed = cv2.morphologyEx(cv2.medianBlur(coarse, 3), cv2.MORPH_CLOSE, kernel)

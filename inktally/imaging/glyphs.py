@@ -75,6 +75,14 @@ def brought_near(page: Grey) -> tuple[Grey, float]:
     return cv2.resize(page, (width, height), interpolation=method), scale  # type: ignore[return-value]
 
 
+def shrunk(page: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
+    """By areas, so that no thin stroke falls between the pixels; of a page that is a mere line, a pixel is left."""
+    sides = [round(side * factor) for side in (page.shape[1], page.shape[0])]
+    if min(sides) < 1:
+        return cv2.resize(page, [max(1, side) for side in sides], interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+    return cv2.resize(page, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+
 def ink(page: Grey) -> Grey:
     """1 where there is ink, by Sauvola's local threshold: light may change over the page."""
     values = _stretched(page).astype(np.float32)

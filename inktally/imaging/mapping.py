@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inktally.document import Box, Value
-from inktally.imaging.glyphs import Glyphs
+from inktally.imaging.glyphs import Glyphs, shrunk
 
 NODES = 65  # of the lattice over the page on which the mapping is worked out; between them it is interpolated
 STRIP = 256  # rows rendered at a time: a map of where pixels come from is eight times as large as they are
@@ -130,8 +130,8 @@ def moved(glyphs: Glyphs, back: Plane, scale: float, factor: float) -> Glyphs:
 def rendered(pixels: Pixels, stages: Sequence[Plane | Bend], width: int, height: int, factor: float) -> Pixels:
     """The page of that size that the stages lead back from; what lies beyond the edges has the colour of the paper."""
     shrink = min(1.0, factor)
-    if shrink < 1:  # by areas, so that no thin stroke falls between the pixels
-        pixels = cv2.resize(pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    if shrink < 1:
+        pixels = shrunk(pixels, shrink)
     lattice = np.stack(np.meshgrid(np.linspace(0, width, NODES), np.linspace(0, height, NODES)), axis=-1)
     mapping = Mapping(width=width, height=height, stages=tuple(stages))
     nodes = mapping.points(lattice.reshape(-1, 2)) * shrink - 0.5

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inktally.imaging.glyphs import shrunk
 from inktally.imaging.page import PageImage
 
 Mask = NDArray[np.uint8]
@@ -121,7 +122,7 @@ def text_mask(page: PageImage) -> TextMask | None:
 def _ink(page: PageImage, shrink: float) -> Mask:
     grey = cv2.cvtColor(page.pixels, cv2.COLOR_RGB2GRAY) if page.pixels.shape[2:] else page.pixels
     if shrink < 1:
-        grey = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        grey = shrunk(np.asarray(grey, np.uint8), shrink)
     mean, inverted = cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV
     return np.asarray(cv2.adaptiveThreshold(grey, 1, mean, inverted, INK_WINDOW, INK_CONTRAST), np.uint8)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from inktally.document import Page, Section, Word
 from inktally.errors import EngineFailed, MissingTool, UnreadablePicture
-from inktally.imaging.decoding.document import DecodedPage, Limits, open_document
+from inktally.imaging.decoding.document import DecodedPage, Limits, check_text, open_document
 from inktally.imaging.glyphs import Boxes, brought_near, glyphs, grey, ink
 from inktally.imaging.page import PageImage
 from inktally.imaging.preparation import Prepared, prepare
@@ -20,6 +20,7 @@ from inktally.reading.merging import Attempt, attempt, best
 from inktally.reading.pages import PageRead, PageRequest
 from inktally.reading.remote import leave
 from inktally.settings import Settings, restored
+from inktally.tokens import tokenise
 
 NO_LETTERS: Boxes = np.empty((0, 4), np.float32)
 
@@ -27,15 +28,30 @@ NO_LETTERS: Boxes = np.empty((0, 4), np.float32)
 def read_page(**request: Any) -> dict[str, Any]:
     """Answer a `PageRequest` with a `PageRead`, both as JSON has them.
 
-    A page that no free engine has read well is left in the folder `deposit`, where the request names one.
+    A page that no free engine has read well is left in the folder `deposit`, where the request names one. One with more
+    words than the settings allow is refused here, so that the parent never holds it.
     """
     asked = PageRequest.model_validate(request)
     settings = restored(asked.settings)
-    limits = Limits(max_pixels=settings.max_pixels, max_pages=settings.max_pages)
+    limits = Limits(
+        max_pixels=settings.max_pixels, max_pages=settings.max_pages, max_page_words=settings.max_page_words
+    )
     with open_document(Path(asked.picture), limits) as document:
         decoded, pages = document.page(asked.number), document.page_count
     read = _text_layer(decoded, asked.number) or _PageAtWork(decoded.image, asked, settings).read()
-    return read.model_copy(update={"pages": pages}).model_dump(mode="json")
+    return read.model_copy(update={"pages": pages, "size": _size(read, limits)}).model_dump(mode="json")
+
+
+def _size(read: PageRead, limits: Limits) -> int:
+    """The number of words, as they were read or as they will be counted, whichever are more.
+
+    In scripts without spaces a word that was read may be hundreds that count. Raises `TooLarge`.
+    """
+    number, characters = read.page.number, sum(len(word.text) for word in read.words)
+    check_text(len(read.words), characters, number, limits)
+    size = max(len(read.words), len(tokenise(read.words)))
+    check_text(size, characters, number, limits)
+    return size
 
 
 def _text_layer(decoded: DecodedPage, number: int) -> PageRead | None:

@@ -17,9 +17,13 @@ class PageRequest(Value):
 
 
 class PageRead(Value):
-    """A page that was read, how many the picture has, and whether another engine should be asked for this one."""
+    """A page that was read, how many the picture has, and whether another engine should be asked for this one.
+
+    `size` is the number of its words, as they were read or as they will be counted, whichever are more.
+    """
 
     pages: int
+    size: int = 0
     page: Page
     words: tuple[Word, ...]
     wanting: bool = False

@@ -1,13 +1,13 @@
 """The recogniser: it has a picture's pages read in a sandbox, and asks remote engines itself where that is wanted."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from inktally.document import Engine, Recognition
-from inktally.errors import BadSettings, CostCapReached, MissingTool, RecognitionTimeout
+from inktally.errors import BadSettings, CostCapReached, MissingTool, RecognitionTimeout, TooLarge
 from inktally.languages import present
 from inktally.ports import PageEngine
 from inktally.reading.pages import PageRead, PageRequest
@@ -82,14 +82,23 @@ class Reader:
         from inktally.imaging.page import PageText
 
         task = _Task(picture, self._parts(engine.languages), time.monotonic() + self._settings.recognition_seconds)
-        reads = [self._read(task, 1)]
-        reads += [self._read(task, number) for number in range(2, reads[0].pages + 1)]
+        reads = list(self._pages(task))
         return Recognition(
             engine=engine,
             pages=tuple(read.page for read in reads),
             words=tuple(word for read in reads for word in read.words),
             text="\f".join(PageText.of(read.words).text for read in reads),
         )
+
+    def _pages(self, task: _Task) -> Iterator[PageRead]:
+        """Raises `TooLarge` as soon as all pages so far have too many words."""
+        read, words, most = self._read(task, 1), 0, self._settings.max_words
+        for number in range(1, read.pages + 1):
+            read = read if number == 1 else self._read(task, number)
+            words += read.size
+            if words > most:
+                raise TooLarge(f"The picture has more than {most:,} words (INKTALLY_MAX_WORDS); send it in parts.")
+            yield read
 
     def _read(self, task: _Task, number: int) -> PageRead:
         remote = [name for name in task.engines if self._engines[name].remote]

@@ -37,4 +37,5 @@ def better(
         update={"engine": name, "quality": round(found.quality, 4), "sections": tuple(sections)}
     )
     wanting = found.quality < settings.auto_quality
-    return told.model_copy(update={"page": page, "words": tuple(words), "wanting": wanting})
+    facts = {"page": page, "words": tuple(words), "size": len(words), "wanting": wanting}
+    return told.model_copy(update=facts)

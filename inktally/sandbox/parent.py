@@ -36,7 +36,7 @@ OWN = {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUTF8": "1", 
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
 MEMORY = 1200  # MB
 REQUESTS = 100  # that a child answers before another takes its place, so that nothing that leaks grows
-LONGEST_ANSWER = 256 * 1024 * 1024  # characters
+ANSWER = 1024 * 1024  # bytes
 
 _open: WeakSet[Sandbox] = WeakSet()
 
@@ -63,7 +63,8 @@ class Sandbox:
     """Children that are kept for the next request; `size` requests at once on the whole machine, the others wait.
 
     Children have their folders below `scratch` and import the modules `preload` before their first request. One that
-    takes more than `memory` MB, with all it has started, is killed; one that has answered `requests` is replaced.
+    takes more than `memory` MB, with all it has started, is killed, and so is one whose answer has more than `answer`
+    bytes, of which no more are read; one that has answered `requests` is replaced.
     """
 
     def __init__(
@@ -74,12 +75,14 @@ class Sandbox:
         *,
         memory: int = MEMORY,
         requests: int = REQUESTS,
+        answer: int = ANSWER,
     ) -> None:
         self._size = size
         self._scratch = scratch
         self._preload = preload
         self._memory = memory
         self._requests = requests
+        self._answer_bytes = answer
         self._idle: queue.LifoQueue[_KeptChild] = queue.LifoQueue()
         self._children: set[_KeptChild] = set()
         self._owner = os.getpid()
@@ -169,7 +172,7 @@ class Sandbox:
         with self._lock:
             if self._is_closed:
                 raise self._stopped()
-            child = _KeptChild(self._scratch, [str(self._memory), *self._preload])
+            child = _KeptChild(self._scratch, [str(self._memory), *self._preload], self._answer_bytes)
             self._children.add(child)
             return child
 
@@ -197,12 +200,13 @@ class Reply(Value):
 
 
 class _KeptChild:
-    def __init__(self, scratch: Path, arguments: Sequence[str]) -> None:
+    def __init__(self, scratch: Path, arguments: Sequence[str], most: int) -> None:
         self._cleanup = ExitStack()
         folder = self._cleanup.enter_context(scratch_folder(scratch))
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         environment |= {**OWN, "TMPDIR": str(folder)}
         self.answered = 0
+        self._most = most
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "inktally.sandbox.child", *arguments],
             stdin=subprocess.PIPE,
@@ -210,9 +214,6 @@ class _KeptChild:
             stderr=subprocess.DEVNULL,  # where decoders grumble; errors come as answers
             env=environment,
             start_new_session=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
         )
 
     @property
@@ -223,25 +224,27 @@ class _KeptChild:
     def ask(self, request: Mapping[str, Any], watch: Watchdog) -> Reply:
         """The answer, as the child has written it; raises when there is none."""
         with watch.over(self._process.pid, self._kill_group):
-            answer = self._exchange(json.dumps({**request, "seconds": watch.seconds}))
-        if not answer.endswith("\n"):
-            raise watch.verdict or self._death(watch.seconds)
+            answer = self._exchange(json.dumps({**request, "seconds": watch.seconds}).encode() + b"\n")
+        if not answer.endswith(b"\n"):
+            raise watch.verdict or self._death(watch.seconds, len(answer))
         self.answered += 1
         return _parsed(answer, watch.megabytes)
 
-    def _exchange(self, line: str) -> str:
+    def _exchange(self, line: bytes) -> bytes:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            self._process.stdin.write(line + "\n")
+            self._process.stdin.write(line)
             self._process.stdin.flush()
         except BrokenPipeError:
-            return ""
-        return self._process.stdout.readline(LONGEST_ANSWER)
+            return b""
+        return self._process.stdout.readline(self._most + 1)
 
-    def _death(self, seconds: float) -> InktallyError:
+    def _death(self, seconds: float, answered: int) -> InktallyError:
         self._kill_group()  # it may still be writing more than we would ever read
         status = self._process.wait()
+        if answered > self._most:
+            return TooLarge(f"What is read on the picture takes more than {self._most:,} bytes; send it in parts.")
         if -status in CRASHES:
             return UnreadablePicture("The picture broke its decoder; save it again as PNG and send that.")
         if -status == signal.SIGXCPU:
@@ -259,7 +262,7 @@ class _KeptChild:
         self._cleanup.close()
 
 
-def _parsed(line: str, memory: int) -> Reply:
+def _parsed(line: bytes, memory: int) -> Reply:
     """The child has read a stranger's bytes: what it answers is looked at before it is believed."""
     try:
         answer = Reply.model_validate_json(line)

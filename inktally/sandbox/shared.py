@@ -19,10 +19,11 @@ from typing import Any, cast
 
 from inktally.delivery import Problem
 from inktally.errors import EngineFailed, InktallyError
-from inktally.sandbox.parent import LONGEST_ANSWER, Reply, Sandbox
+from inktally.sandbox.parent import ANSWER, Reply, Sandbox
 from inktally.settings import Settings, read_settings
 
 CONNECT_SECONDS = 1.0
+BYTES_PER_WORD = 600  # of an answer: 250 for a word with its box, and 120 for ten of the widest characters
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class SandboxClient:
 
     address: str
     own: Sandbox
+    answer: int
 
     def warm_up(self) -> None:
         """Theirs are warm."""
@@ -47,13 +49,13 @@ class SandboxClient:
                 return self.own.call(function, arguments, seconds=seconds)
             connection.settimeout(None)
             request = {"function": function, "arguments": dict(arguments), "seconds": seconds}
-            return _asked(connection, request)
+            return _asked(connection, request, self.answer)
 
 
-def _asked(connection: socket.socket, request: Mapping[str, Any]) -> Any:
+def _asked(connection: socket.socket, request: Mapping[str, Any], most: int) -> Any:
     try:
         connection.sendall(json.dumps(request).encode() + b"\n")
-        told = connection.makefile("rb").readline(LONGEST_ANSWER)
+        told = connection.makefile("rb").readline(most)
     except OSError:
         told = b""
     if not told.endswith(b"\n"):
@@ -64,11 +66,22 @@ def _asked(connection: socket.socket, request: Mapping[str, Any]) -> Any:
 def sandbox(settings: Settings, preload: Sequence[str] = ()) -> Sandbox | SandboxClient:
     """Children that have imported the modules `preload`: those that runs share, where the settings name them."""
     own = _own(settings, preload)
-    return SandboxClient(settings.sandbox, own) if settings.sandbox else own
+    return SandboxClient(settings.sandbox, own, _answer(settings)) if settings.sandbox else own
 
 
 def _own(settings: Settings, preload: Sequence[str]) -> Sandbox:
-    return Sandbox(settings.recognition_workers, settings.scratch, preload=preload, memory=settings.recognition_memory)
+    return Sandbox(
+        settings.recognition_workers,
+        settings.scratch,
+        preload=preload,
+        memory=settings.recognition_memory,
+        answer=_answer(settings),
+    )
+
+
+def _answer(settings: Settings) -> int:
+    """The most bytes that a child says of a page."""
+    return ANSWER + BYTES_PER_WORD * settings.max_page_words
 
 
 class _SandboxServer(ThreadingUnixStreamServer):

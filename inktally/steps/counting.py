@@ -1,6 +1,6 @@
 """Count the words of recognitions, and keep the counts with them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from inktally import keys
 from inktally.delivery import Counting, Delivery, Receipt
@@ -12,18 +12,29 @@ from inktally.ports import Counter, Store, value_or_none
 from inktally.steps.recognising import recognition_of
 from inktally.tokens import counted_tokens
 
+MOST_WORDS = 250_000  # that are counted in one job: some 100 MB of tokens
+
 
 def count(store: Store, counter: Counter, receipts: Iterable[Receipt], counting: Counting) -> None:
-    """Count the words of those recognitions that have no counts yet, all in one job."""
+    """Count the words of those recognitions that have no counts yet, so many words in one job."""
     missing = {receipt.artefact: receipt for receipt in receipts if counts_of(store, receipt, counting) is None}
-    if not missing:
-        return
-    documents = {
-        artefact: counted_tokens(recognition_of(store, receipt), counting) for artefact, receipt in missing.items()
-    }
-    for artefact, counts in counter.count(documents).items():
-        receipt = missing[artefact]
-        keep_counts(store, receipt.content, receipt.fingerprint, counting, counts)
+    for together in _few_words(missing.values()):
+        documents = {receipt.artefact: counted_tokens(recognition_of(store, receipt), counting) for receipt in together}
+        for artefact, counts in counter.count(documents).items():
+            receipt = missing[artefact]
+            keep_counts(store, receipt.content, receipt.fingerprint, counting, counts)
+
+
+def _few_words(receipts: Iterable[Receipt]) -> Iterator[list[Receipt]]:
+    """Receipts of at most `MOST_WORDS` words together, or of one picture."""
+    together: list[Receipt] = []
+    for receipt in receipts:
+        if together and sum(each.words for each in together) + receipt.words > MOST_WORDS:
+            yield together
+            together = []
+        together.append(receipt)
+    if together:
+        yield together
 
 
 def keep_counts(store: Store, content: str, fingerprint: str, counting: Counting, counts: WordCounts) -> None:

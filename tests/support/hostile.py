@@ -96,3 +96,17 @@ def kill_parent() -> None:
     """As a machine that is out of memory may do."""
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(60)
+
+
+def say(characters: int) -> str:
+    return "x" * characters
+
+
+def say_without_end() -> None:
+    """On whatever is open for writing, and never a whole line."""
+    while True:
+        for number in range(3, 12):
+            try:
+                os.write(number, b"x" * MEGABYTE)
+            except OSError:
+                continue

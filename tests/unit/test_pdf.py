@@ -13,7 +13,7 @@ from inktally.errors import TooLarge, UnreadablePicture
 from inktally.imaging.decoding.document import DecodedPage, Limits, open_document
 from tests.support.paper import A4, INVISIBLE, LINES, pdf, picture, typed
 
-LIMITS = Limits(max_pixels=50_000_000, max_pages=3)
+LIMITS = Limits(max_pixels=50_000_000, max_pages=3, max_page_words=1000)
 SCAN = picture("\n".join(LINES[:15]), (1240, 1754))
 WORDS = [word for line in LINES for word in line.split()]
 

@@ -1,10 +1,9 @@
 """What the result page draws: words in their boxes, and the most frequent ones as bars."""
 
 import unicodedata
-from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Literal
 
-from pydantic import ConfigDict, Field
 from pydantic_core import from_json
 
 from inktally.document import CountsDocument, Page, Value, Word
@@ -14,6 +13,7 @@ MOST_DRAWN = 5000
 MOST_FOUND = 200
 MOST_IN_LIST = 1000  # words of a page
 CHARTED, LISTED = 15, 200
+ENTRY = b"    {"
 
 Surety = Literal["sure", "fair", "unsure"]
 
@@ -26,15 +26,6 @@ class Placed(Word):
     @property
     def surety(self) -> Surety:
         return "sure" if self.confidence >= SURE else "fair" if self.confidence >= FAIR else "unsure"
-
-
-class Coordinates(Value):
-    """The output `coordinates_json`, as far as it is drawn. `words` may be very many: only what is shown is checked."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    pages: tuple[Page, ...] = Field(min_length=1)
-    words: list[Any]
 
 
 class Sheet(Value):
@@ -65,21 +56,37 @@ class Drawing(Value):
     hits_in_all: int
 
 
-def drawn(content: bytes, number: int, wanted: str) -> Drawing:
-    """Of the output `coordinates_json`: page `number`, or the last, and what is `wanted`.
+def drawn(lines: Iterable[bytes], number: int, wanted: str) -> Drawing:
+    """Of the lines of the output `coordinates_json`: page `number`, or the last, and what is `wanted`.
 
-    Raises `ValueError`, of which pydantic's errors are some.
+    A picture may have very many words, so of those that are not shown none is kept. Raises `ValueError`, of which
+    pydantic's errors are some.
     """
-    coordinates = Coordinates.model_validate(from_json(content, cache_strings="keys"))
-    number = min(number, len(coordinates.pages))
-    words = [Placed.model_validate(word) for word in coordinates.words if word["page"] == number]
-    hits = [word for word in coordinates.words if is_hit(word["text"], word["tokens"], wanted)]
-    return Drawing(
-        sheet=_sheet(coordinates.pages[number - 1], words, wanted),
-        pages=len(coordinates.pages),
-        hits=tuple(Placed.model_validate(word) for word in hits[:MOST_FOUND]),
-        hits_in_all=len(hits),
-    )
+    pages, words, hits, hits_in_all = list[Page](), list[Placed](), list[Placed](), 0
+    for field, entry in _entries(lines):
+        if field == "pages":
+            pages.append(Page.model_validate_json(entry))
+        elif field == "words":
+            word = from_json(entry)
+            if word["page"] == min(number, len(pages)):
+                words.append(Placed.model_validate(word))
+            if is_hit(word["text"], word["tokens"], wanted):
+                hits_in_all += 1
+                hits += [Placed.model_validate(word)] if hits_in_all <= MOST_FOUND else []
+    if not pages:
+        raise ValueError("These are no coordinates of words.")
+    sheet = _sheet(pages[min(number, len(pages)) - 1], words, wanted)
+    return Drawing(sheet=sheet, pages=len(pages), hits=tuple(hits), hits_in_all=hits_in_all)
+
+
+def _entries(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """The fields that are lists, and their entries: each has a line of its own (inktally/outputs/json_text.py)."""
+    field = ""
+    for line in lines:
+        if line.startswith(ENTRY):
+            yield field, line.strip().rstrip(b",")
+        else:
+            field = line.partition(b":")[0].strip(b' "').decode()
 
 
 def _sheet(page: Page, words: Sequence[Placed], wanted: str) -> Sheet:

@@ -10,10 +10,11 @@ from fastapi.responses import RedirectResponse
 from inktally import keys
 from inktally.delivery import Delivery
 from inktally.document import CountsDocument
-from inktally.errors import NotFound
+from inktally.errors import NotFound, Overwritten
 from inktally.intake import status
 from inktally.outputs.shared.registry import OUTPUTS
 from inktally.ports import value_or_none
+from inktally.scratch import scratch_folder
 from inktally.text import file_name
 from web.site import drawing, grants
 from web.site.pages import Site, TheSite, page
@@ -41,7 +42,8 @@ def result_page(
     if found.state != "answered":
         return RedirectResponse(f"/uploads/{token}", 303)
     delivery = status.delivery_of(site.store, upload)
-    counts = value_or_none(site.store, keys.word_counts(delivery.upload.name), CountsDocument)
+    with site.readings:
+        counts = value_or_none(site.store, keys.word_counts(delivery.upload.name), CountsDocument)
     return page(
         request,
         "result.html",
@@ -91,9 +93,12 @@ def _delivery(site: Site, token: str, number: int) -> Delivery:
 
 
 def _drawn(site: Site, delivery: Delivery, shown: int, wanted: str) -> drawing.Drawing | None:
-    """None when coordinates were not asked for, or have gone. They may be large, so few are read at once."""
-    with site.readings:
+    """None when coordinates were not asked for, or have gone. They may be large, so they are read line by line."""
+    key = OUTPUTS["coordinates_json"].key(delivery.upload.name)
+    with site.readings, scratch_folder(site.settings.scratch) as folder:
         try:
-            return drawing.drawn(status.output_of(site.store, delivery, "coordinates_json"), shown, wanted)
-        except (NotFound, ValueError, LookupError, TypeError):
+            site.store.download(site.store.stat(key), folder / "words")
+            with (folder / "words").open("rb") as lines:
+                return drawing.drawn(lines, shown, wanted)
+        except (NotFound, Overwritten, ValueError, LookupError, TypeError):
             return None

@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     from inktally.imaging.page import PageImage, PageText
 
 LONGEST_SIDE = 32_767  # pixels; Tesseract takes no more, nor does OpenCV when it turns a page
+CHARACTERS_PER_WORD = 10  # on the average of a page; languages have 5 to 7, and a blank
 
 
 class Limits(Value):
-    """What a picture may have at most: pixels of one page, and pages."""
+    """What a picture may have at most: pixels of one page, pages, and words of one page.
+
+    Without `max_page_words` only the pixels are wanted, and nobody looks for text.
+    """
 
     max_pixels: int
     max_pages: int
+    max_page_words: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,16 @@ def check_size(width: int, height: int, number: int, limits: Limits) -> None:
         raise TooLarge(
             f"Page {number} is {width} x {height} pixels; at most {limits.max_pixels:,} pixels and "
             f"{LONGEST_SIDE:,} on a side are read. Scale it down; 300 dpi is enough."
+        )
+
+
+def check_text(words: int, characters: int, number: int, limits: Limits) -> None:
+    """Raises `TooLarge` for a page with too many words, or with words that are too long."""
+    most = limits.max_page_words
+    if words > most or characters > CHARACTERS_PER_WORD * most:
+        raise TooLarge(
+            f"Page {number} has more than {most:,} words, or {CHARACTERS_PER_WORD * most:,} characters "
+            "(INKTALLY_MAX_PAGE_WORDS); send it in parts."
         )
 
 

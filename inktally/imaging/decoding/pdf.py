@@ -1,6 +1,8 @@
 """PDF, by pdfium: pages rendered as a scanner would have seen them, and the text that they hold themselves."""
 
 import re
+from contextlib import closing
+from functools import partial
 from math import sqrt
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import numpy as np
 import pypdfium2 as pdfium
 
 from inktally.errors import TooLarge, UnreadablePicture
-from inktally.imaging.decoding.document import LONGEST_SIDE, DecodedPage, Limits, blamed_on, check_count
+from inktally.imaging.decoding.document import LONGEST_SIDE, DecodedPage, Limits, blamed_on, check_count, check_text
 from inktally.imaging.decoding.pdf_layer import is_real, layer_of
 from inktally.imaging.decoding.pdf_text import text_of
 from inktally.imaging.page import PageImage
@@ -16,7 +18,7 @@ from inktally.imaging.page import PageImage
 POINTS = 72  # per inch; what PDF measures in
 DPI = 300
 LEAST_DPI = 20  # a page that is rendered with less is a map or a joke
-POINTS_AT_MOST = 1_000_000.0
+SMALLEST_SIDE, LARGEST_SIDE = POINTS / DPI, 1_000_000.0  # points; the former is a pixel
 
 
 class Pdf:
@@ -58,18 +60,30 @@ class Pdf:
                 page.close()
 
     def _decoded(self, page: pdfium.PdfPage, number: int) -> DecodedPage:
+        """Characters are counted before anything is drawn: that a page is drawn takes longer the more there are."""
+        if not self._limits.max_page_words:
+            return DecodedPage(image=self._drawn(page, number)[0])
+        check = partial(check_text, number=number, limits=self._limits)
+        with closing(page.get_textpage()) as textpage:
+            check(0, textpage.count_chars())
+            image, positions = self._drawn(page, number)
+            layer = layer_of(page, textpage, positions, image, check)
+            return DecodedPage(image=image, text=text_of(layer, number, image) if is_real(layer, page, image) else None)
+
+    def _drawn(self, page: pdfium.PdfPage, number: int) -> tuple[PageImage, pdfium.PdfPosConv]:
+        """The page's picture, and what leads from places on the page to its pixels."""
         width, height = page.get_size()
         dpi = _dpi(width, height, number, self._limits)
         bitmap = page.render(scale=dpi / POINTS, rev_byteorder=True, limit_image_cache=True)
         image = PageImage(np.array(bitmap.to_numpy()[:, :, :3]), round(dpi))
-        layer = layer_of(page, bitmap.get_posconv(page), image)
+        positions = bitmap.get_posconv(page)
         bitmap.close()
-        return DecodedPage(image=image, text=text_of(layer, number, image) if is_real(layer, page, image) else None)
+        return image, positions
 
 
 def _dpi(width: float, height: float, number: int, limits: Limits) -> float:
     """300, or as many as the limits leave for a page of so many points. Raises `PictureError`."""
-    if not (0 < width < POINTS_AT_MOST and 0 < height < POINTS_AT_MOST):
+    if min(width, height) < SMALLEST_SIDE or max(width, height) >= LARGEST_SIDE:
         raise UnreadablePicture(f"Page {number} has no size that can be; save the PDF again.")
     by_area = sqrt(0.99 * limits.max_pixels / (width * height)) * POINTS  # sizes are rounded up
     by_side = (LONGEST_SIDE - 1) / max(width, height) * POINTS

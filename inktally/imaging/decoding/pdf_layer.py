@@ -54,16 +54,20 @@ class Layer:
     invisible: int = 0
 
 
-def layer_of(page: pdfium.PdfPage, positions: pdfium.PdfPosConv, image: PageImage) -> Layer:
-    """The page's text, in the order in which the file gives it."""
-    layer, textpage = Layer(runs=[]), page.get_textpage()
-    try:
-        for run in _runs(textpage, _to_pixels(page, positions), layer):
-            left, top, right, bottom = run.box
-            if 0 <= left + right <= 2 * image.width and 0 <= top + bottom <= 2 * image.height:
-                layer.runs.append(run)
-    finally:
-        textpage.close()
+def layer_of(
+    page: pdfium.PdfPage,
+    textpage: pdfium.PdfTextPage,
+    positions: pdfium.PdfPosConv,
+    image: PageImage,
+    check: Callable[[int, int], None],
+) -> Layer:
+    """The page's text, in the order in which the file gives it. `check` raises for too many words and characters."""
+    layer, characters = Layer(runs=[]), textpage.count_chars()
+    for number, run in enumerate(_runs(textpage, _to_pixels(page, positions), layer), 1):
+        check(number, characters)
+        left, top, right, bottom = run.box
+        if 0 <= left + right <= 2 * image.width and 0 <= top + bottom <= 2 * image.height:
+            layer.runs.append(run)
     return layer
 
 
