@@ -106,6 +106,9 @@ class PageEngine(Protocol):
     def identify(self, languages: Sequence[str]) -> Engine:
         """What would read a page in these languages, without starting it. Raises `MissingTool`, `BadSettings`."""
 
+    def load(self, engine: Engine) -> None:
+        """Load the models, in this process and for those it forks; without a thread, and without a word of failure."""
+
     def read(self, page: PageImage, engine: Engine) -> PageText:
         """Read one prepared page. Raises `PictureError` when it is the page's fault, `EngineFailed` when not."""
 

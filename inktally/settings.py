@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         "", description="Socket of children that all runs share, which the warm worker sets; empty: a run has its own"
     )
 
+    confinement: Literal["available", "strict"] = Field(
+        "available",
+        description="strict: no picture is opened unless this machine can confine those who open it wholly "
+        "(docs/security.md)",
+    )
     spark_remote: str = Field(
         "", description="Spark Connect server, for example sc://127.0.0.1:15002; empty: in-process"
     )

@@ -53,6 +53,12 @@ class Tesseract:
             models=models,
         )
 
+    def load(self, engine: Engine) -> None:
+        """The model stays loaded in the library; a command loads its own, and only where it is has to be known."""
+        installed = self._installed()
+        if not self.settings.tesseract and AUTO not in engine.languages:
+            _library(installed.models, "+".join(engine.languages))
+
     def read(self, page: PageImage, engine: Engine) -> PageText:
         """Raises `UnreadablePicture` when Tesseract breaks over the page, `EngineFailed` when it fails otherwise."""
         if self.settings.tesseract:
@@ -156,7 +162,12 @@ class _Installation(Value):
 def _installation(command: Path, memory: Path) -> _Installation:
     facts = command.stat()
     prefix = os.environ.get("TESSDATA_PREFIX", "")
-    key = f"{command} {facts.st_size} {facts.st_mtime_ns} {prefix}"
+    return _known_installation(command, memory, f"{command} {facts.st_size} {facts.st_mtime_ns} {prefix}")
+
+
+@lru_cache
+def _known_installation(command: Path, memory: Path, key: str) -> _Installation:
+    """A child inherits what the process that forked it knows: it may neither open the file nor write it."""
     remembered = _remembered(memory)
     if key not in remembered:
         remembered = {**remembered, key: _ask(command).model_dump()}

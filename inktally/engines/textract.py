@@ -69,6 +69,9 @@ class Textract:
                 raise BadSettings(f"Textract does not read {language!r}, but {known}; choose another engine.")
         return Engine(name="textract", version=API, languages=tuple(languages))
 
+    def load(self, engine: Engine) -> None:
+        """Nothing: Textract has its models."""
+
     def read(self, page: PageImage, engine: Engine) -> PageText:  # noqa: ARG002 - Textract is not told the languages
         """Raises also `CostCapReached`, before a page is sent that would be one too many, and `AccessDenied`."""
         parts = tiles(page.pixels, longest=LONGEST_SIDE, most_bytes=MOST_BYTES, overlap=OVERLAP)

@@ -82,16 +82,16 @@ def _upside_down(crops: Sequence[Grey]) -> NDArray[np.float32]:
     for crop, place in zip(crops, batch, strict=True):
         width = min(CROP_WIDTH, max(1, round(CROP_HEIGHT * crop.shape[1] / crop.shape[0])))
         place[:, :, :width] = cv2.resize(crop, (width, CROP_HEIGHT), interpolation=cv2.INTER_AREA) / 127.5 - 1
-    network = _network()
+    network = classifier()
     return np.asarray(network.run(None, {network.get_inputs()[0].name: batch})[0][:, 1])
 
 
 @lru_cache(maxsize=1)
-def _network() -> Any:
+def classifier() -> Any:
     """The classifier of text lines that comes with RapidOCR, on one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # a process with threads cannot be forked
     model = distribution("rapidocr").locate_file(MODEL)  # without the time that importing the package takes
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

@@ -34,6 +34,8 @@ class SandboxedPdf:
                     "max_pages": self._settings.max_pages,
                 },
                 seconds=self._settings.recognition_seconds,
+                reads=["picture", "recognition"],
+                writes=["target"],
             )
         except (PictureError, EngineFailed) as error:
             raise OutputFailed(f"No searchable PDF could be made: {error}") from error

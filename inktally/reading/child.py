@@ -11,6 +11,7 @@ from inktally.document import Page, Section, Word
 from inktally.errors import EngineFailed, MissingTool, UnreadablePicture
 from inktally.imaging.decoding.document import DecodedPage, Limits, check_text, open_document
 from inktally.imaging.glyphs import Boxes, brought_near, glyphs, grey, ink
+from inktally.imaging.orientation import classifier
 from inktally.imaging.page import PageImage
 from inktally.imaging.preparation import Prepared, prepare
 from inktally.imaging.sections import assign, split
@@ -19,6 +20,7 @@ from inktally.ports import PageEngine
 from inktally.reading.merging import Attempt, attempt, best
 from inktally.reading.pages import PageRead, PageRequest
 from inktally.reading.remote import leave
+from inktally.reading.vocabulary import vocabulary
 from inktally.settings import Settings, restored
 from inktally.tokens import tokenise
 
@@ -28,7 +30,7 @@ NO_LETTERS: Boxes = np.empty((0, 4), np.float32)
 def read_page(**request: Any) -> dict[str, Any]:
     """Answer a `PageRequest` with a `PageRead`, both as JSON has them.
 
-    A page that no free engine has read well is left in the folder `deposit`, where the request names one. One with more
+    A page that no free engine has read well is left in the file `deposit`, where the request names one. One with more
     words than the settings allow is refused here, so that the parent never holds it.
     """
     asked = PageRequest.model_validate(request)
@@ -52,6 +54,18 @@ def _size(read: PageRead, limits: Limits) -> int:
     size = max(len(read.words), len(tokenise(read.words)))
     check_text(size, characters, number, limits)
     return size
+
+
+def load(**request: Any) -> None:
+    """Load what `read_page` needs for the same request, without a look at the picture."""
+    asked = PageRequest.model_validate(request)
+    settings = restored(asked.settings)
+    for name, identity in asked.engines.items():
+        engine: PageEngine = import_module(f"inktally.engines.{name}").build(settings)
+        engine.load(identity)
+    vocabulary(asked.languages)
+    if settings.imaging:
+        classifier()
 
 
 def _text_layer(decoded: DecodedPage, number: int) -> PageRead | None:

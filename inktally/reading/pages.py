@@ -4,9 +4,11 @@ from typing import Self
 
 from inktally.document import Engine, Page, Value, Word
 
+DEPOSIT = "page.npz"
+
 
 class PageRequest(Value):
-    """Which page of which picture is to be read, by which free engines, in turn."""
+    """Which page of which picture is to be read, by which free engines, in turn; where it may be left for others."""
 
     picture: str
     number: int

@@ -10,7 +10,7 @@ from inktally.document import Engine, Recognition
 from inktally.errors import BadSettings, CostCapReached, MissingTool, RecognitionTimeout, TooLarge
 from inktally.languages import present
 from inktally.ports import PageEngine
-from inktally.reading.pages import PageRead, PageRequest
+from inktally.reading.pages import DEPOSIT, PageRead, PageRequest
 from inktally.sandbox.shared import sandbox
 from inktally.sandbox.watchdog import too_late
 from inktally.scratch import scratch_folder
@@ -118,11 +118,16 @@ class Reader:
             settings=self._settings.without_secrets(),
             engines={name: part for name, part in task.engines.items() if not self._engines[name].remote},
             languages=next(iter(task.engines.values())).languages,
-            deposit=str(deposit or ""),
+            deposit=str(deposit / DEPOSIT) if deposit else "",
         )
         try:
             answer = self._sandbox.call(
-                f"{CHILD}:read_page", request.model_dump(mode="json"), seconds=max(0.0, task.end - time.monotonic())
+                f"{CHILD}:read_page",
+                request.model_dump(mode="json"),
+                seconds=max(0.0, task.end - time.monotonic()),
+                reads=["picture"],
+                writes=["deposit"],
+                loads=f"{CHILD}:load",
             )
         except RecognitionTimeout as error:
             raise too_late(self._settings.recognition_seconds) from error

@@ -10,15 +10,13 @@ from inktally.imaging.page import PageImage
 from inktally.imaging.sections import assign
 from inktally.ports import PageEngine
 from inktally.reading.merging import attempt
-from inktally.reading.pages import PageRead
+from inktally.reading.pages import DEPOSIT, PageRead
 from inktally.settings import Settings
 
-DEPOSIT = "page.npz"
 
-
-def leave(folder: Path, page: PageImage, letters: Boxes) -> None:
+def leave(file: Path, page: PageImage, letters: Boxes) -> None:
     """The page as it was decoded, and the boxes of what looks like letters, in its pixels."""
-    np.savez(folder / DEPOSIT, pixels=page.pixels, letters=letters, dpi=page.dpi)
+    np.savez(file, pixels=page.pixels, letters=letters, dpi=page.dpi)
 
 
 def better(

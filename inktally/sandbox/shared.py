@@ -1,7 +1,8 @@
 """Sandboxed children that all runs of a machine share: `python -m inktally.sandbox.shared SOCKET [MODULE…]`.
 
-A run's own first child would have to start Python and import libraries before it reads. These have done so. The server
-ends when its input does, once it has answered what it was asked; a run that finds no server has children of its own.
+A run's own first child would have to wait until Python has been started and models loaded. Here that is done. The
+server ends when its input does, once it has answered what it was asked; a run that finds no server has children of its
+own.
 """
 
 import json
@@ -19,7 +20,8 @@ from typing import Any, cast
 
 from inktally.delivery import Problem
 from inktally.errors import EngineFailed, InktallyError
-from inktally.sandbox.parent import ANSWER, Reply, Sandbox
+from inktally.sandbox.forked import ANSWER, Reply
+from inktally.sandbox.parent import Sandbox
 from inktally.settings import Settings, read_settings
 
 CONNECT_SECONDS = 1.0
@@ -39,17 +41,26 @@ class SandboxClient:
         if not Path(self.address).exists():
             self.own.warm_up()
 
-    def call(self, function: str, arguments: Mapping[str, Any], *, seconds: float) -> Any:
+    def call(
+        self,
+        function: str,
+        arguments: Mapping[str, Any],
+        *,
+        seconds: float,
+        reads: Sequence[str] = (),
+        writes: Sequence[str] = (),
+        loads: str = "",
+    ) -> Any:
         """As `Sandbox.call`."""
+        options: dict[str, Any] = {"seconds": seconds, "reads": reads, "writes": writes, "loads": loads}
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(CONNECT_SECONDS)
             try:
                 connection.connect(self.address)
             except OSError:
-                return self.own.call(function, arguments, seconds=seconds)
+                return self.own.call(function, arguments, **options)
             connection.settimeout(None)
-            request = {"function": function, "arguments": dict(arguments), "seconds": seconds}
-            return _asked(connection, request, self.answer)
+            return _asked(connection, {"function": function, "arguments": dict(arguments), **options}, self.answer)
 
 
 def _asked(connection: socket.socket, request: Mapping[str, Any], most: int) -> Any:
@@ -76,6 +87,8 @@ def _own(settings: Settings, preload: Sequence[str]) -> Sandbox:
         preload=preload,
         memory=settings.recognition_memory,
         answer=_answer(settings),
+        programs=[settings.tesseract] if "/" in settings.tesseract else [],
+        strict=settings.confinement == "strict",
     )
 
 

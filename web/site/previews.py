@@ -29,7 +29,11 @@ class Previews:
         self._settings = settings
         scratch = settings.scratch / "inktally-previews"
         self._sandbox = Sandbox(
-            AT_ONCE, scratch, ["inktally.imaging.preview"], memory=settings.recognition_memory, requests=50
+            AT_ONCE,
+            scratch,
+            ["inktally.imaging.preview"],
+            memory=settings.recognition_memory,
+            strict=settings.confinement == "strict",
         )
         self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._guard = threading.Lock()
@@ -92,5 +96,7 @@ class Previews:
                 "max_pixels": self._settings.max_pixels,
                 "max_pages": self._settings.max_pages,
             }
-            self._sandbox.call("inktally.imaging.preview:draw", arguments, seconds=SECONDS)
+            self._sandbox.call(
+                "inktally.imaging.preview:draw", arguments, seconds=SECONDS, reads=["picture"], writes=["target"]
+            )
             return (folder / "page.webp").read_bytes()

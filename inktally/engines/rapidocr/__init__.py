@@ -49,6 +49,11 @@ class RapidOcr:
         except PackageNotFoundError as error:
             raise MissingTool(f"The engine rapidocr is not installed: pip install {error.name} does it.") from error
 
+    def load(self, engine: Engine) -> None:  # noqa: ARG002 - it has one model for everything
+        from inktally.engines.rapidocr.network import networks
+
+        networks()
+
     def read(self, page: PageImage, engine: Engine) -> PageText:  # noqa: ARG002 - it has one model for everything
         """Raises `EngineFailed` when the networks cannot be run."""
         from inktally.engines.rapidocr.lines import lines_on, words_of

@@ -75,6 +75,7 @@ def networks() -> tuple[Any, Any]:
                 params={
                     "Global.log_level": "error",
                     "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+                    "EngineConfig.onnxruntime.inter_op_num_threads": 1,  # a process with threads cannot be forked
                     "Det.limit_side_len": 32,  # pages come scaled
                     "Rec.rec_batch_num": 1,  # more lines at once take longer, padded to the longest, and more memory
                 }
