@@ -215,5 +215,5 @@ def test_a_store_that_is_away_does_not_stop_the_run(upload: Upload) -> None:
 
 
 def test_there_are_no_other_outputs(upload: Upload) -> None:
-    with pytest.raises(NotFound, match="there are: plain_text"):
+    with pytest.raises(NotFound, match="there are: alto"):
         status.output_of(upload.store, upload.delivery, "../secrets")
