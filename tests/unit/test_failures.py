@@ -1,7 +1,15 @@
 """Failed pictures: listed with their reasons, and sent on their way again."""
 
+from pathlib import Path
+
+import pytest
+
+from flows.commands.redrive import main
+from inktally import plugins
 from inktally.delivery import Problem, Upload
-from inktally.intake.redriving import failures, redrive
+from inktally.errors import NotFound
+from inktally.intake.redriving import failures, put_back, redrive
+from inktally.settings import Settings
 from inktally.steps import deliveries, disposing, markers
 from tests.support.memory_store import MemoryStore
 
@@ -38,3 +46,28 @@ def test_a_redriven_picture_stands_under_input_again_with_its_address() -> None:
     assert delivery.picture.metadata == {"email": "anna@example.org"}
     assert markers.outcome_of(store, delivery) is None
     assert list(store.list("failed/")) == []
+
+
+def test_the_beginning_of_keys_sends_all_those_pictures_again_and_no_others() -> None:
+    store = MemoryStore()
+    for key in ("input/book/a.png", "input/book/b.png", "input/c.png"):
+        rejected(store, key)
+    assert {upload.key for upload in put_back(store, "failed/book/")} == {"input/book/a.png", "input/book/b.png"}
+    assert [failure.picture.key for failure in failures(store)] == ["failed/c.png"]
+
+
+@pytest.mark.parametrize("key", ["failed/a.png", "input/a.png", ""])
+def test_a_key_that_names_no_failed_picture_is_told(key: str) -> None:
+    store = MemoryStore()
+    store.put("input/a.png", b"a picture that has not failed")
+    with pytest.raises(NotFound, match="lists those that failed"):
+        put_back(store, key)
+
+
+def test_the_command_lists_what_failed_where_no_key_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    store = plugins.store(str(tmp_path), Settings(_env_file=None))
+    store.put("failed/a.png", b"junk")
+    assert main(lambda *_: pytest.fail("no run is wanted"), ["--store", str(tmp_path)]) == 0
+    told = capfd.readouterr().out
+    assert "failed/a.png" in told
+    assert f"1 failed picture in {tmp_path}" in told

@@ -76,6 +76,20 @@ def test_a_class_name_means_one_thing() -> None:
     assert not double, f"Rename one of each, so that a name says which class is meant: {double}"
 
 
+def test_what_the_terminal_shows_is_loaded_only_by_commands() -> None:
+    """A worker imports the flows for each run, or once for all; it has no terminal."""
+    loaded = {
+        f"{named(path)}:{node.lineno}"
+        for path in (ROOT / "flows").rglob("*.py")
+        if "commands" not in path.parts
+        for node in tree_of(path).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for module in (getattr(node, "module", None) or "", *(name.name for name in node.names))
+        if module.startswith(("flows.commands", "argparse", "rich"))
+    }
+    assert not loaded, f"Import these within `if __name__ == '__main__'`: {loaded}"
+
+
 @pytest.mark.parametrize(("name", "file"), SHIMS.items())
 def test_a_documented_command_that_moved_answers_under_its_old_name(
     name: str, file: str, capsys: pytest.CaptureFixture[str]
