@@ -28,7 +28,7 @@ from inktally.sandbox.confinement import Cell, cell, trial
 Request = Mapping[str, Any]
 
 
-class Zygote:
+class ChildForker:
     """Forks children until the parent hangs up, and sees that nothing is left of those that have ended."""
 
     def __init__(self, parent: socket.socket, cell: Cell, fork: Callable[[], int]) -> None:
@@ -175,7 +175,7 @@ def main(descriptor: int, folder: Path, modules: list[str]) -> None:
         with suppress(Exception):
             import_module(module)
     gc.collect()
-    zygote = Zygote(parent, confined, fork)
+    zygote = ChildForker(parent, confined, fork)
     try:
         zygote.serve()
     finally:
