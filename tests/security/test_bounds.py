@@ -12,7 +12,7 @@ import pytest
 from inktally.document import Box, CountsDocument, Engine, Page, Recognition, Word
 from inktally.errors import TooLarge
 from inktally.imaging.decoding.document import Limits
-from inktally.outputs import coordinates_json
+from inktally.outputs.shared import coordinates
 from inktally.outputs.shared.layout import Reading
 from inktally.reading.child import _size
 from inktally.reading.pages import PageRead
@@ -146,7 +146,7 @@ def coordinates_of_words(path: Path, number: int) -> None:
     facts = {"source": "x", "etag": "", "size": 1, "version": "", "fingerprint": engine.fingerprint, "tokeniser": "x"}
     facts |= {"min_confidence": 0, "pages": 1, "total": 0, "distinct": 0, "mean_confidence": None, "words": ()}
     counts = CountsDocument.model_validate(facts | {"engine": engine})
-    head, line, end, *_ = coordinates_json.write(Reading(read, (), counts)).rsplit(b"\n", 4)
+    head, line, end, *_ = coordinates.as_json(Reading(read, (), counts)).rsplit(b"\n", 4)
     with path.open("wb") as file:
         file.write(head + b"\n")
         file.writelines(
