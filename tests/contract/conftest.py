@@ -12,6 +12,7 @@ from inktally.settings import Settings
 from tests.support.servers import S3Server, ceph_is_installed
 
 KINDS = ["files", "ceph", "ceph-versioned", "moto", "moto-versioned"]
+STURDY = ["files", "ceph", "ceph-versioned"] if ceph_is_installed() else ["files", "moto-without-ceph"]
 
 
 @pytest.fixture(params=KINDS)
@@ -20,7 +21,7 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["files", "ceph", "ceph-versioned"] if ceph_is_installed() else ["files", "moto-without-ceph"])
+@pytest.fixture(params=STURDY)
 def sturdy_kind(request: pytest.FixtureRequest) -> str:
     """The kinds that many can use at once, and fast."""
     return str(request.param)

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from inktally.outputs.layout import Reading
 
 from inktally.document import Box, CountsDocument, Engine, Page, Recognition, Word
 from inktally.errors import TooLarge
 from inktally.imaging.decoding.document import Limits
-from inktally.outputs import coordinates
+from inktally.outputs.shared import coordinates
+from inktally.outputs.shared.layout import Reading
 from inktally.reading.child import _size
 from inktally.reading.pages import PageRead
 from inktally.sandbox.parent import Sandbox

@@ -17,7 +17,7 @@ from inktally import plugins
 from inktally.intake.links import Policy
 from inktally.ports import Store
 from inktally.settings import Settings, read_settings
-from tests.support.readers import answering
+from tests.support.readers import answering, picture_of
 from tests.support.servers import wait_until
 from web.api.app import create_api
 from web.serving import server_config
@@ -72,3 +72,22 @@ def serving(app: FastAPI, settings: Settings | None = None) -> Iterator[int]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+PICTURE = picture_of("The owl and the pussycat")
+
+PNG = {"Content-Type": "image/png"}
+
+NO_WAIT = {"Prefer": "respond-async"}
+
+
+def is_problem(answer: httpx.Response, status: int, kind: str = "") -> bool:
+    told = answer.json()
+    fits = (answer.status_code, told["status"], told["title"]) == (status, status, answer.reason_phrase)
+    of_kind = not kind or told["kind"] == kind
+    return fits and of_kind and bool(told["detail"]) and answer.headers["content-type"] == "application/problem+json"
+
+
+def counted(answer: httpx.Response) -> dict[str, int]:
+    assert answer.status_code == 200, answer.text
+    return {entry["word"]: entry["count"] for entry in answer.json()["counts"]["words"]}

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployments.up.spark import program
+from inktally.counters.spark.java import pyspark_home
 from tests.support.servers import free_port, process, wait_until
 
 MASTER, WORKER = "org.apache.spark.deploy.master.Master", "org.apache.spark.deploy.worker.Worker"
@@ -46,4 +46,4 @@ def running_cluster(folder: Path, workers: int = 2, *, pinned: bool = False, mem
 
 def _command(service: str, options: Sequence[str]) -> list[str]:
     variables = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
-    return ["env", *variables, str(program("spark-class")), service, *options]
+    return ["env", *variables, str(pyspark_home() / "bin" / "spark-class"), service, *options]

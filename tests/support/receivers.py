@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -9,16 +10,18 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
+from pydantic import SecretStr
 
 from inktally.delivery import Upload
 from inktally.errors import RunsDown
 from inktally.intake.events import Arrival
 from inktally.settings import Settings
 from tests.support.forks import Forks
-from tests.support.messages import OwnSns
+from tests.support.messages import TOPIC, Message, OwnSns
 from tests.support.prefect_servers import PrefectServer
 from tests.support.servers import answers, free_port, wait_until
 from web.hooks.receiver import create_app
@@ -108,3 +111,24 @@ def running_web(prefect: PrefectServer, folder: Path, forks: Forks) -> Iterator[
         server.wait(10)
     finally:
         server.kill()
+
+
+SECRET = "a secret for one test: ü + 1"
+
+HOOK = "/hooks/s3"
+
+
+def settings_for(folder: Path, **others: Any) -> Settings:
+    given_settings: dict[str, Any] = {
+        "hook_secret": SecretStr(SECRET),
+        "sns_topics": f"{TOPIC}, arn:aws:sns:eu-central-1:111122223333:others",
+        "dead_letters": folder / "dead letters",
+        "hook_window_seconds": 0.05,
+    }
+    return Settings(_env_file=None, **(given_settings | others))
+
+
+def post(receiver: Running, message: Message | bytes, **headers: str) -> httpx.Response:
+    """As somebody who knows the secret."""
+    body = message if isinstance(message, bytes) else json.dumps(message).encode()
+    return receiver.http.post(HOOK, content=body, headers={"X-Inktally-Secret": SECRET.encode(), **headers})  # type: ignore[arg-type]

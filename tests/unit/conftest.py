@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from inktally.settings import read_settings
+from tests.support.desks import Desk
 
 FEW = "30"  # while somebody waits; `make test-all` asks for many
 
@@ -15,3 +20,8 @@ settings.register_profile(
     max_examples=int(os.environ.get("EXAMPLES", FEW)),
 )
 settings.load_profile("any machine")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(read_settings(scratch=tmp_path))
