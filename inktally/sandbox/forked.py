@@ -23,10 +23,16 @@ from inktally.sandbox.watchdog import Watchdog, too_late, too_much_memory
 from inktally.scratch import scratch_folder
 
 INHERITED = ("PATH", "LANG", "LC_ALL", "HOME", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "PYTHONPATH", "VIRTUAL_ENV")
+LARGE_PAGES = ":".join(
+    f"glibc.malloc.{name}"
+    for name in ("hugetlb=1", "mmap_threshold=67108864", "trim_threshold=268435456", "top_pad=16777216")
+)
+"""Memory in few large pieces, which are kept: a fork begins without any, and would spend 15 ms more on a page."""
 OWN = {
     "OMP_THREAD_LIMIT": "1",
     "PYTHONUTF8": "1",
     "MALLOC_ARENA_MAX": "2",
+    "GLIBC_TUNABLES": LARGE_PAGES,
     "OPENBLAS_NUM_THREADS": "1",  # this and the following keep an import from starting a thread, which no fork survives
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime would tell its makers what it is used for
