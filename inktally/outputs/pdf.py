@@ -4,6 +4,7 @@ from pathlib import Path
 
 from inktally.document import Recognition
 from inktally.errors import EngineFailed, OutputFailed, PictureError
+from inktally.imaging.decoding import DECODERS
 from inktally.outputs.shared.output import Output
 from inktally.sandbox.shared import sandbox
 from inktally.settings import Settings
@@ -14,7 +15,7 @@ class SandboxedPdf:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._sandbox = sandbox(settings)
+        self._sandbox = sandbox(settings, DECODERS)
 
     def write(self, picture: Path, recognition: Recognition, target: Path) -> None:
         """The recognition goes by a file beside the target: it may be long.

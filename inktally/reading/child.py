@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from inktally.document import Page, Section, Word
 from inktally.errors import EngineFailed, MissingTool, UnreadablePicture
@@ -64,6 +65,7 @@ def load(**request: Any) -> None:
         engine: PageEngine = import_module(f"inktally.engines.{name}").build(settings)
         engine.load(identity)
     vocabulary(asked.languages)
+    Image.init()  # its decoders
     if settings.imaging:
         classifier()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from inktally.document import Engine, Recognition
 from inktally.errors import BadSettings, CostCapReached, MissingTool, RecognitionTimeout, TooLarge
+from inktally.imaging.decoding import DECODERS
 from inktally.languages import present
 from inktally.ports import PageEngine
 from inktally.reading.pages import DEPOSIT, PageRead, PageRequest
@@ -18,7 +19,7 @@ from inktally.settings import Settings
 
 READING = "reading/1"  # names all that is done to pages and words besides what the engines do
 CHILD = "inktally.reading.child"
-PRELOADED = (CHILD, "tesserocr", "wordfreq")
+PRELOADED = (CHILD, *DECODERS, "numpy.fft", "numpy.ma", "tesserocr", "wordfreq")
 
 
 @dataclass

@@ -158,6 +158,11 @@ class Cell:
         if self.granted.seccomp:
             kernel.refuse_calls()
 
+    def remove(self) -> None:
+        """Take down the children's root, so that its folder can be removed."""
+        if self.root:
+            kernel.remove_root(self.root)
+
 
 def cell(granted: Confinement, users: range, folder: Path) -> Cell:
     """For children that this process will fork; in `folder` their root is built, where there are namespaces."""

@@ -23,10 +23,16 @@ from inktally.sandbox.watchdog import Watchdog, too_late, too_much_memory
 from inktally.scratch import scratch_folder
 
 INHERITED = ("PATH", "LANG", "LC_ALL", "HOME", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "PYTHONPATH", "VIRTUAL_ENV")
+LARGE_PAGES = ":".join(
+    f"glibc.malloc.{name}"
+    for name in ("hugetlb=1", "mmap_threshold=67108864", "trim_threshold=268435456", "top_pad=16777216")
+)
+"""Memory in few large pieces, which are kept: a fork begins without any, and would spend 15 ms more on a page."""
 OWN = {
     "OMP_THREAD_LIMIT": "1",
     "PYTHONUTF8": "1",
     "MALLOC_ARENA_MAX": "2",
+    "GLIBC_TUNABLES": LARGE_PAGES,
     "OPENBLAS_NUM_THREADS": "1",  # this and the following keep an import from starting a thread, which no fork survives
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime would tell its makers what it is used for
@@ -153,14 +159,15 @@ class Child:
         with watch.over(self._pid, self._kill):
             answer = self._answers.readline(most + 1)
         if not answer.endswith(b"\n"):
-            raise watch.verdict or self._death(watch.seconds, is_too_long=len(answer) > most)
+            raise watch.verdict or self._death(watch.seconds, most if len(answer) > most else 0)
         return parsed(answer, watch.megabytes)
 
-    def _death(self, seconds: float, *, is_too_long: bool) -> InktallyError:
+    def _death(self, seconds: float, exceeded: int) -> InktallyError:
+        """`exceeded`: the bytes that its answer has more than, where it is too long."""
         self._kill()  # it may still be writing more than we would ever read
         status = self._status()
-        if is_too_long:
-            return TooLarge("What is read on the picture takes too much memory; send it in parts.")
+        if exceeded:
+            return TooLarge(f"What is read on the picture takes more than {exceeded:,} bytes; send it in parts.")
         if status is None:
             return lost()
         if -status in CRASHES:

@@ -151,6 +151,11 @@ def enter_root(root: Path, job: str, folder: Path) -> None:
     os.chdir(f"/{job}")
 
 
+def remove_root(root: Path) -> None:
+    """What `build_root` has put upon the folder."""
+    _call("umount2", bytes(root), DETACH)
+
+
 def become(user: int) -> None:
     """This user and the group of the same number, in no other group."""
     os.setgroups([])

@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -36,6 +37,7 @@ class ChildForker:
         self._cell = cell
         self._fork = fork
         self._children: dict[int, socket.socket] = {}
+        self._folders: dict[int, Path] = {}
         self._ended: list[tuple[socket.socket, int]] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(parent, selectors.EVENT_READ)
@@ -56,11 +58,14 @@ class ChildForker:
             self._bury()
 
     def end(self) -> None:
-        """Kill everything that is left."""
+        """Kill everything that is left, and remove its files: the parent may have ended without doing so."""
         for pid in self._children:
             _kill(pid)
+        folders = list(self._folders.values())
         while self._children or self._ended:
             self._bury()
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _next(self) -> bool:
         """Fork for the next picture; false when there will be none."""
@@ -81,6 +86,7 @@ class ChildForker:
             pid = self._fork()
             if pid == 0:
                 self._be_child(request, answers)
+            self._folders[pid] = Path(request["folder"])
             self._hand_over(pid, life)
         os.close(answers)
         return True
@@ -104,6 +110,7 @@ class ChildForker:
         """Take leave of who has ended. What such children have left behind is killed before anybody hears of it."""
         with suppress(ChildProcessError):
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
+                self._folders.pop(found[0], None)
                 if (life := self._children.pop(found[0], None)) is not None:
                     self._ended.append((life, os.waitstatus_to_exitcode(found[1])))
         orphans = set() if self._cell.root else _own_children() - self._children.keys()  # none leaves a namespace
@@ -180,6 +187,8 @@ def main(descriptor: int, folder: Path, modules: list[str]) -> None:
         zygote.serve()
     finally:
         zygote.end()
+        confined.remove()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

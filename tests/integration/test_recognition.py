@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -19,6 +19,7 @@ from inktally import plugins
 from inktally.errors import (
     BadSettings,
     EmptyPicture,
+    EngineFailed,
     MissingTool,
     NotAPicture,
     PictureError,
@@ -28,6 +29,7 @@ from inktally.errors import (
 )
 from inktally.reading.reader import Reader
 from inktally.settings import read_settings
+from tests.support.openings import Openings
 
 Wrap = Callable[[str], str]
 
@@ -47,7 +49,7 @@ def wrap(tmp_path: Path) -> Wrap:
         command = tmp_path / "bin" / "tesseract"
         command.parent.mkdir(exist_ok=True)
         command.write_text(f'#!/bin/sh\n{shell}\nexec /usr/bin/env tesseract "$@"\n')
-        command.chmod(command.stat().st_mode | stat.S_IXUSR)
+        command.chmod(0o755)  # children are other users
         return str(command)
 
     return wrapper
@@ -109,8 +111,8 @@ def test_a_photograph_is_read_upright_as_its_camera_says(orientation: int, tmp_p
 
 def test_all_pages_of_a_tiff_are_read_each_once(tmp_path: Path, scratch: Path, wrap: Wrap) -> None:
     page("First page").save(tmp_path / "two.tiff", save_all=True, append_images=[page("Second one")])
-    runs = tmp_path / "runs"
-    engine = tesseract(scratch, tesseract=wrap(f'echo "$@" >> {runs}'))
+    openings = Openings(tmp_path / "bin" / "starts")
+    engine = tesseract(scratch, tesseract=wrap(openings.by_shell("read", '*" -l "*')))
     recognition = engine.recognise(tmp_path / "two.tiff", engine.identify(["eng"]))
     assert [(word.page, word.text) for word in recognition.words] == [
         (1, "First"), (1, "page"), (2, "Second"), (2, "one"),
@@ -119,7 +121,7 @@ def test_all_pages_of_a_tiff_are_read_each_once(tmp_path: Path, scratch: Path, w
     assert [(read.number, read.engine, read.width) for read in recognition.pages] == [
         (1, "tesseract", 900), (2, "tesseract", 900),
     ]  # fmt: skip
-    assert sum(" -l " in line for line in runs.read_text().splitlines()) == 2
+    assert openings.kinds() == ["read", "read"]
 
 
 def test_a_second_process_learns_the_version_without_starting_tesseract(tmp_path: Path, wrap: Wrap) -> None:
@@ -136,37 +138,39 @@ def test_a_second_process_learns_the_version_without_starting_tesseract(tmp_path
 
 
 def test_tesseract_has_one_thread_and_none_of_our_secrets(tmp_path: Path, scratch: Path, wrap: Wrap) -> None:
-    seen = tmp_path / "environment"
     os.environ["INKTALLY_SMTP_PASSWORD"] = "hidden"
+    page("Hello").save(tmp_path / "page.png")
     try:
-        page("Hello").save(tmp_path / "page.png")
-        words_on(tmp_path / "page.png", tesseract(scratch, tesseract=wrap(f"env > {seen}")))
+        with pytest.raises(EngineFailed) as caught:
+            shell = 'case "$*" in *" -l "*) echo Error: $(env) >&2; exit 1;; esac'
+            words_on(tmp_path / "page.png", tesseract(scratch, tesseract=wrap(shell)))
     finally:
         del os.environ["INKTALLY_SMTP_PASSWORD"]
-    assert "OMP_THREAD_LIMIT=1\n" in seen.read_text()
-    assert "hidden" not in seen.read_text()
+    assert "OMP_THREAD_LIMIT=1 " in str(caught.value)
+    assert "hidden" not in str(caught.value)
 
 
-def test_the_time_limit_kills_the_whole_group_and_leaves_no_file(tmp_path: Path, scratch: Path, wrap: Wrap) -> None:
+def test_the_time_limit_kills_all_that_was_started_and_leaves_no_file(
+    tmp_path: Path, scratch: Path, wrap: Wrap
+) -> None:
     page("Hello").save(tmp_path / "page.png")
-    grandchild = tmp_path / "grandchild"
-    engine = tesseract(
-        scratch, tesseract=wrap(f'case "$*" in *" -l "*) sleep 60 & echo $! > {grandchild}; wait;; esac'),
-        recognition_seconds=3,
-    )  # fmt: skip
+    openings = Openings(tmp_path / "bin" / "starts")
+    command = wrap(openings.by_shell("read", '*" -l "*') + '\ncase "$*" in *" -l "*) sleep 1234 & wait;; esac')
+    engine = tesseract(scratch, tesseract=command, recognition_seconds=5)
     identity = engine.identify(["eng"])
     begun = time.monotonic()
-    with pytest.raises(RecognitionTimeout, match="3 seconds"):
+    with pytest.raises(RecognitionTimeout, match="5 seconds"):
         engine.recognise(tmp_path / "page.png", identity)
-    assert time.monotonic() - begun < 10
-    assert not alive(int(grandchild.read_text()))
-    assert list(scratch.rglob("*scratch-*")) == []
+    assert time.monotonic() - begun < 20
+    assert (openings.kinds(), asleep("1234")) == (["read"], False)
+    del engine
+    gc.collect()
+    eventually(lambda: list(scratch.rglob("*scratch-*")) == [])
 
 
 def test_a_killed_parent_leaves_neither_process_nor_file(tmp_path: Path, scratch: Path, wrap: Wrap) -> None:
     page("Hello").save(tmp_path / "page.png")
-    grandchild = tmp_path / "grandchild"
-    command = wrap(f'case "$*" in *" -l "*) sleep 60 & echo $! > {grandchild}; wait;; esac')
+    command = wrap('case "$*" in *" -l "*) sleep 2345 & wait;; esac')
     program = (
         "from pathlib import Path; from inktally.plugins import recogniser; "
         "from inktally.settings import read_settings; "
@@ -174,10 +178,10 @@ def test_a_killed_parent_leaves_neither_process_nor_file(tmp_path: Path, scratch
         f"engine.recognise(Path({str(tmp_path / 'page.png')!r}), engine.identify(['eng']))"
     )
     parent = subprocess.Popen([sys.executable, "-c", program])
-    eventually(lambda: grandchild.exists() and grandchild.read_text().strip() != "")
+    eventually(lambda: asleep("2345"))
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    eventually(lambda: not alive(int(grandchild.read_text())))
+    eventually(lambda: not asleep("2345"))
     eventually(lambda: list(scratch.rglob("*scratch-*")) == [])
 
 
@@ -231,8 +235,9 @@ def test_a_missing_tesseract_or_language_says_how_to_install_it(scratch: Path) -
         tesseract(scratch).identify(["../../etc/passwd"])
 
 
-def alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+def asleep(seconds: str) -> bool:
+    """Whether somebody sleeps for so long."""
+    return any(each.info["cmdline"] == ["sleep", seconds] for each in psutil.process_iter(["cmdline"]))
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 60) -> None:

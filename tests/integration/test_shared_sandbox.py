@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def server(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
         stdin=subprocess.PIPE,
     )
     eventually(Path(settings.sandbox).exists)
+    assert sandbox(settings).call("tests.support.hostile:be_well", {}, seconds=30)
     yield started
     started.kill()
     started.wait()
@@ -44,61 +46,89 @@ def shared(settings: Settings) -> SandboxClient:
     return made
 
 
-def parents_of(pid: int) -> list[int]:
-    return [parent.pid for parent in psutil.Process(pid).parents()]
+def below(pid: int) -> set[int]:
+    """The processes that one has started, with those that these have."""
+    return {child.pid for child in psutil.Process(pid).children(recursive=True)}
 
 
-def test_pictures_are_read_by_the_servers_children_one_after_the_other(
-    shared: SandboxClient, server: subprocess.Popen[bytes]
-) -> None:
-    pids = {shared.call("tests.support.hostile:be_well", {}, seconds=30) for _ in range(3)}
-    assert len(pids) == 1
-    assert server.pid in parents_of(pids.pop())
+def own_zygotes(server: int) -> set[int]:
+    """Ours, without the server and what is below it."""
+    return below(os.getpid()) - below(server) - {server}
 
 
-def test_errors_come_as_they_are(shared: SandboxClient, server: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_pictures_are_read_by_the_servers_children(shared: SandboxClient, server: subprocess.Popen[bytes]) -> None:
+    ours, theirs = own_zygotes(server.pid), below(server.pid)
+    assert all(shared.call("tests.support.hostile:be_well", {}, seconds=30) for _ in range(3))
+    assert own_zygotes(server.pid) == ours
+    assert below(server.pid) == theirs != set()
+
+
+def test_errors_come_as_they_are(shared: SandboxClient, server: subprocess.Popen[bytes]) -> None:
+    theirs = below(server.pid)
     with pytest.raises(RecognitionTimeout, match=r"after 0\.5 seconds"):
-        shared.call("tests.support.hostile:sleep", {"started": str(tmp_path / "pid")}, seconds=0.5)
-    assert server.pid in parents_of(shared.call("tests.support.hostile:be_well", {}, seconds=30))
+        shared.call("tests.support.hostile:sleep", {}, seconds=0.5)
+    assert shared.call("tests.support.hostile:be_well", {}, seconds=30)
+    assert below(server.pid) == theirs
 
 
-@pytest.mark.usefixtures("server")
-def test_what_nobody_waits_for_any_more_is_ended(settings: Settings, tmp_path: Path) -> None:
-    started = tmp_path / "pid"
+def test_files_go_to_the_child_and_come_back(
+    shared: SandboxClient, server: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    target = tmp_path / "target"
+    shared.call("tests.support.attacks:leave_a_file", {"target": str(target)}, seconds=30, writes=["target"])
+    assert target.read_text() == "plain"
+
+
+def test_what_nobody_waits_for_any_more_is_ended(
+    settings: Settings, server: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    theirs = below(server.pid)
     program = (
         "from pathlib import Path; from inktally.settings import Settings; "
         "from inktally.sandbox.shared import sandbox; "
         f"settings = Settings(_env_file=None, scratch=Path({str(tmp_path)!r}), sandbox={settings.sandbox!r}); "
-        f"sandbox(settings).call('tests.support.hostile:sleep', {{'started': {str(started)!r}}}, seconds=50)"
+        "sandbox(settings).call('tests.support.hostile:sleep', {}, seconds=50)"
     )
     run = subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT)
-    eventually(lambda: started.exists() and started.read_text())
+    eventually(lambda: len(below(server.pid)) > len(theirs))
     run.kill()
     run.wait()
-    eventually(lambda: not psutil.pid_exists(int(started.read_text())), 5)
+    eventually(lambda: below(server.pid) == theirs, 5)
 
 
 def test_where_no_server_answers_a_run_has_children_of_its_own(shared: SandboxClient) -> None:
-    assert os.getpid() in parents_of(shared.call("tests.support.hostile:be_well", {}, seconds=30))
+    ours = below(os.getpid())
+    assert shared.call("tests.support.hostile:be_well", {}, seconds=30)
+    assert below(os.getpid()) > ours
 
 
-def test_a_server_that_dies_meanwhile_is_a_fault_of_ours(
+def test_a_server_that_dies_meanwhile_is_a_service_error(
     shared: SandboxClient, server: subprocess.Popen[bytes]
 ) -> None:
+    idle = len(below(server.pid))
+
+    def kill_it() -> None:
+        eventually(lambda: len(below(server.pid)) > idle)
+        server.kill()
+
+    killer = threading.Thread(target=kill_it)
+    killer.start()
     with pytest.raises(EngineFailed, match="it will be tried again"):
-        shared.call("tests.support.hostile:kill_parent", {}, seconds=30)
+        shared.call("tests.support.hostile:sleep", {}, seconds=30)
+    killer.join()
     assert server.wait(10)
-    assert os.getpid() in parents_of(shared.call("tests.support.hostile:be_well", {}, seconds=30))
+    assert shared.call("tests.support.hostile:be_well", {}, seconds=30)
 
 
 def test_the_server_ends_with_its_input_and_leaves_nothing(
     shared: SandboxClient, server: subprocess.Popen[bytes], settings: Settings
 ) -> None:
-    child = shared.call("tests.support.hostile:be_well", {}, seconds=30)
+    shared.call("tests.support.hostile:be_well", {}, seconds=30)
+    theirs = below(server.pid)
     assert server.stdin is not None
     server.stdin.close()
     assert server.wait(10) == 0
-    eventually(lambda: not psutil.pid_exists(child), 5)
+    eventually(lambda: not any(map(psutil.pid_exists, theirs)), 5)
     assert not Path(settings.sandbox).exists()
 
 

@@ -1,30 +1,29 @@
-"""What a decoder may do when a picture has got the better of it; the sandbox's tests have their children call these."""
+"""How a decoder may break; the sandbox's tests have their children call these."""
 
 from __future__ import annotations
 
 import os
 import re
-import signal
+import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 MEGABYTE = 1024 * 1024
-kept: list[bytearray] = []
 
 
-def be_well() -> int:
-    return os.getpid()
+def be_well() -> bool:
+    return True
 
 
-def take(megabytes: int) -> int:
+def take(megabytes: int) -> bool:
     """Touch so much memory, 10 MB at a time, and give it back."""
     taken = []
     for _ in range(0, megabytes, 10):
         taken.append(bytearray(os.urandom(1)) * (10 * MEGABYTE))
         time.sleep(0.01)
-    return os.getpid()
+    return True
 
 
 def leap(megabytes: int) -> int:
@@ -34,29 +33,20 @@ def leap(megabytes: int) -> int:
     return np.empty(megabytes * MEGABYTE, np.uint8).size
 
 
-def leak(megabytes: int) -> int:
-    """Slowly enough to be seen."""
-    kept.append(bytearray(b"x") * (megabytes * MEGABYTE))
-    time.sleep(0.2)
-    return os.getpid()
-
-
 def have_another_take(megabytes: int) -> None:
     """Start a process that starts one that takes the memory, and leave it behind."""
-    program = f"from tests.support import hostile; hostile.take({megabytes}); import time; time.sleep(60)"
+    program = f"import time; taken = bytearray(b'x') * ({megabytes} * {MEGABYTE}); time.sleep(60)"
     orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {program!r}])"
     subprocess.run([sys.executable, "-c", orphan], check=True)
     time.sleep(60)
 
 
-def sleep(started: str) -> None:
-    Path(started).write_text(str(os.getpid()))
+def sleep() -> None:
     time.sleep(60)
 
 
-def never_return(started: str) -> None:
+def never_return() -> None:
     """As a decoder in C would hang: no other thread of Python gets a turn."""
-    Path(started).write_text(str(os.getpid()))
     re.match("(a+)+$", "a" * 60 + "b")
 
 
@@ -71,6 +61,7 @@ def fill_the_disk(file: str) -> None:
 
 
 def grow_a_file(file: str, megabytes: int) -> None:
+    Path(file).touch()
     os.truncate(file, megabytes * MEGABYTE)
 
 
@@ -81,20 +72,6 @@ def answer_nonsense() -> None:
             os.write(number, b'{"result": 1, "orders": ["rm"]}\n')
         except OSError:
             continue
-    time.sleep(60)
-
-
-def status() -> dict[str, str]:
-    """What the system says of this process, and of its limits."""
-    told = Path("/proc/self/status").read_text().splitlines()
-    limits = Path("/proc/self/limits").read_text().splitlines()
-    told_of = {name: value.strip() for name, _, value in (line.partition(":") for line in told)}
-    return told_of | {line[:26].strip(): line[26:].split()[0] for line in limits[1:]}
-
-
-def kill_parent() -> None:
-    """As a machine that is out of memory may do."""
-    os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(60)
 
 
@@ -110,3 +87,8 @@ def say_without_end() -> None:
                 os.write(number, b"x" * MEGABYTE)
             except OSError:
                 continue
+
+
+def cores() -> tuple[int, int]:
+    """How large a core dump may be."""
+    return resource.getrlimit(resource.RLIMIT_CORE)

@@ -23,10 +23,12 @@ from inktally import plugins
 from inktally.ports import Store
 from inktally.settings import Settings
 from tests.support.forks import Forked, Forks
+from tests.support.openings import Openings
 
 Started = subprocess.Popen[str] | Forked
 PROJECT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "flows.ocr_flow"]
+READING, OTHER = "read", "any"  # how a wrapped program is started
 LONGEST_RUN = 300  # seconds; on a busy machine
 SETTINGS = ("INKTALLY_", "PREFECT_", "SPARK_", "XDG_", "PYTHONDONTWRITEBYTECODE")  # imports are slow without
 OWN_CHILDREN = {"INKTALLY_SANDBOX": ""}
@@ -69,6 +71,7 @@ class Machine:
     forks: Forks | None = None
     """From which commands are forked; None: each is a cold start."""
     started_here: list[Started] = field(default_factory=list)
+    _starts: dict[str, tuple[Openings, str, str]] = field(default_factory=dict)
 
     @property
     def store(self) -> Path:
@@ -107,26 +110,31 @@ class Machine:
         return [mail for mail in parsed if isinstance(mail, EmailMessage)]
 
     def count_starts_of(self, program: str, shell: str = "") -> None:
-        """Put a wrapper of a program first on PATH, which writes each start into a log, and does what `shell` says."""
-        log, wrapper = self.folder / f"{program}.log", self.folder / "bin" / program
-        script = f'#!/bin/sh\necho " $* " >>{log}\n{shell}\nPATH="{os.environ["PATH"]}" exec {program} "$@"\n'
-        wrapper.parent.mkdir(exist_ok=True)
+        """Put a wrapper of a program first on PATH, whose starts are counted, and which does what `shell` says.
+
+        A sandboxed child starts it too, which can write nowhere: so the wrapper opens a file, and the kernel tells us.
+        """
+        if program not in self._starts:
+            openings = Openings(self.folder / "bin" / f"{program}-starts")
+            self._starts[program] = openings, openings.by_shell(READING, '*" -l "*'), openings.by_shell(OTHER, "*")
+        _, *counting = self._starts[program]
+        wrapper = self.folder / "bin" / program
+        script = "\n".join(["#!/bin/sh", *counting, shell, f'PATH="{os.environ["PATH"]}" exec {program} "$@"\n'])
         wrapper.with_suffix(".new").write_text(script)
         wrapper.with_suffix(".new").chmod(0o755)
         wrapper.with_suffix(".new").replace(wrapper)
 
-    def starts_of(self, program: str) -> list[str]:
-        """The command lines with which a program was started."""
-        log = self.folder / f"{program}.log"
-        return log.read_text().splitlines() if log.exists() else []
+    def starts_of(self, program: str) -> int:
+        """How often a program was started."""
+        return self._starts[program][0].kinds().count(OTHER)
 
     def recognitions(self) -> int:
         """How often Tesseract has been started to read a picture, not to tell its version."""
-        return sum(" -l " in line for line in self.starts_of("tesseract"))
+        return self._starts["tesseract"][0].kinds().count(READING)
 
     def forget_starts(self) -> None:
-        for log in self.folder.glob("*.log"):
-            log.unlink()
+        for openings, *_ in self._starts.values():
+            openings.forget()
 
     def slow_down_tesseract(self, seconds: float) -> None:
         self.count_starts_of("tesseract", f'case " $* " in *" -l "*) sleep {seconds};; esac')

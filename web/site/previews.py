@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from inktally import keys
 from inktally.delivery import Delivery, StoredObject
 from inktally.errors import NotFound
+from inktally.imaging.decoding import DECODERS
 from inktally.ports import Store, stat_or_none
 from inktally.sandbox.parent import Sandbox
 from inktally.scratch import scratch_folder
@@ -31,7 +32,7 @@ class Previews:
         self._sandbox = Sandbox(
             AT_ONCE,
             scratch,
-            ["inktally.imaging.preview"],
+            ["inktally.imaging.preview", *DECODERS],
             memory=settings.recognition_memory,
             strict=settings.confinement == "strict",
         )
