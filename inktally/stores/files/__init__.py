@@ -22,9 +22,10 @@ from uuid import uuid4
 
 from inktally.delivery import StoredObject
 from inktally.errors import AccessDenied, BadSettings, InktallyError, NotFound, Overwritten, StoreDown
+from inktally.modes import PRIVATE
 from inktally.settings import Settings
 from inktally.stores.files.notes import Note, Notes, state
-from inktally.stores.files.places import FilePlaces, in_folder, name_of, sync
+from inktally.stores.files.places import FilePlaces, name_of, sync
 
 CHUNK = 1 << 20
 LOOKS = 10
@@ -32,8 +33,8 @@ TICK_SECONDS = 0.01
 DAY_SECONDS = 24 * 60 * 60
 
 
-def build(uri: str, settings: Settings) -> FilesStore:  # noqa: ARG001 - a folder needs no settings
-    return FilesStore(Path(uri).expanduser().resolve())
+def build(uri: str, settings: Settings) -> FilesStore:
+    return FilesStore(Path(uri).expanduser().resolve(), umask=settings.mask)
 
 
 def build_source(uri: str, settings: Settings) -> FilesStore:
@@ -45,9 +46,9 @@ def build_source(uri: str, settings: Settings) -> FilesStore:
 class FilesStore:
     """A `Store`. The folder is made by the first write; one that is missing is simply empty."""
 
-    def __init__(self, root: Path, own: Path | None = None) -> None:
+    def __init__(self, root: Path, own: Path | None = None, umask: int = PRIVATE) -> None:
         self._root = root
-        self._places = FilePlaces(root, own)
+        self._places = FilePlaces(root, own, umask)
         self._notes = Notes(self._places)
 
     @property
@@ -186,7 +187,7 @@ class FilesStore:
         self._sweep()
         staged = self._places.staging / uuid4().hex
         try:
-            with in_folder(staged, lambda: staged.open("xb")) as file:
+            with self._places.in_folder(staged, lambda: open(staged, "xb", opener=self._places.opener)) as file:
                 etag = _copied(content, file, md5(usedforsecurity=False))
                 file.flush()
                 os.fsync(file.fileno())
@@ -220,8 +221,9 @@ class FilesStore:
         with suppress(FileNotFoundError):
             if stamp.stat().st_mtime > yesterday:
                 return
-        self._places.staging.mkdir(parents=True, exist_ok=True)
-        stamp.touch()
+        self._places.make(self._places.staging)
+        os.close(self._places.opener(str(stamp), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC))
+        os.utime(stamp)
         for path in self._places.staging.iterdir():
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < yesterday:
