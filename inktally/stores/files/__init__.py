@@ -60,7 +60,7 @@ class FilesStore:
 
     def stat(self, key: str, version: str = "") -> StoredObject:
         if version:
-            raise NotFound(f"There is no version {version} of {key}: the folder {self.uri} keeps none.")
+            raise NotFound(f"There is no version {version} of {key}: a folder keeps none.")
         with self._errors(key):
             return self._described(key)
 
@@ -247,10 +247,10 @@ class FilesStore:
         return StoreDown(f"{where} cannot be used: {error.strerror}.")
 
     def _missing(self, key: str) -> NotFound:
-        return NotFound(f"There is no {self.address(key)}.")
+        return NotFound(f"There is no {key} in the store.")
 
     def _overwritten(self, key: str) -> Overwritten:
-        return Overwritten(f"{self.address(key)} is not, or no longer, what was expected there.")
+        return Overwritten(f"{key} in the store is not, or no longer, what was expected there.")
 
 
 def _unchanged(file: IO[bytes], status: os.stat_result) -> bool:
