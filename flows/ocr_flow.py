@@ -16,6 +16,7 @@ from flows.uploads.picture import Picture
 from flows.uploads.pipeline import CORES, Pipeline
 from inktally.delivery import Options, Upload
 from inktally.sandbox.parent import closed_on_interrupt
+from inktally.text import printable
 from tasks.ending import ended
 
 AS_THE_SETTINGS_SAY = Options()
@@ -24,7 +25,7 @@ AS_THE_SETTINGS_SAY = Options()
 def _run_name() -> str:
     uploads = flow_run.parameters.get("uploads") or []
     keys = [upload["key"] if isinstance(upload, dict) else upload.key for upload in uploads]
-    first = keys[0].removeprefix("input/") if keys else "nothing"
+    first = printable(keys[0].removeprefix("input/")) if keys else "nothing"
     return first if len(keys) <= 1 else f"{first} and {len(keys) - 1} more"
 
 

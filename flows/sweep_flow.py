@@ -14,6 +14,7 @@ from prefect.states import Completed
 
 from inktally.document import Value
 from inktally.intake import sweeping
+from inktally.text import printable
 from tasks import wiring
 
 DEPLOYMENT = "ocr-flow/on-upload"
@@ -39,7 +40,9 @@ def sweep_flow(store: str = "", deployment: str = DEPLOYMENT) -> State[Swept]:
     submitted = tuple(_submitted(found, deployment))
     message = f"{found.looked_at} pictures, {len(submitted)} of them late"
     if submitted:
-        rows = [{"picture": late.upload.key, "seconds late": round(late.age)} for late in submitted[:MOST_SHOWN]]
+        rows = [
+            {"picture": printable(late.upload.key), "seconds late": round(late.age)} for late in submitted[:MOST_SHOWN]
+        ]
         create_table_artifact(rows, key="sweep", description=f"{len(submitted)} pictures that no run had answered")
         message += f", by up to {max(late.age for late in submitted):,.0f} s"
     get_run_logger().info(message)
@@ -52,7 +55,7 @@ def _submitted(found: sweeping.Sweep, deployment: str) -> Iterator[sweeping.Unan
         yield late
 
 
-@task(name="submit", task_run_name="submit {late.upload.short_name}", retries=3, retry_delay_seconds=2)
+@task(name="submit", task_run_name="submit {late.upload.label}", retries=3, retry_delay_seconds=2)
 def submit(late: sweeping.Unanswered, deployment: str) -> None:
     """Start a run; the same delivery and attempt twice is one run."""
     run_deployment(

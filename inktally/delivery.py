@@ -9,6 +9,7 @@ from pydantic import Field
 
 from inktally.document import Value, sha256_of
 from inktally.outputs import NAMES
+from inktally.text import printable
 
 After = Literal["keep", "delete", "archive"]
 
@@ -97,6 +98,11 @@ class Upload(Value):
     def name(self) -> str:
         """The key below input/, folders and suffix kept."""
         return self.key.removeprefix("input/")
+
+    @property
+    def label(self) -> str:
+        """The short name as runs and logs show it."""
+        return printable(self.short_name)
 
     @property
     def short_name(self) -> str:

@@ -162,7 +162,9 @@ class CountsDocument(Value):
     form: Literal["inktally.word-counts/1"] = Field(
         default="inktally.word-counts/1", alias="schema", description="the form of this document"
     )
-    source: str = Field(description="the picture as s3://bucket/key or as a path")
+    source: str = Field(
+        description="the picture as s3://bucket/key or as a path; of one that came over the web its key"
+    )
     etag: str = Field(description="of the picture, without quotes")
     size: int = Field(description="of the picture, in bytes", ge=0)
     version: str = Field(description="of the picture; empty where the store keeps no versions")

@@ -1,11 +1,14 @@
 """Every error Inktally raises: what went wrong, in a sentence that says what to do.
 
-Each takes one string, so that it survives pickling and JSON. `kind` is the class's name, `retryable` decides
+Each takes one string, so that it survives pickling and JSON; keys in it are escaped, because errors end up in logs,
+on terminals and in Prefect. `kind` is the class's name, `retryable` decides
 retries everywhere, `exit_code` is the command line's, `http_status` the web's. A `PictureError` is the picture's
 own fault: it is an outcome to tell the uploader, not a failure of the service.
 """
 
 from typing import ClassVar
+
+from inktally.text import printable
 
 
 class InktallyError(Exception):
@@ -22,7 +25,7 @@ class InktallyError(Exception):
         cls.http_status = http_status or cls.http_status
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
 
     @property
     def kind(self) -> str:

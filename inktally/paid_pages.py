@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from inktally.errors import CostCapReached
+from inktally.modes import make_folder
 
 WIDTH = 12
 """Digits of a count, blanks included: each is written over the last in one call, which a kill cannot divide."""
@@ -47,7 +48,7 @@ class Ledger:
         return int(file.read_text() or 0) if file.exists() else 0
 
     def _add(self, day: str, pages: int) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         with (self.folder / day).open("a+"), (self.folder / day).open("r+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             spent = int(file.read() or 0)

@@ -12,6 +12,7 @@ from pathlib import Path
 from stat import S_ISDIR
 
 from inktally.errors import AccessDenied, BadSettings, ScratchFull
+from inktally.modes import PRIVATE, let_in, make_folder
 
 PREFIX = "scratch-"
 LOCK = ".owner"
@@ -35,12 +36,13 @@ def _told_when_full(parent: Path) -> Iterator[None]:
         ) from error
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, umask: int = PRIVATE) -> None:
     """Write a file of which nobody sees a part, and which is on the disk afterwards."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, umask)
     descriptor, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+            let_in(descriptor, umask)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -91,7 +93,7 @@ def _ours(parent: Path) -> Path:
     """This user's own folder below `parent`, which in most cases is open to everybody."""
     folder = parent / f"inktally-{os.getuid()}"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         if is_disk_full(error):
             raise

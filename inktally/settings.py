@@ -33,6 +33,12 @@ class Settings(BaseSettings):
         "", description="Endpoint of an S3 store that is not AWS, for example http://127.0.0.1:7480"
     )
     s3_region: str = Field("", description="Region of the S3 store; empty: as boto3 finds it")
+    umask: str = Field(
+        "077",
+        pattern=r"^[0-7]{3}$",
+        description="What others may not do with files and folders of a folder store and of mails (octal, as umask has "
+        "it): 077 nothing, 027 the group may read, 022 everybody",
+    )
     archive_class: str = Field("STANDARD_IA", description="S3 storage class of archived pictures")
     trust_etag: Literal["", "md5"] = Field(
         "",
@@ -232,6 +238,11 @@ class Settings(BaseSettings):
         default_factory=lambda: Path(sys.prefix) / "share" / "inktally",
         description="Folder of the JVM's class-data archive, which makes Spark start faster",
     )
+
+    @property
+    def mask(self) -> int:
+        """`umask` as a number."""
+        return int(self.umask, 8)
 
     def without_secrets(self) -> str:
         """As JSON, for a process that must not know the secrets; `restored` makes settings of it again."""

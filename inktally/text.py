@@ -5,8 +5,10 @@ import unicodedata
 
 
 def printable(text: str) -> str:
-    """`text` without what would move the cursor or hide."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    """`text` for terminals and logs, on one line: escapes replace what moves the cursor, hides or turns text."""
+    if text.isprintable():
+        return text
+    return "".join(_escaped(character) if is_hidden(character) else character for character in text)
 
 
 LONGEST_NAME = 60
@@ -32,3 +34,7 @@ def file_name(text: str) -> str:
 def is_hidden(character: str) -> bool:
     """Whether it is a control, a line end, a surrogate, or invisible without being a joiner, which scripts need."""
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character not in JOINERS
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()

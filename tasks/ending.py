@@ -10,6 +10,8 @@ from uuid import UUID
 from prefect import State
 from prefect.runtime import flow_run
 
+from inktally.text import printable
+
 _ended: dict[UUID | None, State[Any]] = {}
 """Of the latest run alone, since a process may have many, and nobody ask."""
 
@@ -24,6 +26,7 @@ class RunFailed(Exception):
 
 def ended(state: State[Any]) -> State[Any]:
     """The last state of the run that calls this, which is to return it."""
+    state.message = printable(state.message or "")
     _ended.clear()
     _ended[UUID(flow_run.id)] = state
     return state

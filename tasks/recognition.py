@@ -19,7 +19,7 @@ RECOGNITION_TAG = "inktally-recognition"  # a concurrency limit of this name hol
 
 @task(
     name="recognise",
-    task_run_name="recognise {delivery.upload.short_name}",
+    task_run_name="recognise {delivery.upload.label}",
     tags=[RECOGNITION_TAG],
     **RETRIES,
 )

@@ -20,6 +20,7 @@ from prefect.artifacts import (
 from inktally.batch.summary import Summary
 from inktally.delivery import Outcome
 from inktally.document import CountedWord, WordCounts, sha256_of
+from inktally.text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def show_pictures(pictures: dict[str, tuple[Outcome, WordCounts | None]]) -> Non
     create_table_artifact(
         table=[
             {
-                "picture": name,
+                "picture": printable(name),
                 "words": outcome.words,
                 "distinct": outcome.distinct,
                 "confidence": outcome.mean_confidence,
@@ -112,7 +113,7 @@ def show_batch(summary: Summary) -> None:
     if summary.failures:
         create_table_artifact(
             table=[
-                {"picture": failure.picture, "problem": failure.problem.message}
+                {"picture": printable(failure.picture), "problem": printable(failure.problem.message)}
                 for failure in summary.failures[:MOST_FAILURES]
             ],
             key="batch-failures",
@@ -142,4 +143,4 @@ def artifact_key(name: str) -> str:
 
 def markdown(text: str) -> str:
     """`text` as Markdown that shows it as it is, on one line."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~-])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~-])", r"\\\1", " ".join(printable(text).split()))

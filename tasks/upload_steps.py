@@ -33,4 +33,4 @@ def _named() -> str:
     """The step, and the pictures it is taken for."""
     answers = task_run.parameters["answers"]
     more = f" and {len(answers) - 1} more" if len(answers) > 1 else ""
-    return f"{task_run.task_name} {answers[0].delivery.upload.short_name}{more}"
+    return f"{task_run.task_name} {answers[0].delivery.upload.label}{more}"

@@ -5,6 +5,7 @@ from functools import lru_cache
 from inktally import plugins
 from inktally.batch.part import Pace
 from inktally.batch.place import Place, place_of
+from inktally.logs import escape_records
 from inktally.outputs import pdf
 from inktally.ports import Counter, Notifier, PdfWriter, Recogniser, Store
 from inktally.settings import Settings, read_settings
@@ -13,6 +14,8 @@ from inktally.steps.answering import Services
 
 @lru_cache
 def settings() -> Settings:
+    """Of this process, which logs keys from now on, so they are escaped."""
+    escape_records()
     return read_settings()
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from inktally.errors import BadSettings, MissingTool
+from inktally.logs import escape_records
 from inktally.settings import Settings, read_settings
 
 ALIKE, ALIKE_SECONDS = 10, 60.0
@@ -42,6 +43,7 @@ def run_command(
 ) -> int:
     """Run `work` as a command: it logs to stderr; a bad setting or a missing package ends it in one line."""
     asked = parser.parse_args(argv)
+    escape_records()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for handler in logging.getLogger().handlers:
         handler.addFilter(FewAlike())

@@ -12,6 +12,7 @@ from deployments.up.stack import Stack
 from deployments.up.supervisor import PROJECT, supervised
 from inktally.errors import MissingTool
 from inktally.extras import require
+from inktally.modes import PRIVATE
 
 
 def bring_up(stack: Stack) -> None:
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the first may have been ignored by who started us
         signal.signal(name, signal.default_int_handler)
+    os.umask(PRIVATE)  # for all that the services write
     home = Home(Path(os.path.realpath(asked.folder)))
     try:
         require("up")

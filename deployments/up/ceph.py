@@ -1,7 +1,9 @@
 """Ceph as the S3 store, where it is installed: one monitor, one storage daemon that keeps its data, and the gateway."""
 
+import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,8 +205,10 @@ class Ceph:
         )
 
     def make_user(self) -> None:
-        keys = ["--access-key", ACCESS_KEY, "--secret-key", self.home.secret("s3")]
-        _run("radosgw-admin", *self._options, "user", "create", "--uid", BUCKET, "--display-name", BUCKET, *keys)
+        """The keys go by the environment, which only we may read; arguments everybody may."""
+        keys = {"CEPH_ARGS": f"--access-key={ACCESS_KEY} --secret-key={self.home.secret('s3')}"}
+        user = ["user", "create", "--uid", BUCKET, "--display-name", BUCKET]
+        _run("radosgw-admin", *self._options, *user, environment=keys)
 
     def _client(self, service: str) -> Any:
         session: Any = boto3.session.Session(ACCESS_KEY, self.home.secret("s3"), region_name=REGION)
@@ -223,7 +227,8 @@ def _emptied(folder: Path) -> None:
     folder.mkdir()
 
 
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+def _run(*command: str, environment: Mapping[str, str] | None = None) -> None:
+    variables = {**os.environ, **(environment or {})}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=variables)
     if done.returncode:
         raise CannotRun(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")

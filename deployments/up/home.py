@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from inktally.modes import make_folder
 from inktally.scratch import write_whole
 
 PORTS = {
@@ -41,14 +42,21 @@ class Home:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Within the block nobody else brings it up. Raises `CannotRun`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "logs").mkdir(exist_ok=True)
+        make_folder(self.folder / "logs")
+        self._close()
         with (self.folder / "lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise CannotRun(f"It is up already: another process works in {self.folder}.") from None
             yield
+
+    def _close(self) -> None:
+        """To everybody else, also what an earlier version left open. PostgreSQL's account has to find its folder."""
+        self.folder.chmod(0o700 if os.geteuid() else 0o711)
+        for path in self.folder.iterdir():
+            if path.is_dir() and not path.is_symlink() and path.stat().st_uid == os.geteuid():
+                path.chmod(0o700)
 
     def port(self, name: str) -> int:
         """The one that everybody knows, else a free one."""

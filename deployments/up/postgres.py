@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from deployments.up.home import CannotRun, Home
+from deployments.up.home import CannotRun, Home, write_privately
 from deployments.up.supervisor import Service, leash
 
 DEBIAN = Path("/usr/lib/postgresql")
@@ -73,7 +73,7 @@ class Postgres:
         if data.exists():
             return
         shutil.rmtree(part, ignore_errors=True)
-        password.write_text(self.home.secret("postgres"), encoding="utf-8")
+        write_privately(password, self.home.secret("postgres"))
         if self._account is not None:
             os.chown(password, self._account.pw_uid, self._account.pw_gid)
         options = ["--no-locale", "--encoding=UTF8", f"--username={USER}", "--auth=scram-sha-256", "--no-sync"]

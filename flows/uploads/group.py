@@ -10,6 +10,7 @@ from flows.uploads.picture import Picture
 from inktally.delivery import Counting
 from inktally.errors import BadResult, NotFound
 from inktally.steps import answering
+from inktally.text import printable
 from tasks import ui, upload_steps
 
 MOST_SHOWN = 100  # pictures of one run that its page in the UI lists
@@ -95,7 +96,7 @@ def _together(name: str, step: answering.Step, pictures: Sequence[Picture]) -> N
 def show(pictures: Sequence[Picture]) -> None:
     """Show the words and the outputs in Prefect's UI; what goes wrong there harms no picture."""
     shown = {
-        picture.name: (picture.summary, picture.counts())
+        printable(picture.name): (picture.summary, picture.counts())
         for picture in pictures[:MOST_SHOWN]
         if picture.answer and picture.summary.outputs
     }

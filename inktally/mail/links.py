@@ -16,6 +16,7 @@ from typing import Any, Literal
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 
 from inktally.errors import BadSettings, LinkExpired, UnknownLink
+from inktally.modes import make_folder
 from inktally.settings import Settings
 
 Purpose = Literal["upload", "put", "confirm", "address", "form"]
@@ -85,7 +86,7 @@ def kept_secret(path: Path, setting: str) -> str:
 
 
 def _make_secret(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with NamedTemporaryFile("w", dir=path.parent, prefix=".", encoding="ascii") as part:  # which only we may read
         part.write(secrets.token_urlsafe(SECRET_BYTES))
         part.flush()

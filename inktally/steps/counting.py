@@ -47,6 +47,12 @@ def counts_of(store: Store, receipt: Receipt, counting: Counting) -> WordCounts 
     return value_or_none(store, keys.counts(receipt.content, receipt.fingerprint, counting), WordCounts)
 
 
+def source_of(store: Store, delivery: Delivery) -> str:
+    """Where the picture is, as results say it. Of one that came over the web its key: strangers get its results."""
+    key = delivery.picture.key
+    return key if keys.web_upload_of(key) else store.address(key)
+
+
 def counts_document(
     store: Store, delivery: Delivery, engine: Engine, receipt: Receipt, counting: Counting
 ) -> CountsDocument:
@@ -55,7 +61,7 @@ def counts_document(
     if counts is None:
         raise NotFound(f"The counts of {delivery.upload.key} have gone; run it again.")
     return word_counts.counts_document(
-        source=store.address(delivery.picture.key),
+        source=source_of(store, delivery),
         picture=delivery.picture,
         engine=engine,
         pages=receipt.pages,
@@ -67,7 +73,7 @@ def counts_document(
 def counts_for(store: Store, delivery: Delivery, counts: CountsDocument) -> CountsDocument:
     """The counts of one picture as those of another with the same content."""
     picture = delivery.picture
-    source = {"source": store.address(picture.key), "etag": picture.etag, "version": picture.version}
+    source = {"source": source_of(store, delivery), "etag": picture.etag, "version": picture.version}
     return counts.model_copy(update=source)
 
 

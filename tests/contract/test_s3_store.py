@@ -62,7 +62,7 @@ def test_a_missing_bucket_is_named(s3: S3Server, tmp_path: Path) -> None:
         lambda: store.remove("a"),
         lambda: list(store.list("")),
     ):
-        with pytest.raises(NotFound, match="no bucket no-such-bucket"):
+        with pytest.raises(BadSettings, match="no bucket no-such-bucket"):
             attempt()
 
 

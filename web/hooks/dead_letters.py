@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from inktally.modes import make_folder
 from inktally.scratch import write_whole
 from inktally.text import printable
 from web.command import run_command
@@ -21,7 +22,7 @@ MOST = 200  # letters; the oldest go first
 
 def keep(folder: Path, body: bytes, reason: str) -> Path:
     """Write the message and what is wrong with it; nobody but us may read it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
     letter = folder / f"{sha256(body).hexdigest()}.json"
     if not letter.exists():
         _make_room(folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 
 from inktally.settings import Settings
+from inktally.text import printable
 from web.command import run_command
 
 
@@ -37,5 +38,5 @@ def _replay(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 def _told(path: Path, answer: httpx.Response) -> bool:
-    sys.stdout.write(f"{path}: {answer.status_code} {answer.text}\n")
+    sys.stdout.write(f"{path}: {answer.status_code} {printable(answer.text)}\n")
     return answer.is_success

@@ -12,6 +12,7 @@ from inktally import keys
 from inktally.delivery import Delivery, StoredObject
 from inktally.errors import NotFound
 from inktally.imaging.decoding import DECODERS
+from inktally.modes import make_folder
 from inktally.ports import Store, stat_or_none
 from inktally.sandbox.parent import Sandbox
 from inktally.scratch import scratch_folder
@@ -87,7 +88,7 @@ class Previews:
         return archived if archived is not None and archived.has_bytes_of(delivery.picture) else None
 
     def _drawn(self, picture: StoredObject, number: int) -> bytes:
-        self._settings.scratch.mkdir(parents=True, exist_ok=True)
+        make_folder(self._settings.scratch)
         with scratch_folder(self._settings.scratch) as folder:
             self._store.download(picture, folder / "picture")
             arguments = {

@@ -88,7 +88,7 @@ def launch(settings: Settings, *, for_parts: bool = False) -> Running:
 
     folder = leftovers.enter_context(scratch_folder(settings.scratch.absolute()))
     try:
-        jvm = _start(folder, variables, options)
+        jvm = _start(folder, variables, options, settings.mask)
         leftovers.callback(jvm.wait)  # after the next
         leftovers.callback(jvm.kill)
         return Running(_session(_gateway(folder, jvm), options, variables), end)
@@ -119,7 +119,9 @@ def _variables(settings: Settings, *, for_parts: bool) -> dict[str, str]:
     }
 
 
-def _start(folder: Path, variables: Mapping[str, str], options: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(
+    folder: Path, variables: Mapping[str, str], options: Mapping[str, str], umask: int
+) -> subprocess.Popen[bytes]:
     """The JVM ends by itself when its standard input does, that is, however this process dies."""
     told = [f"--conf={name}={value}" for name, value in options.items()]
     with (folder / SAID).open("wb") as said:
@@ -129,6 +131,7 @@ def _start(folder: Path, variables: Mapping[str, str], options: Mapping[str, str
             stdout=said,
             stderr=subprocess.STDOUT,
             cwd=folder,
+            umask=umask,  # it writes into folder stores, too
             env={**os.environ, **variables, "_PYSPARK_DRIVER_CONN_INFO_PATH": str(folder / GATEWAY)},
             start_new_session=True,  # so that Ctrl-C reaches only us
         )

@@ -107,7 +107,8 @@ def blamed_on(number: int) -> Iterator[None]:
     except Exception as error:
         if is_disk_full(error):
             raise
-        reason = " ".join(str(error).split()) or type(error).__name__
+        said = " ".join(str(error).split())
+        reason = said if said and "/" not in said else type(error).__name__  # strangers learn no path of ours
         raise UnreadablePicture(
             f"Page {number} is truncated, damaged or of a rare kind ({reason}); send it again, or save it anew as PNG."
         ) from error

@@ -22,9 +22,10 @@ from uuid import uuid4
 
 from inktally.delivery import StoredObject
 from inktally.errors import AccessDenied, BadSettings, InktallyError, NotFound, Overwritten, StoreDown
+from inktally.modes import PRIVATE
 from inktally.settings import Settings
 from inktally.stores.files.notes import Note, Notes, state
-from inktally.stores.files.places import FilePlaces, in_folder, name_of, sync
+from inktally.stores.files.places import FilePlaces, name_of, sync
 
 CHUNK = 1 << 20
 LOOKS = 10
@@ -32,8 +33,8 @@ TICK_SECONDS = 0.01
 DAY_SECONDS = 24 * 60 * 60
 
 
-def build(uri: str, settings: Settings) -> FilesStore:  # noqa: ARG001 - a folder needs no settings
-    return FilesStore(Path(uri).expanduser().resolve())
+def build(uri: str, settings: Settings) -> FilesStore:
+    return FilesStore(Path(uri).expanduser().resolve(), umask=settings.mask)
 
 
 def build_source(uri: str, settings: Settings) -> FilesStore:
@@ -45,9 +46,9 @@ def build_source(uri: str, settings: Settings) -> FilesStore:
 class FilesStore:
     """A `Store`. The folder is made by the first write; one that is missing is simply empty."""
 
-    def __init__(self, root: Path, own: Path | None = None) -> None:
+    def __init__(self, root: Path, own: Path | None = None, umask: int = PRIVATE) -> None:
         self._root = root
-        self._places = FilePlaces(root, own)
+        self._places = FilePlaces(root, own, umask)
         self._notes = Notes(self._places)
 
     @property
@@ -59,7 +60,7 @@ class FilesStore:
 
     def stat(self, key: str, version: str = "") -> StoredObject:
         if version:
-            raise NotFound(f"There is no version {version} of {key}: the folder {self.uri} keeps none.")
+            raise NotFound(f"There is no version {version} of {key}: a folder keeps none.")
         with self._errors(key):
             return self._described(key)
 
@@ -186,7 +187,7 @@ class FilesStore:
         self._sweep()
         staged = self._places.staging / uuid4().hex
         try:
-            with in_folder(staged, lambda: staged.open("xb")) as file:
+            with self._places.in_folder(staged, lambda: open(staged, "xb", opener=self._places.opener)) as file:
                 digests = _copied(content, file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -220,8 +221,9 @@ class FilesStore:
         with suppress(FileNotFoundError):
             if stamp.stat().st_mtime > yesterday:
                 return
-        self._places.staging.mkdir(parents=True, exist_ok=True)
-        stamp.touch()
+        self._places.make(self._places.staging)
+        os.close(self._places.opener(str(stamp), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC))
+        os.utime(stamp)
         for path in self._places.staging.iterdir():
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < yesterday:
@@ -245,10 +247,10 @@ class FilesStore:
         return StoreDown(f"{where} cannot be used: {error.strerror}.")
 
     def _missing(self, key: str) -> NotFound:
-        return NotFound(f"There is no {self.address(key)}.")
+        return NotFound(f"There is no {key} in the store.")
 
     def _overwritten(self, key: str) -> Overwritten:
-        return Overwritten(f"{self.address(key)} is not, or no longer, what was expected there.")
+        return Overwritten(f"{key} in the store is not, or no longer, what was expected there.")
 
 
 def _unchanged(file: IO[bytes], status: os.stat_result) -> bool:

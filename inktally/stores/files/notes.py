@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from inktally.document import Value
-from inktally.stores.files.places import FilePlaces, in_folder, name_of, sync
+from inktally.stores.files.places import FilePlaces, name_of, sync
 
 
 class Note(Value):
@@ -33,7 +33,8 @@ class Notes:
 
     def write(self, note: Note, status: os.stat_result) -> Path:
         path = self._path(note.key, status)
-        in_folder(path, lambda: path.write_text(note.model_dump_json(), encoding="utf-8"))
+        with self._places.in_folder(path, lambda: open(path, "wb", opener=self._places.opener)) as file:
+            file.write(note.model_dump_json().encode())
         return path
 
     def keep(self, path: Path) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import TypeVar
 
+from inktally.modes import PRIVATE, make_folder, opener
+
 T = TypeVar("T")
 OWN = ".inktally"
 LONGEST_NAME = 255
@@ -35,8 +37,10 @@ NO_PLACE = {
 class FilePlaces:
     """The paths below one folder, which is given with all links resolved; `own` is for what we note down about it."""
 
-    def __init__(self, root: Path, own: Path | None = None) -> None:
+    def __init__(self, root: Path, own: Path | None = None, umask: int = PRIVATE) -> None:
         self.root = root
+        self._umask = umask
+        self.opener = opener(umask)
         self.own = own or root / OWN
         self.staging = self.own / "tmp"
         self.objects = self.own / "objects"
@@ -70,8 +74,8 @@ class FilePlaces:
     def move(self, staged: Path, key: str) -> Path:
         """Rename a staged file to where the key's object lies, or shall lie."""
         natural, hashed = self.natural(key), self.hashed(key)
-        if natural is None or os.path.lexists(hashed) or not _moved(staged, natural):
-            hashed.parent.mkdir(parents=True, exist_ok=True)
+        if natural is None or os.path.lexists(hashed) or not self._moved(staged, natural):
+            self.make(hashed.parent)
             staged.replace(hashed)
             return hashed
         return natural
@@ -115,7 +119,7 @@ class FilePlaces:
     def locked(self, key: str) -> Iterator[None]:
         """Be the only writer of this key, among all threads and processes."""
         path = self.own / "locks" / name_of(key)[:2]
-        descriptor = in_folder(path, lambda: os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        descriptor = self.in_folder(path, lambda: self.opener(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC))
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -123,14 +127,35 @@ class FilePlaces:
             fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process forked meanwhile may still have it open
             os.close(descriptor)
 
+    def in_folder(self, path: Path, do: Callable[[], T]) -> T:
+        """What `do` gives, which needs the folder that `path` is in: it is made where it is missing, which is rare."""
+        try:
+            return do()
+        except FileNotFoundError:
+            self.make(path.parent)
+            return do()
 
-def in_folder(path: Path, do: Callable[[], T]) -> T:
-    """What `do` gives, which needs the folder that `path` lies in: it is made where it is missing, which is rare."""
-    try:
-        return do()
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return do()
+    def make(self, folder: Path) -> None:
+        make_folder(folder, self._umask)
+
+    def _moved(self, staged: Path, path: Path) -> bool:
+        """Whether it could be. Another writer may remove the empty folder at any time, so it is made until it stays."""
+        for _ in range(ATTEMPTS):
+            try:
+                if _linked(path.parent):
+                    return False
+                self.in_folder(path, lambda: staged.replace(path))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno == errno.EEXIST and not _is_file(Path(error.filename)):
+                    continue
+                if error.errno in NO_PLACE:
+                    return False
+                raise
+            else:
+                return True
+        return False
 
 
 def name_of(key: str) -> str:
@@ -145,26 +170,6 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _moved(staged: Path, path: Path) -> bool:
-    """Whether it could be. Another writer may remove the empty folder at any time, so it is made until it stays."""
-    for _ in range(ATTEMPTS):
-        try:
-            if _linked(path.parent):
-                return False
-            in_folder(path, lambda: staged.replace(path))
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            if error.errno == errno.EEXIST and not _is_file(Path(error.filename)):
-                continue
-            if error.errno in NO_PLACE:
-                return False
-            raise
-        else:
-            return True
-    return False
 
 
 def _is_file(path: Path) -> bool:

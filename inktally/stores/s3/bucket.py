@@ -89,7 +89,7 @@ class Bucket:
         except BadSettings as error:
             if not version:
                 raise
-            raise NotFound(f"There is no version {version} of {self.address(key)}.") from error
+            raise NotFound(f"There is no version {version} of {key}.") from error
 
     @cached_property
     def verifies_checksums(self) -> bool:
@@ -198,7 +198,7 @@ class Bucket:
             yield from (_described(entry["Key"], entry, entry["Size"], now) for entry in mine)
 
     def overwritten(self, key: str) -> Overwritten:
-        return Overwritten(f"{self.address(key)} is not, or no longer, what was expected there.")
+        return Overwritten(f"{key} in the store is not, or no longer, what was expected there.")
 
     def _written(self, key: str, size: int, response: Any) -> StoredObject:
         """The object just put. The answer does not say when it was changed; without a version that is looked up."""
@@ -241,7 +241,7 @@ class Bucket:
     def _translated(self, error: boto.ClientError, key: str, *, replacing: bool) -> InktallyError:
         code, status = error.response["Error"].get("Code"), error.response["ResponseMetadata"]["HTTPStatusCode"]
         if code == "NoSuchBucket":
-            return NotFound(f"There is no bucket {self.name} at {self._where}; make it, or name another.")
+            return BadSettings(f"There is no bucket {self.name} at {self._where}; make it, or name another.")
         absent = status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}  # the latter for a delete marker
         if status == HTTPStatus.PRECONDITION_FAILED or code == "ConditionalRequestConflict" or (replacing and absent):
             return self.overwritten(key)
@@ -263,7 +263,7 @@ class Bucket:
                 _ = self.versioned
             except InktallyError as error:
                 return error
-        return NotFound(f"There is no {self.address(key)}.")
+        return NotFound(f"There is no {key} in the store.")
 
     @property
     def _where(self) -> str:
