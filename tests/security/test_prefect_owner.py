@@ -25,6 +25,7 @@ from deployments.up.supervisor import write_configuration
 from inktally.settings import Settings
 from tests.support import messages
 from tests.support.apis import api_settings, running_api, serving
+from tests.support.browsers import CHROMIUM, running_browser
 from tests.support.machine import PREFECT_SIGN_IN, PROJECT, environment_of_servers
 from tests.support.prefect_servers import PrefectServer
 from tests.support.receivers import Recorder, running_receiver
@@ -84,10 +85,23 @@ class TestPrefectServer:
         told = httpx.get(prefect.api.replace("/api", "/ui-settings")).json()
         assert told["auth"] == "BASIC", "the UI asks for the secret"
 
-    def test_its_secret_is_no_argument_of_a_process(self, prefect: PrefectServer) -> None:
+    @pytest.mark.long
+    @pytest.mark.skipif(not CHROMIUM, reason="Debian's chromium is not installed")
+    def test_its_owner_signs_in_to_the_ui_by_pasting_the_secret(self, prefect: PrefectServer) -> None:
+        with running_browser() as browser:
+            page = browser.new_page()
+            page.set_default_timeout(120_000)
+            for shown, then in (("inktally:guessed", "Authentication failed"), (PREFECT_SIGN_IN, "Flow Runs")):
+                page.goto(prefect.api.removesuffix("/api"))
+                page.locator("input[type=password]").fill(shown)
+                page.keyboard.press("Enter")
+                page.get_by_text(then).first.wait_for()
+
+    def test_its_secret_is_no_argument_of_a_process_and_is_not_stored_by_prefect(self, prefect: PrefectServer) -> None:
         assert answers(f"{prefect.api}/health")
         lines = [" ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])]
         assert not [line for line in lines if PREFECT_SIGN_IN in line]
+        assert prefect.holders_of(PREFECT_SIGN_IN) == []
 
 
 def mode(path: Path) -> int:
