@@ -83,6 +83,9 @@ class KnownHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_known(Headers(scope=scope).get("host", "")):
+            logger.warning(
+                "a request to an unknown host was refused (INKTALLY_HOSTS): %r", Headers(scope=scope)["host"]
+            )
             refused = PlainTextResponse("This host name is not one of INKTALLY_HOSTS.\n", 421)
             return await refused(scope, receive, send)
         return await self._app(scope, receive, send)

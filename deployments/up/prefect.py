@@ -5,6 +5,7 @@ only its owner can read, and no page of another address may read its answers. A 
 whatever host name it was sent to.
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -50,7 +51,10 @@ def client_environment(port: int, secret: str) -> dict[str, str]:
 
 def main() -> None:
     """Become a Prefect server that keeps its data where Prefect's settings say, as `prefect server start` does."""
-    home = Home(PROJECT / "inktally-prefect")
+    parser = argparse.ArgumentParser(prog="python -m deployments.up.prefect", description=main.__doc__)
+    usual = PROJECT / "inktally-prefect"
+    parser.add_argument("folder", nargs="?", type=Path, default=usual, help="of its secret; default: inktally-prefect")
+    home = Home(parser.parse_args().folder)
     port, secret = home.port("prefect"), sign_in(home)
     told = client_environment(port, secret)
     environment = home.write_environment(told)

@@ -93,7 +93,9 @@ class Stack:
             **prefect.client_environment(self.home.port("prefect"), prefect.sign_in(self.home)),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
-            "INKTALLY_SPARK_REMOTE": f"sc://127.0.0.1:{self.home.port('spark')}",
+            # Spark's server and its clients read it; its clients send it without TLS to this very name only
+            "SPARK_CONNECT_AUTHENTICATE_TOKEN": self.home.secret("spark"),
+            "INKTALLY_SPARK_REMOTE": f"sc://localhost:{self.home.port('spark')}",
             "SPARK_CONNECT_MODE_ENABLED": "1",
             "INKTALLY_NOTIFIER": "folder",
             "INKTALLY_MAIL_FOLDER": str(folder / "mail"),

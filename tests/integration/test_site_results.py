@@ -118,10 +118,11 @@ def test_pages_that_wait_to_be_drawn_keep_nobody_else_waiting(browser: TestClien
     assert [each.result().status_code for each in drawn] == [200] * len(links)
 
 
+@pytest.mark.parametrize("limit", ["MOST_WAITING", "OF_ONE_CLIENT"])
 def test_more_pages_than_can_soon_be_drawn_are_refused(
-    browser: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    browser: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(previews, "MOST_WAITING", 0)
+    monkeypatch.setattr(previews, limit, 0)
     answered(settings)
     answer = browser.get(f"{LINK}/pages/1")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")

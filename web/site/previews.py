@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,7 +18,7 @@ from inktally.sandbox.parent import Sandbox
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
 
-AT_ONCE, MOST_WAITING = 2, 40
+AT_ONCE, MOST_WAITING, OF_ONE_CLIENT = 2, 40, 20
 SECONDS = 30.0
 KEPT = 40  # of some hundred kB each
 
@@ -39,19 +39,20 @@ class Previews:
         )
         self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._guard = threading.Lock()
-        self._places, self._waiting = asyncio.Semaphore(AT_ONCE), 0
+        self._places, self._waiting = asyncio.Semaphore(AT_ONCE), Counter[str]()
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(self, client: str) -> AsyncIterator[None]:
         """Leave to draw, which few have at once. Raises `HTTPException` (503) when too many wait for it already."""
-        if self._waiting >= MOST_WAITING:
+        if self._waiting.total() >= MOST_WAITING or self._waiting[client] >= OF_ONE_CLIENT:
             raise HTTPException(503, headers={"Retry-After": "10"})
-        self._waiting += 1
+        self._waiting[client] += 1
         try:
             async with self._places:
                 yield
         finally:
-            self._waiting -= 1
+            self._waiting[client] -= 1
+            self._waiting += Counter()  # forgets whom none waits for
 
     def page(self, delivery: Delivery, number: int) -> bytes:
         """WebP. Raises `NotFound` when the picture has been deleted, `PictureError` when the page cannot be drawn."""

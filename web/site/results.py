@@ -17,7 +17,7 @@ from inktally.ports import value_or_none
 from inktally.scratch import scratch_folder
 from inktally.text import file_name
 from web.site import drawing, grants
-from web.site.pages import Site, TheSite, page
+from web.site.pages import Site, TheSite, TheVisitor, page
 
 LONGEST_SEARCH = 100
 MOST_PAGES = 100_000
@@ -65,12 +65,12 @@ def result_page(
 
 
 @router.get("/uploads/{token}/{number}/pages/{shown}")
-async def preview(site: TheSite, token: str, number: Number, shown: PageNumber) -> Response:
+async def preview(site: TheSite, visitor: TheVisitor, token: str, number: Number, shown: PageNumber) -> Response:
     """Those that must be drawn wait for their turn here, where they keep nobody else from being answered."""
     delivery = await run_in_threadpool(_delivery, site, token, number)
     known = await run_in_threadpool(site.previews.known, delivery, shown)
     if known is None:
-        async with site.previews.place():
+        async with site.previews.place(visitor.client):
             known = await run_in_threadpool(site.previews.page, delivery, shown)
     return Response(known, media_type="image/webp")
 
