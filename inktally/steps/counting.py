@@ -61,6 +61,7 @@ def counts_document(
         pages=receipt.pages,
         counting=counting,
         counts=counts,
+        warnings=receipt.warnings,
     )
 
 
