@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from inktally.document import Value, sha256_of
+from inktally.document import PageWarning, TextLayer, Value, sha256_of
 from inktally.outputs import NAMES
 from inktally.text import printable
 
@@ -135,6 +135,7 @@ class Receipt(Value):
     words: int = Field(ge=0)
     pages: int = Field(ge=0)
     seconds: float = Field(default=0.0, description="that recognition took", ge=0)
+    warnings: tuple[PageWarning, ...] = Field(default=(), description="of its pages")
     made_for: str = Field(default="", description="id of the delivery it was made for; empty: it was found")
 
     def is_found_by(self, delivery: Delivery) -> bool:
@@ -182,6 +183,12 @@ class Options(Value):
         title="Outputs",
         description=f"What is written, separated by commas, of {', '.join(NAMES)}; empty: the settings",
     )
+    text_layer: TextLayer | Literal[""] = Field(
+        default="",
+        title="Text layer",
+        description="A PDF's own text counts as far as its pages show it (check), as it is (trust), or not at all "
+        "(ignore); empty: the picture's metadata, else the settings",
+    )
     refresh: bool = Field(
         default=False, title="Refresh", description="Recognise again, and answer again, what is known already"
     )
@@ -214,6 +221,7 @@ class Outcome(Value):
     distinct: int = 0
     mean_confidence: float | None = None
     outputs: dict[str, str] = Field(default={}, description="name of the output -> path or URI")
+    warnings: tuple[PageWarning, ...] = Field(default=(), description="what was damaged, left out, or not believed")
     seconds: dict[str, float] = Field(default={}, description="step -> seconds")
     notified: str | None = Field(default=None, description="who was told; null: nobody")
     error: Problem | None = None

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from inktally.errors import InktallyError
 
@@ -45,6 +45,9 @@ class Word(Value):
         return self.page, self.block, self.paragraph, self.line
 
 
+CERTAIN = 100.0
+"""The confidence of a word that a file says itself; no engine is as sure of a word beside those."""
+
 SectionKind = Literal["body", "header", "footer", "page-number"]
 
 
@@ -79,6 +82,12 @@ class Page(Value):
     sections: tuple[Section, ...] = ()
 
 
+TextLayer = Literal["check", "trust", "ignore"]
+"""How far the text that a PDF brings is believed: as far as its pages show it; as it is; not at all."""
+TEXT_LAYER = "text layer"  # its name among the options of an engine
+_text_layer: TypeAdapter[TextLayer] = TypeAdapter(TextLayer)
+
+
 class Engine(Value):
     """Which engine, with which models and options, read a picture; its fingerprint names it in every cache."""
 
@@ -93,6 +102,25 @@ class Engine(Value):
         """Sixteen hex digits over all the fields above."""
         return sha256_of(self.model_dump_json())[:16]
 
+    @property
+    def text_layer(self) -> TextLayer:
+        """What it makes of the text that a PDF brings."""
+        return _text_layer.validate_python(self.options.get(TEXT_LAYER, "check"))
+
+    def with_text_layer(self, how: TextLayer) -> Self:
+        return self.model_copy(update={"options": {**self.options, TEXT_LAYER: how}})
+
+
+WarningCode = Literal["damaged", "not-decoded", "doubtful", "text-layer", "hidden-words"]
+
+
+class PageWarning(Value):
+    """What whoever uses a result must know of one of its pages: what was damaged, left out, or not believed."""
+
+    code: WarningCode
+    page: int = Field(description="its number, from 1")
+    message: str = Field(description="a sentence for people, in English")
+
 
 class Recognition(Value):
     """All that an engine read on a picture."""
@@ -101,6 +129,7 @@ class Recognition(Value):
     pages: tuple[Page, ...]
     words: tuple[Word, ...]
     text: str
+    warnings: tuple[PageWarning, ...] = ()
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -177,6 +206,7 @@ class CountsDocument(Value):
     total: int = Field(description="the number of counted words", ge=0)
     distinct: int = Field(description="the number of different words", ge=0)
     mean_confidence: float | None = Field(description="over all counted words, 0 to 100; null: there is no word")
+    warnings: tuple[PageWarning, ...] = Field(default=(), description="what was damaged, left out, or not believed")
     words: tuple[CountedWord, ...] = Field(description="by falling count, then in the order of code points")
 
 

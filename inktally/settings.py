@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from inktally.delivery import After
-from inktally.document import accepted_by
+from inktally.document import TextLayer, accepted_by
 from inktally.errors import BadSettings
 from inktally.languages import by_prefix, split_names
 from inktally.outputs import NAMES, chosen
@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     )
     imaging: bool = Field(
         True, description="Pages are turned, levelled, cleaned and split into sections before they are read"
+    )
+    text_layer: TextLayer = Field(
+        "check",
+        description="A PDF's text counts as far as its pages show it (check), as it is (trust), or not at all (ignore)",
     )
     language: Annotated[str, accepted_by(lambda names: "+".join(split_names(names)))] = Field(
         "eng", description="Languages of the text, as Tesseract names them, joined by +; auto: as each page shows"

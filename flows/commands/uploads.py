@@ -23,6 +23,7 @@ from flows.commands.console import console_of, print_outcomes, shown_progress
 from flows.uploads.picture import Picture
 from inktally import outputs, plugins
 from inktally.delivery import After, Options, Outcome, Problem, Upload
+from inktally.document import TextLayer
 from inktally.errors import BadSettings, InktallyError, NotFound, RecipientRefused
 from inktally.imaging.decoding.formats import is_picture
 from inktally.intake.local import bring, fetch
@@ -138,6 +139,12 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     add("--min-confidence", type=float, metavar="N", help="do not count words recognised less surely (0 to 100)")
     add("--body", action="store_true", help="do not count headers, footers and page numbers")
     add(
+        "--text-layer",
+        default="",
+        choices=get_args(TextLayer),
+        help="count a PDF's own text as far as its pages show it (check), as it is (trust), or not at all (ignore)",
+    )
+    add(
         "--outputs",
         default="",
         metavar="NAMES",
@@ -157,6 +164,7 @@ def options_of(asked: argparse.Namespace) -> Options:
             after=asked.after,
             min_confidence=asked.min_confidence,
             body_only=asked.body,
+            text_layer=asked.text_layer,
             outputs=",".join(outputs.chosen(asked.outputs)) if asked.outputs else "",
             refresh=asked.refresh,
             wait=wiring.settings().deadline_seconds,

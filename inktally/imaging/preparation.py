@@ -17,6 +17,7 @@ from inktally.imaging.lines import curvature
 from inktally.imaging.mapping import Bend, Mapping, Plane, levelling, moved, quarter_turn, rendered
 from inktally.imaging.orientation import Orientation, orientation
 from inktally.imaging.page import PageImage
+from inktally.imaging.panels import inverted, panels
 
 LEVEL_ENOUGH = 0.3  # degrees; engines do not mind less
 NOT_WORSE = 0.9  # factor by which lines may become less sharp when noise is taken off
@@ -55,6 +56,7 @@ class _Look:
     paper: Grey
     light: float
     upright: Orientation
+    panels: Grey | None
 
     @property
     def size(self) -> float:
@@ -70,6 +72,9 @@ def prepare(page: PageImage) -> Prepared:
     steps = [_measurement(look, _dpi(page, look.size), found)]
     if look.inverted:
         prepared = _then(prepared, replace(prepared.image, pixels=255 - prepared.image.pixels), [Step(name="invert")])
+    if look.panels is not None:
+        pixels = inverted(prepared.image.pixels, look.panels)
+        prepared = _then(prepared, replace(prepared.image, pixels=pixels), [Step(name="invert panels")])
     if look.light < UNEVEN:
         prepared = _evened(prepared, look)
     if look.upright.quarters:
@@ -83,12 +88,16 @@ def prepare(page: PageImage) -> Prepared:
 
 def _look(page: PageImage) -> _Look:
     near, scale = brought_near(grey(page.pixels))
-    inverted = skewness(near) > LIGHT_INK
-    if inverted:
+    is_light = skewness(near) > LIGHT_INK
+    if is_light:
         near = 255 - near
+    turned = panels(near)
+    if turned is not None:
+        near = inverted(near, turned)
     letters = glyphs(ink(near))
     ground = paper(near, letters.size) if letters else near
-    return _Look(scale, inverted, letters, ground, evenness(ground, letters), orientation(near, letters))
+    light = evenness(ground, letters)
+    return _Look(scale, is_light, letters, ground, light, orientation(near, letters), turned)
 
 
 def _measurement(look: _Look, dpi: int, found: Noise) -> Step:

@@ -6,16 +6,24 @@ inktally/schemas/word_counts.schema.json.
 
 import json
 import sys
+from collections.abc import Sequence
 
 from inktally.delivery import Counting, Problem, StoredObject
-from inktally.document import CountsDocument, Engine, WordCounts
+from inktally.document import CountsDocument, Engine, PageWarning, WordCounts
 from inktally.outputs.shared.json_text import by_lines
 from inktally.outputs.shared.output import Output
 from inktally.tokens import RULES
 
 
 def counts_document(
-    *, source: str, picture: StoredObject, engine: Engine, pages: int, counting: Counting, counts: WordCounts
+    *,
+    source: str,
+    picture: StoredObject,
+    engine: Engine,
+    pages: int,
+    counting: Counting,
+    counts: WordCounts,
+    warnings: Sequence[PageWarning] = (),
 ) -> CountsDocument:
     """The counts of `picture`, which stands at the address `source`."""
     return CountsDocument(
@@ -32,6 +40,7 @@ def counts_document(
         total=counts.total,
         distinct=counts.distinct,
         mean_confidence=counts.mean_confidence,
+        warnings=tuple(warnings),
         words=tuple(sorted(counts.words, key=lambda entry: (-entry.count, entry.word))),
     )
 

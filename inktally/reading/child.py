@@ -1,6 +1,6 @@
 """What a sandboxed child does: decode a page, make it ready, have it read, and say how well that went."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from PIL import Image
 
 from inktally.document import Page, Section, Word
 from inktally.errors import EngineFailed, MissingTool, UnreadablePicture
-from inktally.imaging.decoding.document import DecodedPage, Limits, check_text, open_document
+from inktally.imaging.decoding.document import Document, Limits, check_text, open_document
 from inktally.imaging.glyphs import Boxes, brought_near, glyphs, grey, ink
 from inktally.imaging.orientation import classifier
 from inktally.imaging.page import PageImage
@@ -40,8 +40,13 @@ def read_page(**request: Any) -> dict[str, Any]:
         max_pixels=settings.max_pixels, max_pages=settings.max_pages, max_page_words=settings.max_page_words
     )
     with open_document(Path(asked.picture), limits) as document:
-        decoded, pages = document.page(asked.number), document.page_count
-    read = _text_layer(decoded, asked.number) or _PageAtWork(decoded.image, asked, settings).read()
+        try:
+            read = _read(document, asked, settings)
+        except UnreadablePicture as error:
+            if document.page_count == 1:
+                raise
+            read = _undecoded(asked.number, error)
+        pages = document.page_count
     return read.model_copy(update={"pages": pages, "size": _size(read, limits)}).model_dump(mode="json")
 
 
@@ -70,13 +75,58 @@ def load(**request: Any) -> None:
         classifier()
 
 
-def _text_layer(decoded: DecodedPage, number: int) -> PageRead | None:
-    """The text that the file itself holds, as it is."""
-    if decoded.text is None:
-        return None
-    image = decoded.image
-    page = Page(number=number, width=image.width, height=image.height, dpi=image.dpi, source="text layer")
-    return PageRead(pages=number, page=page, words=decoded.text.words)
+def _undecoded(number: int, error: UnreadablePicture) -> PageRead:
+    """A page without words, as large as A4: the others of its picture are read all the same."""
+    page = Page(number=number, width=2480, height=3508, dpi=300, reason="not decoded")
+    return PageRead(pages=0, page=page, words=()).warned("not-decoded", str(error))
+
+
+def _read(document: Document, asked: PageRequest, settings: Settings) -> PageRead:
+    """From the page's own text, as far as that is believed, and else as a picture."""
+    layer = None if asked.text_layer == "ignore" else document.layer(asked.number)
+    if layer is None:
+        page = document.page(asked.number)
+        read = _PageAtWork(page.image, asked, settings).read()
+        return read.warned("damaged", f"Words may be missing or wrong: {page.damage}.") if page.damage else read
+    from inktally.reading.text_layer import CheckedLayer, trusted
+
+    return trusted(layer) if asked.text_layer == "trust" else CheckedLayer(layer, _LayerReader(asked, settings)).read()
+
+
+class _LayerReader:
+    """Reads for the check of a text layer, as this request asks."""
+
+    def __init__(self, asked: PageRequest, settings: Settings) -> None:
+        self._asked = asked
+        self._settings = settings
+
+    def languages(self, words: Iterable[str]) -> tuple[str, ...]:
+        tesseract = self._asked.engines.get("tesseract")
+        if self._asked.languages != (AUTO,) or tesseract is None:
+            return self._asked.languages
+        from inktally.reading.detection import of_words
+
+        return of_words(words, tuple(tesseract.models))
+
+    def ask(self, image: PageImage, languages: tuple[str, ...]) -> Sequence[Word]:
+        for name in self._asked.engines:
+            try:
+                return _engine_read(name, image, languages, self._asked, self._settings)
+            except (EngineFailed, MissingTool, UnreadablePicture):
+                continue
+        return ()
+
+    def read(self, image: PageImage) -> PageRead:
+        return _PageAtWork(image, self._asked, self._settings).read()
+
+
+def _engine_read(
+    name: str, image: PageImage, languages: tuple[str, ...], asked: PageRequest, settings: Settings
+) -> Sequence[Word]:
+    engine: PageEngine = import_module(f"inktally.engines.{name}").build(settings)
+    if asked.languages == (AUTO,):
+        engine.identify(languages)  # which it may not know
+    return engine.read(image, asked.engines[name].model_copy(update={"languages": languages})).words
 
 
 class _PageAtWork:
@@ -125,12 +175,8 @@ class _PageAtWork:
         return kept
 
     def _attempt(self, name: str) -> Attempt:
-        engine: PageEngine = import_module(f"inktally.engines.{name}").build(self._settings)
-        if self._asked.languages == (AUTO,):
-            engine.identify(self._languages)  # which it may not know
-        identity = self._asked.engines[name].model_copy(update={"languages": self._languages})
-        text = engine.read(self._prepared.image, identity)
-        found = attempt(name, text.words, self._letters, self._languages)
+        words = _engine_read(name, self._prepared.image, self._languages, self._asked, self._settings)
+        found = attempt(name, words, self._letters, self._languages)
         self._history.append(f"{name} {found.quality:.2f}" if self._is_judged else name)
         return found
 

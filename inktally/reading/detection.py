@@ -1,6 +1,6 @@
 """What script and language a page is in, for pictures whose language is `auto`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import log10
 from typing import NamedTuple
 
@@ -70,6 +70,15 @@ def detect(page: PageImage, candidates: Sequence[str], command: str = "tesseract
     if script not in SCRIPTS:
         return _names(found) or (usual,)
     return _of_script(script, candidates, lambda language: _read(strip, language, page.dpi))
+
+
+def of_words(words: Iterable[str], candidates: Sequence[str]) -> tuple[str, ...]:
+    """The language of a text, of those that are installed; never none. Raises `MissingTool` where none is."""
+    if not candidates:
+        raise MissingTool("Tesseract has no models of languages. Install one: apt-get install tesseract-ocr-eng.")
+    letters: list[str] = LETTERS.findall(" ".join(words).casefold())
+    usual = "eng" if "eng" in candidates else candidates[0]
+    return _names(_by_words(letters, candidates)) or (usual,)
 
 
 def _strip(page: PageImage) -> Image | None:

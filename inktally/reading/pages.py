@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from inktally.document import Engine, Page, Value, Word
+from inktally.document import Engine, Page, PageWarning, TextLayer, Value, WarningCode, Word
 
 DEPOSIT = "page.npz"
 
@@ -16,6 +16,7 @@ class PageRequest(Value):
     engines: dict[str, Engine]
     languages: tuple[str, ...]
     deposit: str = ""
+    text_layer: TextLayer = "check"
 
 
 class PageRead(Value):
@@ -29,6 +30,12 @@ class PageRead(Value):
     page: Page
     words: tuple[Word, ...]
     wanting: bool = False
+    warnings: tuple[PageWarning, ...] = ()
+
+    def warned(self, code: WarningCode, message: str) -> Self:
+        """The same page, with a warning, before those that it has."""
+        warning = PageWarning(code=code, page=self.page.number, message=message)
+        return self.model_copy(update={"warnings": (warning, *self.warnings)})
 
     def told(self, what: str) -> Self:
         """The same page, with one more thing in its history."""

@@ -6,8 +6,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from inktally.document import Engine, Recognition
-from inktally.errors import BadSettings, CostCapReached, MissingTool, RecognitionTimeout, TooLarge
+from inktally.document import TEXT_LAYER, Engine, Recognition, TextLayer
+from inktally.errors import (
+    BadSettings,
+    CostCapReached,
+    MissingTool,
+    RecognitionTimeout,
+    TooLarge,
+    UnreadablePicture,
+)
 from inktally.imaging.decoding import DECODERS
 from inktally.languages import present
 from inktally.ports import PageEngine
@@ -17,7 +24,8 @@ from inktally.sandbox.watchdog import too_late
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
 
-READING = "reading/1"  # names all that is done to pages and words besides what the engines do
+DOUBTFUL = 0.75  # estimated quality of a page from which it is not said that words may be wrong
+READING = "reading/2"  # names all that is done to pages and words besides what the engines do
 CHILD = "inktally.reading.child"
 PRELOADED = (CHILD, *DECODERS, "numpy.fft", "numpy.ma", "tesserocr", "wordfreq")
 
@@ -29,6 +37,7 @@ class _Task:
     picture: Path
     engines: Mapping[str, Engine]
     end: float
+    text_layer: TextLayer
     paid: int = 0
 
     def pay(self, most: int) -> None:
@@ -60,7 +69,11 @@ class Reader:
         """All engines as one. Raises `MissingTool` and `BadSettings` for the first engine only."""
         parts = self._parts(languages)
         first = next(iter(parts.values()))
-        options = {"reading": READING, "imaging": "on" if self._settings.imaging else "off"}
+        options = {
+            "reading": READING,
+            "imaging": "on" if self._settings.imaging else "off",
+            TEXT_LAYER: self._settings.text_layer,
+        }
         if len(self._engines) == 1:
             return first.model_copy(update={"options": {**first.options, **options}})
         models = {f"{name}:{model}": digest for name, part in parts.items() for model, digest in part.models.items()}
@@ -82,13 +95,18 @@ class Reader:
         """All pages, one after the other, within the one time limit of a picture."""
         from inktally.imaging.page import PageText
 
-        task = _Task(picture, self._parts(engine.languages), time.monotonic() + self._settings.recognition_seconds)
+        end = time.monotonic() + self._settings.recognition_seconds
+        task = _Task(picture, self._parts(engine.languages), end, engine.text_layer)
         reads = list(self._pages(task))
+        lost = [warning for read in reads for warning in read.warnings if warning.code == "not-decoded"]
+        if len(lost) == len(reads):
+            raise UnreadablePicture(lost[0].message)
         return Recognition(
             engine=engine,
             pages=tuple(read.page for read in reads),
             words=tuple(word for read in reads for word in read.words),
             text="\f".join(PageText.of(read.words).text for read in reads),
+            warnings=tuple(warning for read in reads for warning in read.warnings),
         )
 
     def _pages(self, task: _Task) -> Iterator[PageRead]:
@@ -102,6 +120,14 @@ class Reader:
             yield read
 
     def _read(self, task: _Task, number: int) -> PageRead:
+        """One page, and a warning where few of its words seem to be right."""
+        read = self._by_engines(task, number)
+        quality = read.page.quality
+        if quality is None or quality >= DOUBTFUL:
+            return read
+        return read.warned("doubtful", f"Only about {quality:.0%} of the words seem to be right; scan the page again.")
+
+    def _by_engines(self, task: _Task, number: int) -> PageRead:
         remote = [name for name in task.engines if self._engines[name].remote]
         if not remote:
             return self._in_child(task, number)
@@ -120,6 +146,7 @@ class Reader:
             engines={name: part for name, part in task.engines.items() if not self._engines[name].remote},
             languages=next(iter(task.engines.values())).languages,
             deposit=str(deposit / DEPOSIT) if deposit else "",
+            text_layer=task.text_layer,
         )
         try:
             answer = self._sandbox.call(

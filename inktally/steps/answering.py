@@ -60,6 +60,7 @@ class Answer(Value):
             upload=store.address(delivery.picture.key),
             etag=delivery.picture.etag,
             cached=is_cached,
+            warnings=receipt.warnings,
             seconds={} if is_cached else {"recognise": receipt.seconds},
         )
         return cls(delivery=delivery, outcome=outcome, recognised=recognised)

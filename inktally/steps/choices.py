@@ -1,19 +1,24 @@
 """What is done with a picture: as the run asks, as its uploader or its key says, else as the settings say."""
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError
 
 from inktally.delivery import After, Counting, Delivery, Options
-from inktally.document import Engine, Value, accepted_by
+from inktally.document import Engine, TextLayer, Value, accepted_by
 from inktally.errors import BadSettings, MissingTool, UnknownLanguage, UnknownOption
 from inktally.languages import by_prefix, split_names
 from inktally.outputs import chosen
 from inktally.ports import Recogniser
 from inktally.settings import Settings
 
-FIELDS = {"outputs": "outputs", "min-confidence": "min_confidence", "body-only": "body_only"}
+FIELDS = {
+    "outputs": "outputs",
+    "min-confidence": "min_confidence",
+    "body-only": "body_only",
+    "text-layer": "text_layer",
+}
 """Name in the metadata -> field. Underscores do not come through every proxy."""
 
 
@@ -28,6 +33,7 @@ class UploadOptions(Value):
     )
     min_confidence: float | None = Field(default=None, ge=0, le=100)
     body_only: bool = False
+    text_layer: TextLayer | Literal[""] = ""
 
     def as_metadata(self) -> dict[str, str]:
         asked = self.model_dump(mode="json", exclude_defaults=True)
@@ -72,13 +78,14 @@ class Choices(Value):
 
 
 def engine_for(delivery: Delivery, options: Options, recogniser: Recogniser, settings: Settings) -> Engine:
-    """What would read this picture. Raises `UnknownLanguage` when its uploader asked for one that nobody reads,
-    `BadSettings` and `MissingTool` when it was anybody else."""
+    """What would read this picture. Raises `UnknownOption`, `UnknownLanguage` when its uploader asked for one that
+    nobody reads, `BadSettings` and `MissingTool` when it was anybody else."""
+    text_layer = options.text_layer or UploadOptions.of(delivery.picture.metadata).text_layer or settings.text_layer
     uploaders = delivery.picture.metadata.get("language")
     by_key = by_prefix(settings.language_by_prefix, delivery.upload.key)
     languages = options.language or uploaders or by_key or settings.language
     try:
-        return recogniser.identify(split_names(languages))
+        return recogniser.identify(split_names(languages)).with_text_layer(text_layer)
     except (BadSettings, MissingTool) as error:
         if languages != uploaders:
             raise

@@ -67,6 +67,7 @@ def counts_document(
         pages=receipt.pages,
         counting=counting,
         counts=counts,
+        warnings=receipt.warnings,
     )
 
 

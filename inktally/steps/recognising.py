@@ -57,6 +57,7 @@ def recognise(
         words=len(recognition.words),
         pages=len(recognition.pages),
         seconds=round(time.monotonic() - begun, 3),
+        warnings=recognition.warnings,
         made_for=made_for,
     )
 

@@ -36,8 +36,10 @@ EXTREMES = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xf
 def decode(path: str) -> int:
     """What the sandboxed child does; the number of words and pages."""
     with open_document(Path(path), Limits(**LIMITS)) as document:
-        pages = [document.page(number) for number in range(1, document.page_count + 1)]
-        return len(pages) + sum(len(page.text.words) for page in pages if page.text)
+        numbers = range(1, document.page_count + 1)
+        pages = [document.page(number) for number in numbers]
+        layers = [layer for number in numbers if (layer := document.layer(number))]
+        return len(pages) + sum(len(layer.look().runs) for layer in layers)
 
 
 @dataclass

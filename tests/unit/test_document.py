@@ -111,6 +111,7 @@ class TestCountsDocument:
             "total": 4,
             "distinct": 2,
             "mean_confidence": 90.0,
+            "warnings": [],
             "words": [
                 {"word": "a", "count": 3, "confidence": 90.0},
                 {"word": "b", "count": 1, "confidence": 90.0},

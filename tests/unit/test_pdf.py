@@ -9,9 +9,12 @@ import pikepdf
 import pytest
 from PIL import Image
 
+from inktally.document import Word
 from inktally.errors import TooLarge, UnreadablePicture
 from inktally.imaging.decoding.document import DecodedPage, Limits, open_document
-from tests.support.paper import A4, INVISIBLE, LINES, pdf, picture, typed
+from inktally.imaging.page import PageText
+from inktally.reading.text_layer import trusted
+from tests.support.paper import LINES, pdf, picture, typed
 
 LIMITS = Limits(max_pixels=50_000_000, max_pages=3, max_page_words=1000)
 SCAN = picture("\n".join(LINES[:15]), (1240, 1754))
@@ -23,9 +26,15 @@ def decoded(path: Path, limits: Limits = LIMITS) -> list[DecodedPage]:
         return [document.page(number) for number in range(1, document.page_count + 1)]
 
 
-def text_on(path: Path) -> list[str] | None:
-    (page,) = decoded(path)
-    return [word.text for word in page.text.words] if page.text else None
+def layer_of(path: Path) -> tuple[Word, ...]:
+    """The words of the only page's text layer, whatever the page shows."""
+    with open_document(path, LIMITS) as document:
+        layer = document.layer(1)
+        return trusted(layer).words if layer else ()
+
+
+def text_on(path: Path) -> list[str]:
+    return [word.text for word in layer_of(path)]
 
 
 def test_pages_are_drawn_with_300_dpi(tmp_path: Path) -> None:
@@ -52,18 +61,18 @@ def test_too_many_pages_are_refused_before_any_is_drawn(tmp_path: Path) -> None:
 
 
 class TestText:
-    """A layer that is the page's text is taken as it is."""
+    """The text of a file, as it gives it. What the page shows of it, tests/integration/test_text_layer.py tells."""
 
     def test_words_have_places_in_lines_and_paragraphs_and_boxes_on_the_picture(self, tmp_path: Path) -> None:
-        (page,) = decoded(pdf(tmp_path / "page.pdf", typed(["Two fine", "lines,", "", "", "one more."])))
-        assert page.text is not None
-        assert page.text.text == "Two fine\nlines,\n\none more.\n"
-        places = [(word.text, word.page, word.block, word.paragraph, word.line, word.word) for word in page.text.words]
+        path = pdf(tmp_path / "page.pdf", typed(["Two fine", "lines,", "", "", "one more."]))
+        (page,), words = decoded(path), layer_of(path)
+        assert PageText.of(words).text == "Two fine\nlines,\n\none more.\n"
+        places = [(word.text, word.page, word.block, word.paragraph, word.line, word.word) for word in words]
         assert places == [
             ("Two", 1, 1, 1, 1, 1), ("fine", 1, 1, 1, 1, 2), ("lines,", 1, 1, 1, 2, 1),
             ("one", 1, 1, 2, 1, 1), ("more.", 1, 1, 2, 1, 2),
         ]  # fmt: skip
-        for word in page.text.words:
+        for word in words:
             box = word.box
             inside = page.image.pixels[box.top : box.top + box.height, box.left : box.left + box.width]
             assert inside.min() < 100, f"there is no ink where {word.text} is said to be"
@@ -72,18 +81,17 @@ class TestText:
 
     @pytest.mark.parametrize("turn", [90, 180, 270])
     def test_boxes_lie_on_the_words_of_pages_that_are_turned(self, turn: int, tmp_path: Path) -> None:
-        (page,) = decoded(pdf(tmp_path / "page.pdf", typed(["turned page", "with words"]), Rotate=turn))
-        assert page.text is not None
-        for word in page.text.words:
+        path = pdf(tmp_path / "page.pdf", typed(["turned page", "with words"]), Rotate=turn)
+        (page,), words = decoded(path), layer_of(path)
+        for word in words:
             box = word.box
             assert page.image.pixels[box.top : box.top + box.height, box.left : box.left + box.width].min() < 100
-        assert sorted(page.text.text.split()) == ["page", "turned", "with", "words"]
+        assert [word.text for word in words] == ["turned", "page", "with", "words"]
 
     def test_columns_are_blocks_in_the_order_of_the_file(self, tmp_path: Path) -> None:
         right = typed(["right one", "right two"]).replace("60 780", "320 780")
-        (page,) = decoded(pdf(tmp_path / "page.pdf", typed(["left one", "left two"]) + right))
-        assert page.text is not None
-        assert [(word.block, word.text) for word in page.text.words if word.word == 2] == [
+        words = layer_of(pdf(tmp_path / "page.pdf", typed(["left one", "left two"]) + right))
+        assert [(word.block, word.text) for word in words if word.word == 2] == [
             (1, "one"), (1, "two"), (2, "one"), (2, "two"),
         ]  # fmt: skip
 
@@ -95,43 +103,11 @@ class TestText:
     def test_words_outside_the_page_are_left_out(self, tmp_path: Path) -> None:
         assert text_on(pdf(tmp_path / "page.pdf", typed(["seen"]) + typed(["unseen"], top=2000))) == ["seen"]
 
-    def test_what_was_recognised_in_a_scan_and_laid_under_it_is_text(self, tmp_path: Path) -> None:
-        assert text_on(pdf(tmp_path / "page.pdf", typed(LINES, INVISIBLE), scan=SCAN)) == WORDS
 
-    def test_so_is_a_line_on_a_scan_that_bears_no_other(self, tmp_path: Path) -> None:
-        scan = picture("", A4)
-        scan.paste(0, (60, 850 - 780 - 20, 130, 850 - 780 - 8))
-        assert text_on(pdf(tmp_path / "page.pdf", typed(["Title page"], INVISIBLE), scan=scan)) == ["Title", "page"]
-
-
-class TestNoText:
-    """Other layers are passed over, and their pages read as pictures."""
-
-    def test_a_scan_has_none(self, tmp_path: Path) -> None:
-        (page,) = decoded(pdf(tmp_path / "scan.pdf", "", scan=SCAN))
-        assert page.text is None
-        assert np.mean(page.image.pixels < 128) > 0.01
-
-    @pytest.mark.parametrize("mode", [0, INVISIBLE])
-    def test_a_stamp_on_a_scan_is_none(self, mode: int, tmp_path: Path) -> None:
-        stamp = ["Downloaded by a reader of this library on a day in May", "All use is subject to its terms of service"]
-        assert text_on(pdf(tmp_path / "scan.pdf", typed(stamp, mode, top=40), scan=SCAN)) is None
-
-    def test_a_watermark_over_text_that_was_made_of_curves_is_none(self, tmp_path: Path) -> None:
-        curves = " ".join(f"{x} {y} 6 8 re f" for x in range(60, 500, 9) for y in range(100, 700, 14))
-        assert (
-            text_on(pdf(tmp_path / "page.pdf", "0.9 g " + typed(["DRAFT"], size=90, top=400) + " 0 g " + curves))
-            is None
-        )
-
-    @pytest.mark.parametrize(
-        "garbage", [r"\001\002\003 \004\005\006 \016\017", r"a\001\002b \003c\004d", r"\001 words \002\003"]
-    )
-    def test_characters_without_meaning_are_none(self, garbage: str, tmp_path: Path) -> None:
-        assert text_on(pdf(tmp_path / "page.pdf", typed([" ".join([garbage] * 5)] * 30))) is None
-
-    def test_nor_are_signs_alone(self, tmp_path: Path) -> None:
-        assert text_on(pdf(tmp_path / "page.pdf", typed(["* * * * - - - -"] * 30))) is None
+def test_a_scan_has_no_text(tmp_path: Path) -> None:
+    (page,) = decoded(pdf(tmp_path / "scan.pdf", "", scan=SCAN))
+    assert text_on(tmp_path / "scan.pdf") == []
+    assert np.mean(page.image.pixels < 128) > 0.01
 
 
 class TestBroken:
@@ -154,6 +130,17 @@ class TestBroken:
         (tmp_path / "bad.pdf").write_bytes(content)
         with pytest.raises(UnreadablePicture, match="PDF"):
             decoded(tmp_path / "bad.pdf")
+
+
+def test_no_password_is_asked_for_where_the_file_before_had_one(tmp_path: Path) -> None:
+    with pikepdf.open(pdf(tmp_path / "open.pdf", typed(LINES))) as file:
+        file.save(tmp_path / "closed.pdf", encryption=pikepdf.Encryption(user="secret", owner="secret"))
+    bad = b"%PDF-1.4\n1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n2 0 obj\n<</Type/Pages/Kids[]/Count 0>>\nendobj\n"
+    (tmp_path / "bad.pdf").write_bytes(bad + b"trailer <</Root 1 0 R>>\n")
+    with pytest.raises(UnreadablePicture, match="password"):
+        decoded(tmp_path / "closed.pdf")
+    with pytest.raises(UnreadablePicture, match="damaged"):
+        decoded(tmp_path / "bad.pdf")
 
 
 def test_a_filled_form_shows_what_was_filled_in(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """What is asked of the API, and what it answers, as OpenAPI describes it."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from inktally.document import CountsDocument, accepted_by
+from inktally.document import CountsDocument, TextLayer, accepted_by
 from inktally.intake.status import Status
 from inktally.languages import split_names
 from inktally.mail.message import public_address
@@ -50,6 +50,10 @@ class Asked(BaseModel):
         json_schema_extra=_without_default,
     )
     body_only: bool = Field(default=False, description="headers, footers and page numbers are not counted")
+    text_layer: TextLayer | Literal[""] = Field(
+        default="",
+        description="a PDF's text counts as far as its pages show it (check), as it is (trust), or not at all (ignore)",
+    )
     email: Annotated[str, accepted_by(public_address)] = Field(
         default="",
         max_length=254,
@@ -65,7 +69,9 @@ class Asked(BaseModel):
     def wishes(self) -> UploadOptions:
         outputs = ",".join(chosen(f"{self.outputs},{COUNTED}")) if self.outputs else ""
         least = self.min_confidence if "min_confidence" in self.model_fields_set else None
-        return UploadOptions(outputs=outputs, min_confidence=least, body_only=self.body_only)
+        return UploadOptions(
+            outputs=outputs, min_confidence=least, body_only=self.body_only, text_layer=self.text_layer
+        )
 
 
 class Link(Asked):

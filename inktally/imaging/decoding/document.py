@@ -17,7 +17,8 @@ from inktally.imaging.decoding.formats import Kind, kind_of
 from inktally.scratch import is_disk_full
 
 if TYPE_CHECKING:
-    from inktally.imaging.page import PageImage, PageText
+    from inktally.imaging.decoding.pdf import PdfLayer
+    from inktally.imaging.page import PageImage
 
 LONGEST_SIDE = 32_767  # pixels; Tesseract takes no more, nor does OpenCV when it turns a page
 CHARACTERS_PER_WORD = 10  # on the average of a page; languages have 5 to 7, and a blank
@@ -36,10 +37,10 @@ class Limits(Value):
 
 @dataclass(frozen=True)
 class DecodedPage:
-    """The pixels of one page, and the text that the file itself holds for it: only PDF does."""
+    """The pixels of one page, and what is missing of them: empty where it was decoded whole."""
 
     image: PageImage
-    text: PageText | None = None
+    damage: str = ""
 
 
 class Document(Protocol):
@@ -50,6 +51,9 @@ class Document(Protocol):
 
     def page(self, number: int) -> DecodedPage:
         """One page; numbers start at 1. Raises `PictureError` when it cannot be read."""
+
+    def layer(self, number: int) -> PdfLayer | None:
+        """The text that the file holds for a page; None where there is none. Raises as `page` does."""
 
 
 @contextmanager

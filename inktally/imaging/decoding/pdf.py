@@ -1,24 +1,36 @@
 """PDF, by pdfium: pages rendered as a scanner would have seen them, and the text that they hold themselves."""
 
+from __future__ import annotations
+
+import ctypes
 import re
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
-from math import sqrt
+from math import ceil, sqrt
 from pathlib import Path
 
 import numpy as np
 import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+from numpy.typing import NDArray
 
 from inktally.errors import TooLarge, UnreadablePicture
 from inktally.imaging.decoding.document import LONGEST_SIDE, DecodedPage, Limits, blamed_on, check_count, check_text
-from inktally.imaging.decoding.pdf_layer import is_real, layer_of
-from inktally.imaging.decoding.pdf_text import text_of
+from inktally.imaging.decoding.pdf_layer import Edges, TextRun, runs_of
+from inktally.imaging.decoding.pdf_shown import Shown, looked_at, without_text
+from inktally.imaging.glyphs import Boxes
 from inktally.imaging.page import PageImage
 
 POINTS = 72  # per inch; what PDF measures in
 DPI = 300
 LEAST_DPI = 20  # a page that is rendered with less is a map or a joke
 SMALLEST_SIDE, LARGEST_SIDE = POINTS / DPI, 1_000_000.0  # points; the former is a pixel
+A4_SIDE, SMALL_SIDE = 842, 420  # points; a page smaller than A6 may have a unit of its own, which pdfium does not tell
+LEAST_COVER = 0.5  # of a page, by the picture whose pixels decide how finely it is drawn
+CHECKED_AT = 2 / 3  # of the resolution of the picture; enough to see what is painted, and to read some words
+MARGIN = 40  # pixels around what is read besides the words
 
 
 class Pdf:
@@ -27,6 +39,7 @@ class Pdf:
     def __init__(self, path: Path, limits: Limits) -> None:
         """Raises `UnreadablePicture`, `TooLarge`."""
         self._limits = limits
+        _forget_errors()
         try:
             self._file = pdfium.PdfDocument(path)
         except pdfium.PdfiumError as error:
@@ -50,48 +63,134 @@ class Pdf:
     def page_count(self) -> int:
         return len(self._file)
 
-    def page(self, number: int) -> DecodedPage:
-        """One page, rendered; its text when that is what stands on the page."""
+    @contextmanager
+    def opened(self, number: int) -> Iterator[pdfium.PdfPage]:
+        """One page; whatever pdfium raises is its fault."""
         with blamed_on(number):
             page = self._file[number - 1]
             try:
-                return self._decoded(page, number)
+                yield page
             finally:
                 page.close()
 
-    def _decoded(self, page: pdfium.PdfPage, number: int) -> DecodedPage:
-        """Characters are counted before anything is drawn: that a page is drawn takes longer the more there are."""
-        if not self._limits.max_page_words:
-            return DecodedPage(image=self._drawn(page, number)[0])
-        check = partial(check_text, number=number, limits=self._limits)
-        with closing(page.get_textpage()) as textpage:
-            check(0, textpage.count_chars())
-            image, positions = self._drawn(page, number)
-            layer = layer_of(page, textpage, positions, image, check)
-            return DecodedPage(image=image, text=text_of(layer, number, image) if is_real(layer, page, image) else None)
+    def page(self, number: int) -> DecodedPage:
+        """One page, rendered. Characters are counted before: that it is drawn takes longer the more there are."""
+        with self.opened(number) as page:
+            if self._limits.max_page_words:
+                with closing(page.get_textpage()) as text:
+                    check_text(0, text.count_chars(), number, self._limits)
+            dpi = _dpi(page, number, self._limits)
+            return DecodedPage(image=PageImage(_drawn(page, dpi), round(dpi)))
 
-    def _drawn(self, page: pdfium.PdfPage, number: int) -> tuple[PageImage, pdfium.PdfPosConv]:
-        """The page's picture, and what leads from places on the page to its pixels."""
-        width, height = page.get_size()
-        dpi = _dpi(width, height, number, self._limits)
-        bitmap = page.render(scale=dpi / POINTS, rev_byteorder=True, limit_image_cache=True)
-        image = PageImage(np.array(bitmap.to_numpy()[:, :, :3]), round(dpi))
-        positions = bitmap.get_posconv(page)
+    def layer(self, number: int) -> PdfLayer | None:
+        """The text that the file holds for the page; None where there is none. Raises `TooLarge` for too much."""
+        with self.opened(number) as page:
+            dpi = _dpi(page, number, self._limits)
+            width, height = (ceil(side * dpi / POINTS) for side in page.get_size())
+            check = partial(check_text, number=number, limits=self._limits)
+            runs = list(runs_of(page, pdfium.PdfPosConv(page, (0, 0, width, height, 0)), check))
+        layer = PdfLayer(self, number, width, height, dpi, runs)
+        return layer if any(run.text or run.broken for run in runs) else None
+
+
+@dataclass(frozen=True)
+class PdfLayer:
+    """The text that a file holds for page `number`, whose picture has this size in pixels."""
+
+    document: Pdf = field(repr=False)
+    number: int
+    width: int
+    height: int
+    dpi: float
+    runs: Sequence[TextRun] = field(repr=False)
+
+    def look(self) -> Shown:
+        """What the page shows of its text, and besides."""
+        with self.document.opened(self.number) as page:
+            return looked_at(page, self.runs, CHECKED_AT, self.dpi)
+
+    def picture(self) -> PageImage:
+        return self.document.page(self.number).image
+
+    def rest(self, shown: Shown, believed: set[int], unread: Boxes) -> tuple[PageImage, int, int]:
+        """What the page shows besides the believed words: the part with the unread letters, and where that begins from
+        the left and the top, in pixels."""
+        with self.document.opened(self.number) as page:
+            full = _drawn(page, self.dpi) if len(shown.lost) else None
+            without_text(page)
+            pixels = _drawn(page, self.dpi)
+        if full is not None:
+            for place in map(_place, shown.lost):
+                pixels[place] = full[place]
+        for number in believed:
+            if shown.sights[number] == "beneath":
+                _wipe(pixels, self.runs[number].box)
+        left, top = (max(0, int(edge) - MARGIN) for edge in unread[:, :2].min(axis=0))
+        right, bottom = (int(edge) + MARGIN for edge in (unread[:, :2] + unread[:, 2:]).max(axis=0))
+        return PageImage(np.ascontiguousarray(pixels[top:bottom, left:right]), round(self.dpi)), left, top
+
+
+def _place(box: NDArray[np.float32]) -> tuple[slice, slice]:
+    left, top, width, height = box.round().astype(int)
+    return slice(max(0, top - 3), top + height + 3), slice(max(0, left - 3), left + width + 3)
+
+
+def _drawn(page: pdfium.PdfPage, dpi: float) -> NDArray[np.uint8]:
+    bitmap = page.render(scale=dpi / POINTS, rev_byteorder=True, limit_image_cache=True)
+    try:
+        return np.array(bitmap.to_numpy()[:, :, :3])
+    finally:
         bitmap.close()
-        return image, positions
 
 
-def _dpi(width: float, height: float, number: int, limits: Limits) -> float:
-    """300, or as many as the limits leave for a page of so many points. Raises `PictureError`."""
+def _wipe(pixels: NDArray[np.uint8], box: Edges) -> None:
+    """In the colour of what is around it."""
+    left, top, right, bottom = (max(0, round(edge)) for edge in box)
+    place = pixels[max(0, top - 4) : bottom + 4, max(0, left - 4) : right + 4]
+    if place.size:
+        edges = np.concatenate([place[0], place[-1], place[:, 0], place[:, -1]])
+        place[:] = np.median(edges, axis=0).astype(np.uint8)
+
+
+def _dpi(page: pdfium.PdfPage, number: int, limits: Limits) -> float:
+    """300, or as many as the limits leave. Raises `PictureError`.
+
+    A small page may be a large one in units of its own: it is drawn with the pixels of the picture that covers it, or
+    as large as A4.
+    """
+    width, height = page.get_size()
     if min(width, height) < SMALLEST_SIDE or max(width, height) >= LARGEST_SIDE:
         raise UnreadablePicture(f"Page {number} has no size that can be; save the PDF again.")
+    longest = max(width, height)
+    wanted = float(DPI)
+    if longest < A4_SIDE:
+        as_a4 = DPI * A4_SIDE / longest
+        wanted = min(as_a4, max(wanted, _own_dpi(page) or (as_a4 if longest < SMALL_SIDE else wanted)))
     by_area = sqrt(0.99 * limits.max_pixels / (width * height)) * POINTS  # sizes are rounded up
-    by_side = (LONGEST_SIDE - 1) / max(width, height) * POINTS
-    dpi = min(float(DPI), by_area, by_side)
+    by_side = (LONGEST_SIDE - 1) / longest * POINTS
+    dpi: float = min(wanted, by_area, by_side)
     if dpi < LEAST_DPI:
         inches = f"{width / POINTS:,.0f} x {height / POINTS:,.0f} inches"
         raise TooLarge(f"Page {number} is {inches}, too large to be drawn so that it can be read; scale it down.")
     return dpi
+
+
+def _own_dpi(page: pdfium.PdfPage) -> float:
+    """Of the finest picture that covers most of the page; 0: there is none."""
+    width, height = page.get_size()
+    finest: float = 0.0
+    for picture in page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=3):
+        left, bottom, right, top = picture.get_bounds()
+        if (right - left) * (top - bottom) >= LEAST_COVER * width * height:
+            across, down = picture.get_px_size()
+            finest = max(finest, max(across, down) / max(right - left, top - bottom) * POINTS)
+    return finest
+
+
+def _forget_errors() -> None:
+    """pdfium keeps its last error, and some files fail without a new one: a password would be asked for them too."""
+    missing = pdfium_c.FPDF_LoadDocument(ctypes.create_string_buffer(b""), None)
+    assert not missing, "no file has an empty name"
 
 
 def _unopened(error: pdfium.PdfiumError) -> UnreadablePicture:

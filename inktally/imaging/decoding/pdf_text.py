@@ -1,15 +1,13 @@
 """The text layer of a PDF's page as words with places in lines, paragraphs and blocks, as an engine would give it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import median_low
 
-from inktally.document import Box, Word
-from inktally.imaging.decoding.pdf_layer import Edges, Layer, TextRun
-from inktally.imaging.page import PageImage, PageText
+from inktally.document import CERTAIN, Box, Word
+from inktally.imaging.decoding.pdf_layer import Edges, TextRun, around, upright
 
-CERTAIN = 100.0
 NEW_PARAGRAPH = 0.5  # of a line's height, between it and the line above, more than is usual on the page
 NEW_BLOCK = 3.0  # the same; or any way up
 
@@ -23,29 +21,45 @@ class _RunLine:
 
     @property
     def box(self) -> Edges:
-        left, top, right, bottom = zip(*(run.room for run in self.runs), strict=True)
-        return min(left), min(top), max(right), max(bottom)
+        """As if the line ran to the right."""
+        return around([upright(run.room, run.style.quarters) for run in self.runs])
 
 
-def text_of(layer: Layer, number: int, image: PageImage) -> PageText:
-    """The words of page `number`, with boxes in pixels of `image`, in the file's own order."""
-    lines = list(_lines(layer.runs))
+def words_of(runs: Sequence[TextRun], number: int, width: int, height: int) -> list[Word]:
+    """The words of page `number`, with boxes in its pixels, in the file's own order.
+
+    Lines that run sideways are given by pdfium from left to right, whichever of them is the first.
+    """
+    lines = []
+    for quarters, group in groupby(_lines(runs), key=lambda line: line.runs[0].style.quarters):
+        stretch = list(group)
+        lines += stretch[::-1] if quarters and _is_upwards(stretch) else stretch
     _number(lines)
-    return PageText.of(word for line in lines for word in _words(line, number, image))
+    return [word for line in lines for word in _words(line, number, width, height)]
 
 
-def _lines(runs: list[TextRun]) -> Iterator[_RunLine]:
+def _lines(runs: Sequence[TextRun]) -> Iterator[_RunLine]:
     """Lines as the file or pdfium ends them, or where a run stands no longer beside the one before."""
     line = _RunLine()
     for run in (run for run in runs if run.text):
-        before = line.runs[-1].room if line.runs else run.room
-        is_beside = run.room[1] < before[3] and run.room[3] > before[1]
-        if line.runs and (run.starts_line or not is_beside):
+        if line.runs and (run.starts_line or not _is_beside(run, line.runs[-1])):
             yield line
             line = _RunLine()
         line.runs.append(run)
     if line.runs:
         yield line
+
+
+def _is_upwards(lines: Sequence[_RunLine]) -> bool:
+    """Whether more lines follow each other upwards than downwards, once they are turned upright."""
+    steps = [line.box[1] > above.box[1] for above, line in pairwise(lines)]
+    return steps.count(False) > steps.count(True)
+
+
+def _is_beside(run: TextRun, before: TextRun) -> bool:
+    quarters = before.style.quarters
+    box, other = upright(run.room, quarters), upright(before.room, quarters)
+    return run.style.quarters == quarters and box[1] < other[3] and box[3] > other[1]
 
 
 def _number(lines: list[_RunLine]) -> None:
@@ -55,7 +69,8 @@ def _number(lines: list[_RunLine]) -> None:
     for gap, (above, line) in zip(gaps, pairwise(lines), strict=True):
         block, paragraph, number = above.numbers
         height = max(1.0, line.box[3] - line.box[1])
-        if gap > usual + NEW_BLOCK * height or line.box[3] < above.box[1]:
+        is_turned = line.runs[0].style.quarters != above.runs[0].style.quarters
+        if is_turned or gap > usual + NEW_BLOCK * height or line.box[3] < above.box[1]:
             line.numbers = block + 1, 1, 1
         elif gap > usual + NEW_PARAGRAPH * height:
             line.numbers = block, paragraph + 1, 1
@@ -63,7 +78,7 @@ def _number(lines: list[_RunLine]) -> None:
             line.numbers = block, paragraph, number + 1
 
 
-def _words(line: _RunLine, page: int, image: PageImage) -> Iterator[Word]:
+def _words(line: _RunLine, page: int, width: int, height: int) -> Iterator[Word]:
     block, paragraph, number = line.numbers
     for place, run in enumerate(line.runs, 1):
         yield Word(
@@ -74,12 +89,12 @@ def _words(line: _RunLine, page: int, image: PageImage) -> Iterator[Word]:
             paragraph=paragraph,
             line=number,
             word=place,
-            box=_within(run.box, image),
+            box=_whole(run.box, width, height),
         )
 
 
-def _within(box: Edges, image: PageImage) -> Box:
+def _whole(box: Edges, width: int, height: int) -> Box:
     """In whole pixels of the picture, and one at least."""
-    left, top = max(0, min(int(box[0]), image.width - 1)), max(0, min(int(box[1]), image.height - 1))
-    right, bottom = min(image.width, round(box[2])), min(image.height, round(box[3]))
+    left, top = max(0, min(int(box[0]), width - 1)), max(0, min(int(box[1]), height - 1))
+    right, bottom = min(width, round(box[2])), min(height, round(box[3]))
     return Box(left=left, top=top, width=max(1, right - left), height=max(1, bottom - top))

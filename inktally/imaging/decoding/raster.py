@@ -16,6 +16,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from inktally.errors import UnreadablePicture
+from inktally.imaging.decoding.damage import damage_of
 from inktally.imaging.decoding.document import DecodedPage, Limits, blamed_on, check_count, check_size
 from inktally.imaging.page import PageImage
 
@@ -25,6 +26,9 @@ BAND = 512  # rows that are converted at once, so that memory holds a page once,
 SAMPLE = 1_000_000  # pixels, enough to know the extremes of a page by
 OUTLIERS = 0.01  # per cent of the pixels at each end that may be dead or hot
 LEAST_CONTRAST = 0.05  # of the brightest; what has less is noise on blank paper, which is not stretched
+GROUNDS = (255, 0, 128)  # grey levels that may lie below a transparent picture, the likeliest first
+HALF, MOST_LETTERS = 127, 0.5  # opaque; and the share of a picture up to which what is opaque are letters, not paper
+FAINT = 5  # per cent of the ink that may hardly differ from its ground
 PHOTOMETRIC, MIN_IS_WHITE = 262, 0  # in TIFF
 
 TURNS: dict[int, Callable[[Pixels], Pixels]] = {
@@ -41,6 +45,7 @@ TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
 HEIF = ("HEIF",)
 SUBFILE_TYPE, PREVIEW_OR_MASK = 254, 0b101  # of a TIFF's page: a smaller version of another, or its transparency
+OLD_SUBFILE_TYPE, OLD_PREVIEW = 255, 2  # the same before 1992
 LEAST_DPI, MOST_DPI = 100, 1200
 """Programs write 1, 72 or 96 when they know nothing; and 1200 dpi are more than any scanner of pages has."""
 MOST_SKEW = 1.1  # between the dpi of the two axes
@@ -51,6 +56,7 @@ class Raster:
 
     def __init__(self, path: Path, limits: Limits, formats: tuple[str, ...] = FORMATS) -> None:
         """Looks at every page's header. Raises `TooLarge`, `UnreadablePicture`."""
+        self._path = path
         self._open = partial(_opened, path, formats)
         self._limits = limits
         self._frames = _frames(self._open, limits)
@@ -72,8 +78,12 @@ class Raster:
                 check_size(*picture.size, number, self._limits)
                 orientation = _orientation(picture)
                 pixels = to_pixels(picture)
+                damage = damage_of(self._path, picture, self._frames[number - 1])
             del picture  # its pixels, before they are copied once more
-            return DecodedPage(image=PageImage(upright(pixels, orientation), dpi))
+            return DecodedPage(image=PageImage(upright(pixels, orientation), dpi), damage=damage)
+
+    def layer(self, number: int) -> None:
+        """Files of pixels hold no text."""
 
 
 def open_heif(path: Path, limits: Limits) -> Raster:
@@ -109,12 +119,17 @@ def _frames(opened: Callable[[], AbstractContextManager[Image.Image]], limits: L
     with opened() as picture:
         frame = 0
         while _is_there(picture, frame, len(pages) + 1):
-            if not _tag(picture, SUBFILE_TYPE) & PREVIEW_OR_MASK or not pages:
+            if not _is_preview_or_mask(picture):
                 check_size(*picture.size, len(pages) + 1, limits)
                 pages.append(frame)
                 check_count(len(pages), limits)
             frame += 1
-    return pages
+    return pages or [0]
+
+
+def _is_preview_or_mask(picture: Image.Image) -> bool:
+    """Of another page, wherever it stands; cameras and scanners like to put a small one before the large."""
+    return bool(_tag(picture, SUBFILE_TYPE) & PREVIEW_OR_MASK) or _tag(picture, OLD_SUBFILE_TYPE) == OLD_PREVIEW
 
 
 def _is_there(picture: Image.Image, frame: int, number: int) -> bool:
@@ -151,7 +166,7 @@ def _dpi(picture: Image.Image) -> int:
 
 
 def to_pixels(picture: Image.Image) -> Pixels:
-    """Grey or RGB. What is transparent becomes white, as paper is; more than eight bits are stretched to what is used.
+    """Grey or RGB. What is transparent becomes paper; more than eight bits are stretched to what is used.
 
     The picture's orientation is left as it is.
     """
@@ -159,9 +174,9 @@ def to_pixels(picture: Image.Image) -> Pixels:
         return _stretched(picture)
     is_grey = picture.mode in {"1", "L", "LA", "La"}
     shape = (picture.height, picture.width) if is_grey else (picture.height, picture.width, 3)
-    pixels = np.empty(shape, np.uint8)
+    pixels, ground = np.empty(shape, np.uint8), _ground(picture)
     for rows, band in _bands(picture):
-        pixels[rows] = np.asarray(_on_white(band).convert("L" if is_grey else "RGB"))
+        pixels[rows] = np.asarray(_on(ground, band).convert("L" if is_grey else "RGB"))
     return pixels
 
 
@@ -177,13 +192,28 @@ def _bands(picture: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
         yield slice(top, bottom), picture.crop((0, top, picture.width, bottom))
 
 
-def _on_white(band: Image.Image) -> Image.Image:
+def _ground(picture: Image.Image) -> int:
+    """The grey of the paper below a transparent picture: white, unless that hides letters that stand on nothing."""
+    if not picture.has_transparency_data:
+        return GROUNDS[0]
+    step = max(1, round((picture.width * picture.height / SAMPLE) ** 0.5))
+    small = picture.resize((-(-picture.width // step), -(-picture.height // step)), Image.Resampling.NEAREST)
+    opaque = np.asarray(_rgba(small).getchannel("A")) > HALF
+    if not opaque.any() or opaque.mean() > MOST_LETTERS:
+        return GROUNDS[0]
+    inks = np.asarray(_rgba(small).convert("L"))[opaque].astype(np.int16)
+    return max(GROUNDS, key=lambda ground: float(np.percentile(abs(inks - ground), FAINT)))
+
+
+def _on(ground: int, band: Image.Image) -> Image.Image:
     if not band.has_transparency_data:
         return band
-    if band.mode == "La":
-        band = band.convert("LA")
-    rgba = band.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    rgba = _rgba(band)
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, (ground, ground, ground, 255)), rgba)
+
+
+def _rgba(picture: Image.Image) -> Image.Image:
+    return (picture.convert("LA") if picture.mode == "La" else picture).convert("RGBA")
 
 
 def _stretched(picture: Image.Image) -> Pixels:
