@@ -11,6 +11,43 @@ from inktally.errors import BadSettings
 
 AUTO = "auto"
 FORMER = {"deu_frak": "frk", "dan_frak": "frk", "slk_frak": "frk"}  # what Tesseract 3 called its models for Fraktur
+SCRIPTS = {
+    "Arabic": ("ara", "fas", "urd", "pus", "snd", "uig"),
+    "Armenian": ("hye",),
+    "Bengali": ("ben", "asm"),
+    "Canadian_Aboriginal": ("iku",),
+    "Cherokee": ("chr",),
+    "Cyrillic": ("rus", "ukr", "bel", "bul", "srp", "mkd", "kaz", "kir", "mon", "tgk", "tat", "uzb_cyrl", "aze_cyrl"),
+    "Devanagari": ("hin", "mar", "nep", "san"),
+    "Ethiopic": ("amh", "tir"),
+    "Fraktur": ("frk", "deu_latf", "script/Fraktur"),
+    "Georgian": ("kat", "kat_old"),
+    "Greek": ("ell", "grc"),
+    "Gujarati": ("guj",),
+    "Gurmukhi": ("pan",),
+    "Han": ("chi_sim", "chi_tra"),
+    "Hangul": ("kor",),
+    "Hebrew": ("heb", "yid"),
+    "Japanese": ("jpn",),
+    "Kannada": ("kan",),
+    "Katakana": ("jpn",),
+    "Khmer": ("khm",),
+    "Hiragana": ("jpn",),
+    "Korean": ("kor",),
+    "Lao": ("lao",),
+    "Malayalam": ("mal",),
+    "Myanmar": ("mya",),
+    "Oriya": ("ori",),
+    "Sinhala": ("sin",),
+    "Syriac": ("syr",),
+    "Tamil": ("tam",),
+    "Telugu": ("tel",),
+    "Thaana": ("div",),
+    "Thai": ("tha",),
+    "Tibetan": ("bod", "dzo"),
+}
+"""Scripts other than Latin, as Tesseract's `osd` names them, and the models that read them."""
+_SCRIPT = {language: script for script, languages in SCRIPTS.items() for language in languages}
 NO_LANGUAGES = frozenset({"osd", "equ", "snum"})  # models that read no text
 
 
@@ -42,6 +79,13 @@ def installed(folder: Path) -> tuple[str, ...]:
     """The languages whose models lie in a folder of Tesseract's: what `auto` chooses from."""
     names = (model.relative_to(folder).with_suffix("").as_posix() for model in folder.rglob("*.traineddata"))
     return tuple(sorted(name for name in names if name not in NO_LANGUAGES))
+
+
+def script_of(language: str) -> str:
+    """The script that a model reads; Latin where nothing else is known."""
+    folder, _, name = language.rpartition("/")
+    is_script = folder == "script" and (name in SCRIPTS or name.startswith("Han"))
+    return _SCRIPT.get(language) or (name if is_script else "Latin")
 
 
 def present(names: Iterable[str]) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from inktally.settings import Settings
 
 LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)?")
 COMMAND = "tesseract"
+BY_LAYOUT, AS_BLOCK = 3, 6  # its modes of page segmentation
 WORD_ROW, COLUMNS = 5, 12  # of its TSV
 
 
@@ -55,10 +56,17 @@ class Tesseract:
 
     def read(self, page: PageImage, engine: Engine) -> PageText:
         """Raises `UnreadablePicture` when Tesseract breaks over the page, `EngineFailed` when it fails otherwise."""
+        return self._read(page, engine, BY_LAYOUT)
+
+    def read_block(self, page: PageImage, engine: Engine) -> PageText:
+        """Without a search for columns. Raises as `read` does."""
+        return self._read(page, engine, AS_BLOCK)
+
+    def _read(self, page: PageImage, engine: Engine, mode: int) -> PageText:
         if self.settings.tesseract:
-            table = _read_by_command(page, self.settings.tesseract, engine.languages)
+            table = _read_by_command(page, self.settings.tesseract, engine.languages, mode)
         else:
-            table = _read_here(page, self._installed().models, engine.languages)
+            table = _read_here(page, self._installed().models, engine.languages, mode)
         return PageText.of(parse_table(table))
 
     def _installed(self) -> _Installation:
@@ -72,9 +80,10 @@ class Tesseract:
         return _installation(Path(command).resolve(), self.settings.cache / "tesseract.json")
 
 
-def _read_here(page: PageImage, models: str, languages: Sequence[str]) -> str:
+def _read_here(page: PageImage, models: str, languages: Sequence[str], mode: int) -> str:
     """The table of words, without its heading."""
     api = _library(models, "+".join(languages))
+    api.SetPageSegMode(mode)
     _, _, channels = (*page.pixels.shape, 1)[:3]
     try:
         api.SetImageBytes(page.pixels.tobytes(), page.width, page.height, channels, page.width * channels)
@@ -94,12 +103,12 @@ def _library(models: str, languages: str) -> Any:
     import tesserocr
 
     try:
-        return tesserocr.PyTessBaseAPI(path=models, lang=languages, psm=tesserocr.PSM.AUTO)
+        return tesserocr.PyTessBaseAPI(path=models, lang=languages)
     except RuntimeError as error:
         raise EngineFailed(f"Tesseract cannot use the models for {languages} in {models}: {error}") from error
 
 
-def _read_by_command(page: PageImage, command: str, languages: Sequence[str]) -> str:
+def _read_by_command(page: PageImage, command: str, languages: Sequence[str], mode: int) -> str:
     """The table of words, without its heading."""
     import pytesseract
 
@@ -108,7 +117,9 @@ def _read_by_command(page: PageImage, command: str, languages: Sequence[str]) ->
         picture = str(Path(folder) / "page.tiff")
         _save(page, picture)
         try:
-            (table,) = pytesseract.run_and_get_multiple_output(picture, extensions=["tsv"], lang="+".join(languages))
+            (table,) = pytesseract.run_and_get_multiple_output(
+                picture, extensions=["tsv"], lang="+".join(languages), config=f"--psm {mode}"
+            )
         except pytesseract.TesseractError as error:
             if error.status < 0:
                 raise UnreadablePicture("The picture broke Tesseract; save it again, or scan it anew.") from error

@@ -1,26 +1,32 @@
 """What a sandboxed child does: decode a page, make it ready, have it read, and say how well that went."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from inktally.document import Page, Section, Word
+from inktally.document import Engine, Page, Section, Word
 from inktally.errors import EngineFailed, MissingTool, UnreadablePicture
 from inktally.imaging.decoding.document import DecodedPage, Limits, open_document
 from inktally.imaging.glyphs import Boxes, brought_near, glyphs, grey, ink
-from inktally.imaging.page import PageImage
+from inktally.imaging.page import PageImage, PageText
 from inktally.imaging.preparation import Prepared, prepare
 from inktally.imaging.sections import assign, split
-from inktally.languages import AUTO
-from inktally.ports import PageEngine
+from inktally.languages import AUTO, script_of
+from inktally.ports import PageEngine, ReadsBlocks
 from inktally.reading.merging import Attempt, attempt, best
 from inktally.reading.pages import PageRead, PageRequest
 from inktally.reading.remote import leave
 from inktally.settings import Settings, restored
 
+Read = Callable[[PageImage, Engine], PageText]
+UNDERSTOOD = frozenset({"Latin", "Fraktur", "Greek", "Cyrillic", "Han", "Japanese"})
+"""Scripts whose letters stand apart, so that a page's preparation may go by them."""
+SHORT_LINE = 16  # characters on average; columns of running text have more
+READ_WELL, SURELY_WELL = 0.75, 0.85  # quality; on its head Latin comes to less than 0.45, Thai to 0.79
 NO_LETTERS: Boxes = np.empty((0, 4), np.float32)
 
 
@@ -47,27 +53,63 @@ def _text_layer(decoded: DecodedPage, number: int) -> PageRead | None:
     return PageRead(pages=number, page=page, words=decoded.text.words)
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """A page as an engine gets it, its languages, and the boxes of what looks like letters on it."""
+
+    prepared: Prepared
+    languages: tuple[str, ...]
+    letters: Boxes
+
+
 class _PageAtWork:
     """One page under way: as it came in, made ready, and how each engine has fared with it.
 
-    To look for letters takes a tenth of the time of a page. Where that was not done while the page was made ready,
-    and nobody else could be asked, it is not judged how well it was read.
+    The first engine that reads it also tells whether it was made ready well: a page that was turned by mistake, or
+    scaled by letters that are none, comes out badly, and is read again in another way. To look for letters takes a
+    tenth of the time of a page. Where that was not done while the page was made ready, and nobody else could be
+    asked, it is not judged how well it was read.
     """
 
     def __init__(self, image: PageImage, asked: PageRequest, settings: Settings) -> None:
         self._image = image
         self._asked = asked
         self._settings = settings
-        self._prepared = prepare(image) if settings.imaging else Prepared.of(image)
-        self._languages = _languages(self._prepared.image, asked, settings)
-        self._sections = split(self._prepared.image) if settings.imaging else []
         self._is_judged = settings.imaging or len(asked.engines) > 1 or bool(asked.deposit)
-        self._letters = self._found_letters() if self._is_judged else NO_LETTERS
+        self._is_understood = not any(map(_is_strange, asked.languages))
+        self._ways = self._made_ready_somehow()
+        self._ready = self._with_letters(next(self._ways))
         self._history: list[str] = []
 
-    def _found_letters(self) -> Boxes:
-        known = self._prepared.letters
-        return letters(self._prepared.image) if known is None else known
+    def _made_ready_somehow(self) -> Iterator[Prepared]:
+        """The page made ready in all ways that it may ask for, likeliest first, each only when it is wanted."""
+        as_it_came = Prepared.of(self._image)
+        if not self._is_understood or not self._settings.imaging:
+            yield as_it_came
+        if not self._settings.imaging:
+            return
+        first = prepare(self._image)
+        for quarters in first.turns:
+            prepared = first if quarters == first.turns[0] else prepare(self._image, quarters)
+            if self._is_understood or prepared.image.pixels is not self._image.pixels:
+                yield prepared
+        if self._is_understood and first.image.pixels is not self._image.pixels:
+            yield as_it_came
+        quarters = self._turn_by_tesseract()
+        if quarters not in (0, *first.turns):
+            yield prepare(self._image, quarters)
+
+    def _turn_by_tesseract(self) -> int:
+        from inktally.reading.detection import turn
+
+        tesseract = self._asked.engines.get("tesseract")
+        return turn(self._image, self._settings.tesseract or tesseract.name) if tesseract else 0
+
+    def _with_letters(self, prepared: Prepared) -> _Ready:
+        found = prepared.letters
+        if found is None:
+            found = letters(prepared.image) if self._is_judged else NO_LETTERS
+        return _Ready(prepared, _languages(prepared.image, self._asked, self._settings), found)
 
     def read(self) -> PageRead:
         kept = self._kept()
@@ -83,7 +125,7 @@ class _PageAtWork:
         failure: Exception | None = None
         for name in self._asked.engines:
             try:
-                found = self._attempt(name)
+                found = self._attempt(name, self._ready) if kept else self._settled(name)
             except (EngineFailed, MissingTool, UnreadablePicture) as error:
                 self._history.append(f"{name} failed")
                 failure = error
@@ -95,42 +137,68 @@ class _PageAtWork:
             raise failure
         return kept
 
-    def _attempt(self, name: str) -> Attempt:
+    def _settled(self, name: str) -> Attempt:
+        """The best of what an engine reads on the page, made ready in one way or another, until it reads well."""
+        kept = self._attempt(name, self._ready)
+        enough = READ_WELL if self._is_understood else SURELY_WELL
+        while kept.quality < enough and (prepared := next(self._ways, None)):
+            ready = self._with_letters(prepared)
+            found = self._attempt(name, ready)
+            if found.quality > kept.quality:
+                kept, self._ready = found, ready
+        if kept.quality < self._settings.auto_quality and _length_of_lines(kept) < SHORT_LINE:
+            return self._as_block(name, kept)
+        return kept
+
+    def _as_block(self, name: str, kept: Attempt) -> Attempt:
+        """With what the engine reads besides where it looks for no columns: it loses parts of lists among them."""
+        engine = self._engine(name)
+        if not self._is_judged or not isinstance(engine, ReadsBlocks):
+            return kept
+        return self._better(kept, self._attempt(name, self._ready, engine.read_block))
+
+    def _engine(self, name: str) -> PageEngine:
         engine: PageEngine = import_module(f"inktally.engines.{name}").build(self._settings)
+        return engine
+
+    def _attempt(self, name: str, ready: _Ready, read: Read | None = None) -> Attempt:
+        engine = self._engine(name)
         if self._asked.languages == (AUTO,):
-            engine.identify(self._languages)  # which it may not know
-        identity = self._asked.engines[name].model_copy(update={"languages": self._languages})
-        text = engine.read(self._prepared.image, identity)
-        found = attempt(name, text.words, self._letters, self._languages)
+            engine.identify(ready.languages)  # which it may not know
+        identity = self._asked.engines[name].model_copy(update={"languages": ready.languages})
+        text = (read or engine.read)(ready.prepared.image, identity)
+        found = attempt(name, text.words, ready.letters, ready.languages)
         self._history.append(f"{name} {found.quality:.2f}" if self._is_judged else name)
         return found
 
     def _better(self, kept: Attempt | None, found: Attempt) -> Attempt:
         if kept is None:
             return found
-        chosen = best(kept, found, self._letters)
+        chosen = best(kept, found, self._ready.letters)
         if chosen not in (kept, found):
             self._history.append(f"together {chosen.quality:.2f}")
         return chosen
 
     def _placed(self, words: Sequence[Word]) -> tuple[list[Word], list[Section]]:
         """The words in their sections, and both on the page that came in."""
-        way_back, number = self._prepared.to_original, self._asked.number
-        placed, sections = assign(words, self._sections) if self._sections else (list(words), [])
+        prepared, number = self._ready.prepared, self._asked.number
+        found = split(prepared.image) if self._settings.imaging else []
+        placed, sections = assign(words, found) if found else (list(words), [])
+        way_back = prepared.to_original
         return (
             [word.model_copy(update={"page": number, "box": way_back.box(word.box)}) for word in placed],
             [section.model_copy(update={"box": way_back.box(section.box)}) for section in sections],
         )
 
     def _page(self, kept: Attempt | None, sections: Sequence[Section]) -> Page:
-        steps = self._prepared.steps
+        steps = self._ready.prepared.steps
         measured = next((int(step.parameters["dpi"]) for step in steps if step.name == "measure"), self._image.dpi)
         return Page(
             number=self._asked.number,
             width=self._image.width,
             height=self._image.height,
             dpi=measured,
-            languages=self._languages,
+            languages=self._ready.languages,
             engine=kept.engine if kept else "",
             reason=", ".join(self._history),
             quality=round(kept.quality, 4) if kept and self._is_judged else None,
@@ -147,6 +215,17 @@ def _languages(page: PageImage, asked: PageRequest, settings: Settings) -> tuple
     from inktally.reading.detection import detect
 
     return detect(page, tuple(tesseract.models), settings.tesseract or tesseract.name)
+
+
+def _is_strange(language: str) -> bool:
+    """Whether it is written in a way that imaging was not shown to understand; `auto` is seen later."""
+    return script_of(language) not in UNDERSTOOD or language.endswith("_vert")
+
+
+def _length_of_lines(found: Attempt) -> float:
+    """In characters, on average."""
+    lines = {each.word.line_id for each in found.words}
+    return sum(len(each.word.text) for each in found.words) / max(1, len(lines))
 
 
 def letters(page: PageImage) -> Boxes:

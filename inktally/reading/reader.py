@@ -16,7 +16,7 @@ from inktally.sandbox.watchdog import too_late
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
 
-READING = "reading/1"  # names all that is done to pages and words besides what the engines do
+READING = "reading/2"  # names all that is done to pages and words besides what the engines do
 CHILD = "inktally.reading.child"
 PRELOADED = (CHILD, "tesserocr", "wordfreq")
 
