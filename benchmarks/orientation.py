@@ -1,4 +1,4 @@
-"""Whether pages of rows are read alike whichever side is up: python -m benchmarks.orientation --pages N --seed S [--json].
+"""Whether lists are read alike whichever side is up: python -m benchmarks.orientation --pages N --seed S [--json].
 
 Each page is read upright, and once more in an orientation that its seed chooses. It is right where the F1 of both is
 the same within 0.02. An upright page that was turned is counted apart: there should be none.
@@ -13,9 +13,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -24,14 +24,13 @@ from benchmarks.accuracy import f1, say
 from benchmarks.rows import RowPage, page
 from inktally import plugins
 from inktally.document import Recognition
-from inktally.reading.reader import Reader
+from inktally.ports import Recogniser
 from inktally.settings import read_settings
 
 ALIKE = 0.02  # F1
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """How a page was read upright, and how turned by so many quarters."""
 
     seed: int
@@ -60,7 +59,9 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.orientation", description=__doc__.split(":")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.orientation", description="Are lists read alike whichever side is up?"
+    )
     parser.add_argument("--pages", type=int, default=1000, metavar="N", help="distinct pages (1000)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the pages (1)")
     parser.add_argument("--engine", default="auto", choices=plugins.engines(), help="recognition engine (auto)")
@@ -78,7 +79,7 @@ def summary(results: list[Result]) -> dict[str, object]:
         "upright_turned": sum(each.was_turned for each in results),
         "f1_upright": round(fmean(each.upright for each in results), 4),
         "f1_turned": round(fmean(each.turned for each in results), 4),
-        "wrong": [asdict(each) for each in results if not each.is_right],
+        "wrong": [each._asdict() for each in results if not each.is_right],
     }
 
 
@@ -96,7 +97,7 @@ def measured(pages: int, seed: int, engine: str, *, dpi: int, most_rows: int) ->
             yield result
 
 
-def _result(recogniser: Reader, folder: Path, seed: int, dpi: int, most_rows: int) -> Result:
+def _result(recogniser: Recogniser, folder: Path, seed: int, dpi: int, most_rows: int) -> Result:
     made = page(seed, dpi=dpi, most_rows=most_rows)
     quarters = random.Random(seed).randrange(4)  # noqa: S311 - nothing secret
     upright = _read(recogniser, folder / f"{seed}.png", made, 0)
@@ -112,7 +113,7 @@ def _result(recogniser: Reader, folder: Path, seed: int, dpi: int, most_rows: in
     )
 
 
-def _read(recogniser: Reader, picture: Path, made: RowPage, quarters: int) -> Recognition:
+def _read(recogniser: Recogniser, picture: Path, made: RowPage, quarters: int) -> Recognition:
     turned = np.ascontiguousarray(np.rot90(made.pixels, quarters))
     Image.fromarray(turned).save(picture, dpi=(made.dpi, made.dpi), compress_level=1)
     try:

@@ -85,17 +85,17 @@ def fonts() -> dict[str, Path]:
 
 def _list(chance: random.Random, count: int) -> _Layout:
     columns = _columns(chance, count, 4)
-    numbered, longest = chance.random() < 0.3, chance.choice((1, 1, 2, 3))
+    numbered, longest = _maybe(chance, 0.3), chance.choice((1, 1, 2, 3))
     rows = [
         [*([f"{number}."] if numbered else []), _name(chance, chance.randint(1, longest))]
         for number in range(1, count + 1)
     ]
-    return _Layout(rows, [*([3] if numbered else []), 5 * longest + 2], columns, monospaced=chance.random() < 0.3)
+    return _Layout(rows, [*([3] if numbered else []), 5 * longest + 2], columns, monospaced=_maybe(chance, 0.3))
 
 
 def _table(chance: random.Random, count: int) -> _Layout:
     cells = chance.randint(2, 6)
-    words = [chance.random() < 0.5 for _ in range(cells)]
+    words = [_maybe(chance, 0.5) for _ in range(cells)]
     words[0] = True
     rows = [[_name(chance, 1) if is_word else _number(chance) for is_word in words] for _ in range(count - 1)]
     rules = chance.choice(("", "rows", "grid"))
@@ -104,26 +104,26 @@ def _table(chance: random.Random, count: int) -> _Layout:
         [8 if is_word else chance.choice((6, -6)) for is_word in words],
         1,
         rules,
-        monospaced=chance.random() < 0.3,
+        monospaced=_maybe(chance, 0.3),
     )
 
 
 def _receipt(chance: random.Random, count: int) -> _Layout:
     rows = [[str(chance.randint(1, 9)), _name(chance, chance.randint(1, 2)), _price(chance)] for _ in range(count - 2)]
     total = [["", word, _price(chance)] for word in ("TOTAL", "CASH")]
-    upper = chance.random() < 0.5
+    upper = _maybe(chance, 0.5)
     rows = [[cell.upper() if upper else cell for cell in row] for row in [*rows, *total]]
-    return _Layout(rows, [2, 13, -5], 1, monospaced=chance.random() < 0.8)
+    return _Layout(rows, [2, 13, -5], 1, monospaced=_maybe(chance, 0.8))
 
 
 def _price_list(chance: random.Random, count: int) -> _Layout:
     rows: list[Row] = []
     while len(rows) < count:
-        if len(rows) % 15 == 0 and chance.random() < 0.7:
+        if len(rows) % 15 == 0 and _maybe(chance, 0.7):
             rows.append([_name(chance, 1).capitalize(), ""])
         rows.append([_name(chance, chance.randint(1, 3)).capitalize(), _price(chance)])
     columns = _columns(chance, count, 3)
-    return _Layout(rows, [15, -5], columns, chance.choice(("", "", "rows")), monospaced=chance.random() < 0.2)
+    return _Layout(rows, [15, -5], columns, chance.choice(("", "", "rows")), monospaced=_maybe(chance, 0.2))
 
 
 def _index(chance: random.Random, count: int) -> _Layout:
@@ -131,7 +131,7 @@ def _index(chance: random.Random, count: int) -> _Layout:
     rows = [
         [f"{entry}, {', '.join(str(chance.randint(1, 400)) for _ in range(chance.randint(1, 3)))}"] for entry in entries
     ]
-    return _Layout(rows, [13], max(2, _columns(chance, count, 6)), monospaced=chance.random() < 0.1)
+    return _Layout(rows, [13], max(2, _columns(chance, count, 6)), monospaced=_maybe(chance, 0.1))
 
 
 KINDS: dict[str, Callable[[random.Random, int], _Layout]] = {
@@ -146,6 +146,10 @@ KINDS: dict[str, Callable[[random.Random, int], _Layout]] = {
 def _columns(chance: random.Random, count: int, most: int) -> int:
     """Some columns, none of which is shorter than ten rows."""
     return chance.randint(1, max(1, min(most, count // 10)))
+
+
+def _maybe(chance: random.Random, share: float) -> bool:
+    return chance.random() < share
 
 
 @lru_cache
@@ -181,7 +185,7 @@ def _drawn(layout: _Layout, chance: random.Random, em: int, dpi: int) -> Pixels:
     ]
     column = sum(wide) + round(unit * chance.uniform(1, 4))
     width, height = 2 * margin + column * layout.columns, 2 * margin + pitch * deep
-    if chance.random() < ON_A4:
+    if _maybe(chance, ON_A4):
         width, height = max(width, round(8.27 * dpi)), max(height, round(11.69 * dpi))
     sheet = Image.new("L", (width, height), 255)
     draw = ImageDraw.Draw(sheet)
@@ -200,7 +204,7 @@ def _drawn(layout: _Layout, chance: random.Random, em: int, dpi: int) -> Pixels:
 
 def _scanned(sheet: Pixels, chance: random.Random, dpi: int) -> Pixels:
     """Skewed, a little blurred, with grain and some specks; a third of the pages is clean."""
-    if chance.random() < 1 / 3:
+    if _maybe(chance, 1 / 3):
         return sheet
     noise = np.random.default_rng(chance.getrandbits(32))
     turned = Image.fromarray(sheet).rotate(

@@ -16,8 +16,8 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
@@ -33,10 +33,11 @@ from inktally.languages import installed
 
 PACKAGES = "fonts-noto-core fonts-noto-cjk"
 DPI, WIDTH, LINES, EM = 200, 1654, 24, 36  # 36 pixels are 13 points
-MARGIN, PITCH = 150, 1.9
+MARGIN, PITCH, PARAGRAPH = 150, 1.9, 8  # pixels, ems from line to line, lines
 LEAST_WORDS = 200  # that a model knows of its script
 NO_SPACES = frozenset({"Han", "Japanese", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan"})
 PAGES = 2  # a model
+WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+")
 
 
 class Script(NamedTuple):
@@ -75,8 +76,7 @@ SCRIPTS = {
 RIGHT_TO_LEFT = frozenset({"Arabic", "Hebrew", "Syriac", "Thaana"})
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """F1 on the pages of one model, on average."""
 
     model: str
@@ -89,7 +89,7 @@ def main() -> int:
     asked = _arguments()
     results = [result(model, asked.engine, asked.pages, asked.seed) for model in asked.models or available()]
     if asked.json:
-        sys.stdout.write(json.dumps({"scripts": [asdict(each) for each in results]}) + "\n")
+        sys.stdout.write(json.dumps({"scripts": [each._asdict() for each in results]}) + "\n")
     else:
         sys.stdout.write(table(results))
     return 0
@@ -116,13 +116,13 @@ def models() -> Path:
     return Path((said.stdout + said.stderr).partition('in "')[2].partition('"')[0])
 
 
-def available() -> list[str]:
+def available(wanted: Sequence[str] = tuple(SCRIPTS)) -> list[str]:
     """The models that are installed, whose font is, and that know words of their script."""
     there = set(installed(models()))
-    return [model for model in SCRIPTS if model in there and _font(model) and len(known_words(model)) >= LEAST_WORDS]
+    return [model for model in wanted if model in there and _font(model) and len(known_words(model)) >= LEAST_WORDS]
 
 
-def result(model: str, engine: str, pages: int, seed: int) -> Result:
+def result(model: str, engine: str, pages: int, seed: int, lines: int = LINES) -> Result:
     """Both read the same pages, one after the other."""
     bare = next(reader for reader in peers() if reader.name == "tesseract")
     is_spaced = SCRIPTS[model].name not in NO_SPACES
@@ -130,7 +130,7 @@ def result(model: str, engine: str, pages: int, seed: int) -> Result:
     with tempfile.TemporaryDirectory() as folder, ours(engine).started() as read, bare.started() as read_bare:
         for number in range(pages):
             picture = Path(folder) / f"{model}{number}.png"
-            text = draw(model, picture, seed + number)
+            text = draw(model, picture, seed + number, lines)
             own.append(_score(read, picture, model, text, spaced=is_spaced))
             theirs.append(_score(read_bare, picture, model, text, spaced=is_spaced))
     found = Result(model, SCRIPTS[model].name, round(fmean(own), 4), round(fmean(theirs), 4))
@@ -147,27 +147,23 @@ def _score(read: Read, picture: Path, model: str, text: str, *, spaced: bool) ->
 
 
 def f1(truth: str, text: str) -> float:
-    from collections import Counter
-
     wanted, found = Counter(WORD.findall(truth)), Counter(WORD.findall(text))
     both = wanted.total() + found.total()
     return 2 * (wanted & found).total() / both if both else 1.0
 
 
-WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+")
-
-
-def draw(model: str, picture: Path, seed: int) -> str:
+def draw(model: str, picture: Path, seed: int, count: int) -> str:
     """A page of words that the model knows, in lines, and its text."""
     chance, script = random.Random(seed), SCRIPTS[model]  # noqa: S311 - nothing secret
     words, is_spaced = known_words(model), script.name not in NO_SPACES
     font = ImageFont.truetype(str(_font(model)), EM)
     direction = "rtl" if script.name in RIGHT_TO_LEFT else "ltr"
-    sheet = Image.new("L", (WIDTH, round(2 * MARGIN + LINES * PITCH * EM)), 255)
+    sheet = Image.new("L", (WIDTH, round(2 * MARGIN + count * PITCH * EM)), 255)
     pencil, lines = ImageDraw.Draw(sheet), []
-    for number in range(LINES):
+    for number in range(count):
         line = chance.choice(words)
-        most = (WIDTH - 2 * MARGIN) * (chance.uniform(0.3, 0.7) if number % 8 == 7 else 1)  # a paragraph's last line
+        is_last = number % PARAGRAPH == PARAGRAPH - 1
+        most = (WIDTH - 2 * MARGIN) * (chance.uniform(0.3, 0.7) if is_last else 1)
         while True:
             longer = line + " " * is_spaced + chance.choice(words)
             if font.getlength(longer, direction=direction) > most:

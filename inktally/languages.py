@@ -47,7 +47,9 @@ SCRIPTS = {
     "Tibetan": ("bod", "dzo"),
 }
 """Scripts other than Latin, as Tesseract's `osd` names them, and the models that read them."""
-_SCRIPT = {language: script for script, languages in SCRIPTS.items() for language in languages}
+PLAIN = frozenset({"Latin", "Fraktur", "Greek", "Cyrillic", "Han", "Japanese"})
+"""Scripts of letters that stand apart on level lines, with hardly a dot between these: imaging goes by such letters."""
+_SCRIPT = {language: script for script, languages in reversed(SCRIPTS.items()) for language in languages}
 NO_LANGUAGES = frozenset({"osd", "equ", "snum"})  # models that read no text
 
 
@@ -83,9 +85,15 @@ def installed(folder: Path) -> tuple[str, ...]:
 
 def script_of(language: str) -> str:
     """The script that a model reads; Latin where nothing else is known."""
-    folder, _, name = language.rpartition("/")
-    is_script = folder == "script" and (name in SCRIPTS or name.startswith("Han"))
-    return _SCRIPT.get(language) or (name if is_script else "Latin")
+    if language in _SCRIPT:
+        return _SCRIPT[language]
+    name = language.removeprefix("script/").removesuffix("_vert")
+    return {"HanS": "Han", "HanT": "Han"}.get(name, name if name in SCRIPTS else _SCRIPT.get(name, "Latin"))
+
+
+def is_plain(language: str) -> bool:
+    """Whether it is written as most steps of imaging, and of Tesseract, take for granted."""
+    return script_of(language) in PLAIN and not language.endswith("_vert")
 
 
 def present(names: Iterable[str]) -> tuple[str, ...]:

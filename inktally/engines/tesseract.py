@@ -24,7 +24,7 @@ from typing import Any
 from inktally.document import Box, Engine, Value, Word
 from inktally.errors import BadSettings, EngineFailed, MissingTool, UnreadablePicture
 from inktally.imaging.page import PageImage, PageText
-from inktally.languages import AUTO, installed
+from inktally.languages import AUTO, installed, is_plain
 from inktally.scratch import write_whole
 from inktally.settings import Settings
 
@@ -103,9 +103,17 @@ def _library(models: str, languages: str) -> Any:
     import tesserocr
 
     try:
-        return tesserocr.PyTessBaseAPI(path=models, lang=languages)
+        api = tesserocr.PyTessBaseAPI(path=models, lang=languages)
     except RuntimeError as error:
         raise EngineFailed(f"Tesseract cannot use the models for {languages} in {models}: {error}") from error
+    for name, value in _variables(languages).items():
+        api.SetVariable(name, value)
+    return api
+
+
+def _variables(languages: str) -> dict[str, str]:
+    """Lines of scripts with many dots are taken for noise, and are lost, unless Tesseract is told not to do so."""
+    return {} if all(map(is_plain, languages.split("+"))) else {"textord_noise_rejrows": "0"}
 
 
 def _read_by_command(page: PageImage, command: str, languages: Sequence[str], mode: int) -> str:
@@ -113,12 +121,14 @@ def _read_by_command(page: PageImage, command: str, languages: Sequence[str], mo
     import pytesseract
 
     pytesseract.pytesseract.tesseract_cmd = command
+    names = "+".join(languages)
+    options = [f"--psm {mode}", *(f"-c {name}={value}" for name, value in _variables(names).items())]
     with tempfile.TemporaryDirectory() as folder:
         picture = str(Path(folder) / "page.tiff")
         _save(page, picture)
         try:
             (table,) = pytesseract.run_and_get_multiple_output(
-                picture, extensions=["tsv"], lang="+".join(languages), config=f"--psm {mode}"
+                picture, extensions=["tsv"], lang=names, config=" ".join(options)
             )
         except pytesseract.TesseractError as error:
             if error.status < 0:

@@ -15,7 +15,7 @@ from inktally.imaging.glyphs import Boxes, brought_near, glyphs, grey, ink
 from inktally.imaging.page import PageImage, PageText
 from inktally.imaging.preparation import Prepared, prepare
 from inktally.imaging.sections import assign, split
-from inktally.languages import AUTO, script_of
+from inktally.languages import AUTO, is_plain
 from inktally.ports import PageEngine, ReadsBlocks
 from inktally.reading.merging import Attempt, attempt, best
 from inktally.reading.pages import PageRead, PageRequest
@@ -23,8 +23,6 @@ from inktally.reading.remote import leave
 from inktally.settings import Settings, restored
 
 Read = Callable[[PageImage, Engine], PageText]
-UNDERSTOOD = frozenset({"Latin", "Fraktur", "Greek", "Cyrillic", "Han", "Japanese"})
-"""Scripts whose letters stand apart, so that a page's preparation may go by them."""
 SHORT_LINE = 16  # characters on average; columns of running text have more
 READ_WELL, SURELY_WELL = 0.75, 0.85  # quality; on its head Latin comes to less than 0.45, Thai to 0.79
 NO_LETTERS: Boxes = np.empty((0, 4), np.float32)
@@ -76,7 +74,7 @@ class _PageAtWork:
         self._asked = asked
         self._settings = settings
         self._is_judged = settings.imaging or len(asked.engines) > 1 or bool(asked.deposit)
-        self._is_understood = not any(map(_is_strange, asked.languages))
+        self._is_plain = all(map(is_plain, asked.languages))
         self._ways = self._made_ready_somehow()
         self._ready = self._with_letters(next(self._ways))
         self._history: list[str] = []
@@ -84,16 +82,16 @@ class _PageAtWork:
     def _made_ready_somehow(self) -> Iterator[Prepared]:
         """The page made ready in all ways that it may ask for, likeliest first, each only when it is wanted."""
         as_it_came = Prepared.of(self._image)
-        if not self._is_understood or not self._settings.imaging:
+        if not self._is_plain or not self._settings.imaging:
             yield as_it_came
         if not self._settings.imaging:
             return
         first = prepare(self._image)
         for quarters in first.turns:
             prepared = first if quarters == first.turns[0] else prepare(self._image, quarters)
-            if self._is_understood or prepared.image.pixels is not self._image.pixels:
+            if self._is_plain or prepared.image.pixels is not self._image.pixels:
                 yield prepared
-        if self._is_understood and first.image.pixels is not self._image.pixels:
+        if self._is_plain and first.image.pixels is not self._image.pixels:
             yield as_it_came
         quarters = self._turn_by_tesseract()
         if quarters not in (0, *first.turns):
@@ -140,10 +138,10 @@ class _PageAtWork:
     def _settled(self, name: str) -> Attempt:
         """The best of what an engine reads on the page, made ready in one way or another, until it reads well."""
         kept = self._attempt(name, self._ready)
-        enough = READ_WELL if self._is_understood else SURELY_WELL
+        enough = READ_WELL if self._is_plain else SURELY_WELL
         while kept.quality < enough and (prepared := next(self._ways, None)):
             ready = self._with_letters(prepared)
-            found = self._attempt(name, ready)
+            found = self._attempt(name, ready, " in another way")
             if found.quality > kept.quality:
                 kept, self._ready = found, ready
         if kept.quality < self._settings.auto_quality and _length_of_lines(kept) < SHORT_LINE:
@@ -155,20 +153,20 @@ class _PageAtWork:
         engine = self._engine(name)
         if not self._is_judged or not isinstance(engine, ReadsBlocks):
             return kept
-        return self._better(kept, self._attempt(name, self._ready, engine.read_block))
+        return self._better(kept, self._attempt(name, self._ready, " as one block", engine.read_block))
 
     def _engine(self, name: str) -> PageEngine:
         engine: PageEngine = import_module(f"inktally.engines.{name}").build(self._settings)
         return engine
 
-    def _attempt(self, name: str, ready: _Ready, read: Read | None = None) -> Attempt:
+    def _attempt(self, name: str, ready: _Ready, how: str = "", read: Read | None = None) -> Attempt:
         engine = self._engine(name)
         if self._asked.languages == (AUTO,):
             engine.identify(ready.languages)  # which it may not know
         identity = self._asked.engines[name].model_copy(update={"languages": ready.languages})
         text = (read or engine.read)(ready.prepared.image, identity)
         found = attempt(name, text.words, ready.letters, ready.languages)
-        self._history.append(f"{name} {found.quality:.2f}" if self._is_judged else name)
+        self._history.append(f"{name}{how} {found.quality:.2f}" if self._is_judged else name)
         return found
 
     def _better(self, kept: Attempt | None, found: Attempt) -> Attempt:
@@ -215,11 +213,6 @@ def _languages(page: PageImage, asked: PageRequest, settings: Settings) -> tuple
     from inktally.reading.detection import detect
 
     return detect(page, tuple(tesseract.models), settings.tesseract or tesseract.name)
-
-
-def _is_strange(language: str) -> bool:
-    """Whether it is written in a way that imaging was not shown to understand; `auto` is seen later."""
-    return script_of(language) not in UNDERSTOOD or language.endswith("_vert")
 
 
 def _length_of_lines(found: Attempt) -> float:
