@@ -5,7 +5,7 @@
 #   page   the packages of the upload page and the REST API
 #   up     those of `make up`
 #   dev    those of the checks and tests
-#   tests  Ceph, pdftotext and Chromium
+#   tests  Ceph, pdftotext, Chromium, and fonts and models for some more scripts
 # May be repeated at will; with nothing to do it is silent and takes a few hundredths of a second.
 set -eu
 cd "$(dirname "$0")/.."
@@ -22,6 +22,8 @@ case ${1:-} in
   *) echo "usage: deployments/setup.sh [page|up|dev|tests]" >&2 && exit 2 ;;
 esac
 for_tests="ceph-mon ceph-osd ceph-mgr radosgw ceph-common poppler-utils chromium"
+fonts="fonts-dejavu fonts-liberation fonts-freefont-ttf fonts-noto-core" # pages are drawn with them
+scripts="ara heb hin tha"                                                # models that the tests read pages with
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -127,12 +129,23 @@ install_languages() { # pictures in others are refused with the command that ins
 }
 
 install_for_tests() { # they do with moto, and without pdftotext and a browser, where these cannot be had
+  install_scripts
   has radosgw && has ceph-mon && has ceph-osd && has ceph-mgr && has ceph && has pdftotext && has chromium && return
   [ -e .venv/.no-ceph ] && return
   say "installing with apt Ceph, a real S3 server for the tests, pdftotext and Chromium (200 MB to fetch)"
   if apt_works && as_root apt-get update -qq && apt_install $for_tests; then return; fi
   say "they cannot be had here; the S3 tests do with moto"
   touch .venv/.no-ceph
+}
+
+install_scripts() { # without them, tests of pages in these scripts and fonts are skipped
+  lacking=$(languages=$scripts lacking_languages)
+  [ -z "$lacking" ] && [ -e /usr/share/fonts/truetype/noto/NotoSansThai-Regular.ttf ] && return
+  [ -e .venv/.no-scripts ] && return
+  say "installing with apt fonts, and models of Tesseract for the tests (50 MB to fetch)"
+  if apt_works && as_root apt-get update -qq && apt_install $fonts $(printf ' tesseract-ocr-%s' $scripts); then return; fi
+  say "they cannot be had here; tests that need them are skipped"
+  touch .venv/.no-scripts
 }
 
 prepare_spark() {

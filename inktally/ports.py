@@ -113,6 +113,14 @@ class PageEngine(Protocol):
         """Read one prepared page. Raises `PictureError` when it is the page's fault, `EngineFailed` when not."""
 
 
+@runtime_checkable
+class ReadsBlocks(Protocol):
+    """An engine that looks for columns on a page, but can also be told that there are none."""
+
+    def read_block(self, page: PageImage, engine: Engine) -> PageText:
+        """As `read`, all of the page being one block of lines."""
+
+
 class PdfWriter(Protocol):
     """Makes searchable PDFs."""
 

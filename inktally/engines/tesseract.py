@@ -24,12 +24,13 @@ from typing import Any
 from inktally.document import Box, Engine, Value, Word
 from inktally.errors import BadSettings, EngineFailed, MissingTool, UnreadablePicture
 from inktally.imaging.page import PageImage, PageText
-from inktally.languages import AUTO, installed
+from inktally.languages import AUTO, installed, is_plain
 from inktally.scratch import write_whole
 from inktally.settings import Settings
 
 LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)?")
 COMMAND = "tesseract"
+BY_LAYOUT, AS_BLOCK = 3, 6  # its modes of page segmentation
 WORD_ROW, COLUMNS = 5, 12  # of its TSV
 
 
@@ -61,10 +62,17 @@ class Tesseract:
 
     def read(self, page: PageImage, engine: Engine) -> PageText:
         """Raises `UnreadablePicture` when Tesseract breaks over the page, `EngineFailed` when it fails otherwise."""
+        return self._read(page, engine, BY_LAYOUT)
+
+    def read_block(self, page: PageImage, engine: Engine) -> PageText:
+        """Without a search for columns. Raises as `read` does."""
+        return self._read(page, engine, AS_BLOCK)
+
+    def _read(self, page: PageImage, engine: Engine, mode: int) -> PageText:
         if self.settings.tesseract:
-            table = _read_by_command(page, self.settings.tesseract, engine.languages)
+            table = _read_by_command(page, self.settings.tesseract, engine.languages, mode)
         else:
-            table = _read_here(page, self._installed().models, engine.languages)
+            table = _read_here(page, self._installed().models, engine.languages, mode)
         return PageText.of(parse_table(table))
 
     def _installed(self) -> _Installation:
@@ -78,9 +86,10 @@ class Tesseract:
         return _installation(Path(command).resolve(), self.settings.cache / "tesseract.json")
 
 
-def _read_here(page: PageImage, models: str, languages: Sequence[str]) -> str:
+def _read_here(page: PageImage, models: str, languages: Sequence[str], mode: int) -> str:
     """The table of words, without its heading."""
     api = _library(models, "+".join(languages))
+    api.SetPageSegMode(mode)
     _, _, channels = (*page.pixels.shape, 1)[:3]
     try:
         api.SetImageBytes(page.pixels.tobytes(), page.width, page.height, channels, page.width * channels)
@@ -100,21 +109,33 @@ def _library(models: str, languages: str) -> Any:
     import tesserocr
 
     try:
-        return tesserocr.PyTessBaseAPI(path=models, lang=languages, psm=tesserocr.PSM.AUTO)
+        api = tesserocr.PyTessBaseAPI(path=models, lang=languages)
     except RuntimeError as error:
         raise EngineFailed(f"Tesseract cannot use the models for {languages} in {models}: {error}") from error
+    for name, value in _variables(languages).items():
+        api.SetVariable(name, value)
+    return api
 
 
-def _read_by_command(page: PageImage, command: str, languages: Sequence[str]) -> str:
+def _variables(languages: str) -> dict[str, str]:
+    """Lines of scripts with many dots are taken for noise, and are lost, unless Tesseract is told not to do so."""
+    return {} if all(map(is_plain, languages.split("+"))) else {"textord_noise_rejrows": "0"}
+
+
+def _read_by_command(page: PageImage, command: str, languages: Sequence[str], mode: int) -> str:
     """The table of words, without its heading."""
     import pytesseract
 
     pytesseract.pytesseract.tesseract_cmd = command
+    names = "+".join(languages)
+    options = [f"--psm {mode}", *(f"-c {name}={value}" for name, value in _variables(names).items())]
     with tempfile.TemporaryDirectory() as folder:
         picture = str(Path(folder) / "page.tiff")
         _save(page, picture)
         try:
-            (table,) = pytesseract.run_and_get_multiple_output(picture, extensions=["tsv"], lang="+".join(languages))
+            (table,) = pytesseract.run_and_get_multiple_output(
+                picture, extensions=["tsv"], lang=names, config=" ".join(options)
+            )
         except pytesseract.TesseractError as error:
             if error.status < 0:
                 raise UnreadablePicture("The picture broke Tesseract; save it again, or scan it anew.") from error

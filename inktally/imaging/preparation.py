@@ -15,7 +15,7 @@ from inktally.imaging.condition import LIGHT_INK, UNEVEN, Noise, denoised, evene
 from inktally.imaging.glyphs import Boxes, Glyphs, Grey, brought_near, glyphs, grey, ink
 from inktally.imaging.lines import curvature
 from inktally.imaging.mapping import Bend, Mapping, Plane, levelling, moved, quarter_turn, rendered
-from inktally.imaging.orientation import Orientation, orientation
+from inktally.imaging.orientation import Orientation, orientation, turned_so
 from inktally.imaging.page import PageImage
 from inktally.imaging.panels import inverted, panels
 
@@ -39,6 +39,8 @@ class Prepared:
     to_original: Mapping
     letters: Boxes | None = None
     """The boxes of what looks like letters, where they were measured on these very pixels."""
+    turns: tuple[int, ...] = (0,)
+    """By how many quarters it was turned, and may have to be instead, likeliest first; mostly there is no doubt."""
 
     @classmethod
     def of(cls, page: PageImage) -> Prepared:
@@ -64,11 +66,15 @@ class _Look:
         return self.glyphs.size / self.scale
 
 
-def prepare(page: PageImage) -> Prepared:
-    """Clean, turn, level, straighten and scale the page as far as it needs it; a clean page keeps its pixels."""
-    prepared, found, look = Prepared.of(page), noise(grey(page.pixels)), _look(page)
+def prepare(page: PageImage, quarters: int | None = None) -> Prepared:
+    """Clean, turn, level, straighten and scale the page as far as it needs it; a clean page keeps its pixels.
+
+    It is turned by so many quarters anticlockwise, or as seems best. All of this takes for granted that letters stand
+    apart, as those of Latin do: whether it helped is seen when the page is read.
+    """
+    prepared, found, look = Prepared.of(page), noise(grey(page.pixels)), _look(page, quarters)
     if found.remedy:
-        prepared, look = _denoised(prepared, look, found.remedy)
+        prepared, look = _denoised(prepared, look, found.remedy, quarters)
     steps = [_measurement(look, _dpi(page, look.size), found)]
     if look.inverted:
         prepared = _then(prepared, replace(prepared.image, pixels=255 - prepared.image.pixels), [Step(name="invert")])
@@ -83,10 +89,11 @@ def prepare(page: PageImage) -> Prepared:
     factor = next((float(step.parameters["factor"]) for step in prepared.steps if step.name == "scale"), 1.0)
     image = replace(prepared.image, dpi=round(_dpi(page, look.size) * factor))
     letters = look.glyphs.boxes / np.float32(look.scale) if image.pixels is page.pixels else None
-    return replace(prepared, image=image, steps=(*steps, *prepared.steps), letters=letters)
+    turns = (look.upright.quarters, *look.upright.others)
+    return replace(prepared, image=image, steps=(*steps, *prepared.steps), letters=letters, turns=turns)
 
 
-def _look(page: PageImage) -> _Look:
+def _look(page: PageImage, quarters: int | None) -> _Look:
     near, scale = brought_near(grey(page.pixels))
     is_light = skewness(near) > LIGHT_INK
     if is_light:
@@ -97,7 +104,8 @@ def _look(page: PageImage) -> _Look:
     letters = glyphs(ink(near))
     ground = paper(near, letters.size) if letters else near
     light = evenness(ground, letters)
-    return _Look(scale, is_light, letters, ground, light, orientation(near, letters), turned)
+    upright = orientation(near, letters) if quarters is None else turned_so(letters, quarters)
+    return _Look(scale, is_light, letters, ground, light, upright, turned)
 
 
 def _measurement(look: _Look, dpi: int, found: Noise) -> Step:
@@ -129,10 +137,12 @@ def _then(prepared: Prepared, image: PageImage, steps: Sequence[Step], stages: S
     return Prepared(image, (*prepared.steps, *steps), mapping)
 
 
-def _denoised(prepared: Prepared, look: _Look, remedy: Literal["median", "blur"]) -> tuple[Prepared, _Look]:
+def _denoised(
+    prepared: Prepared, look: _Look, remedy: Literal["median", "blur"], quarters: int | None
+) -> tuple[Prepared, _Look]:
     """Without noise, unless the lines are lost with it: the dots of small letters look like noise."""
     image = replace(prepared.image, pixels=denoised(prepared.image.pixels, remedy))
-    again = _look(image)
+    again = _look(image, quarters)
     if again.upright.level.sharpness < NOT_WORSE * look.upright.level.sharpness:
         return prepared, look
     return _then(prepared, image, [Step(name="denoise", parameters={"by": remedy})]), again

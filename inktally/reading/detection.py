@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import log10
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytesseract
@@ -12,29 +12,8 @@ from PIL.Image import Image, fromarray
 from inktally.errors import MissingTool
 from inktally.imaging.page import PageImage
 from inktally.imaging.textmask import text_mask
+from inktally.languages import SCRIPTS, script_of
 from inktally.reading.vocabulary import LISTS
-
-FRAKTUR = ("frk", "deu_latf", "script/Fraktur")
-SCRIPTS = {
-    "Arabic": ("ara", "fas", "urd", "pus", "snd", "uig"),
-    "Armenian": ("hye",),
-    "Bengali": ("ben", "asm"),
-    "Cyrillic": ("rus", "ukr", "bel", "bul", "srp", "mkd", "kaz", "kir", "mon", "tgk", "tat", "uzb_cyrl", "aze_cyrl"),
-    "Devanagari": ("hin", "mar", "nep", "san"),
-    "Fraktur": FRAKTUR,
-    "Georgian": ("kat",),
-    "Greek": ("ell", "grc"),
-    "Han": ("chi_sim", "chi_tra"),
-    "Hangul": ("kor",),
-    "Hebrew": ("heb", "yid"),
-    "Japanese": ("jpn",),
-    "Katakana": ("jpn",),
-    "Hiragana": ("jpn",),
-    "Korean": ("kor",),
-    "Tamil": ("tam",),
-    "Thai": ("tha",),
-}
-NOT_LATIN = frozenset(language for languages in SCRIPTS.values() for language in languages)
 
 STRIP_LINES = 12
 PAPER = 30  # pixels around them
@@ -58,7 +37,7 @@ def detect(page: PageImage, candidates: Sequence[str], command: str = "tesseract
     if not candidates:
         raise MissingTool("Tesseract has no models of languages. Install one: apt-get install tesseract-ocr-eng.")
     pytesseract.pytesseract.tesseract_cmd = command
-    latin = [language for language in candidates if language not in NOT_LATIN]
+    latin = [language for language in candidates if script_of(language) == "Latin"]
     usual = "eng" if "eng" in candidates else [*latin, *candidates][0]
     strip = _strip(page)
     if strip is None or len(candidates) == 1:
@@ -105,11 +84,26 @@ def _read(strip: Image, language: str, dpi: int) -> list[str]:
 
 def _script(strip: Image, dpi: int) -> str:
     """As Tesseract names it; empty: it is not sure."""
+    facts = _osd(strip, dpi)
+    return str(facts["script"]) if facts and facts["script_conf"] >= LEAST_SCRIPT else ""
+
+
+def turn(page: PageImage, command: str) -> int:
+    """By how many quarters Tesseract would turn the page anticlockwise, for its letters of whichever script."""
+    pytesseract.pytesseract.tesseract_cmd = command
+    facts = _osd(fromarray(page.pixels), page.dpi)
+    return int(facts["orientation"]) // 90 if facts else 0
+
+
+def _osd(picture: Image, dpi: int) -> dict[str, Any] | None:
+    """Orientation and script; None where there are too few letters, or osd is not installed."""
     try:
-        facts = pytesseract.image_to_osd(strip, config=_resolution(dpi), output_type=pytesseract.Output.DICT)
-    except pytesseract.TesseractError:  # there are too few letters, or osd is not installed
-        return ""
-    return str(facts["script"]) if facts["script_conf"] >= LEAST_SCRIPT else ""
+        found: dict[str, Any] = pytesseract.image_to_osd(
+            picture, config=_resolution(dpi), output_type=pytesseract.Output.DICT
+        )
+    except pytesseract.TesseractError:
+        return None
+    return found
 
 
 def _resolution(dpi: int) -> str:

@@ -45,7 +45,8 @@ def _weighed(engine: str, words: Sequence[Judged], letters: Boxes) -> Attempt:
 def best(first: Attempt, second: Attempt, letters: Boxes) -> Attempt:
     """The better one of two, or what both give together; the layout is that of the better."""
     better, worse = (first, second) if first.quality >= second.quality else (second, first)
-    both = _weighed(f"{first.engine}+{second.engine}", merged(better.words, worse.words), letters)
+    names = "+".join(dict.fromkeys([first.engine, second.engine]))
+    both = _weighed(names, merged(better.words, worse.words), letters)
     return max(both, better, key=lambda candidate: candidate.quality)
 
 

@@ -36,6 +36,7 @@ class Weights(NamedTuple):
 
 BASE, OWN, COMPANY = -0.6, 0.87, 0.4
 """How a word's own log-odds and those of the page's average word make up its final ones."""
+MOST_PIECES = 4  # that look like letters in one character; those of Chinese are in pieces
 LEAST_SURE, MOST_SURE = 0.02, 1.005  # of an engine about a word, so that no log-odds are infinite
 TESSERACT = Weights(-1.0, 0.84, 1.45, 4.2, -0.6, -1.7)
 WEIGHTS = {"tesseract": TESSERACT, "rapidocr": Weights(-4.15, 1.09, 2.9, 5.2, -0.3, 0.5)}
@@ -82,7 +83,10 @@ def _commonness(text: str, vocabulary: Vocabulary) -> float:
 
 
 def coverage(words: Sequence[Word], letters: Boxes) -> float:
-    """The share of what looks like letters, in the same pixels, that lies in the words' boxes; 1 where none does."""
+    """The share of what looks like letters, in the same pixels, that lies in the words' boxes; 1 where none does.
+
+    A box that holds far more of it than the word has characters covers nothing: engines take a column for a word.
+    """
     if not len(letters):
         return 1.0
     if not words:
@@ -90,10 +94,12 @@ def coverage(words: Sequence[Word], letters: Boxes) -> float:
     centres = letters[:, :2] + letters[:, 2:] / 2
     boxes = np.array([[word.box.left, word.box.top, word.box.width, word.box.height] for word in words], np.float32)
     covered = np.zeros(len(letters), dtype=bool)
-    for left, top, width, height in boxes:
+    for word, (left, top, width, height) in zip(words, boxes, strict=True):
         slack = height / 4
         x, y = centres[:, 0] - left, centres[:, 1] - top
-        covered |= (x > -slack) & (x < width + slack) & (y > -slack) & (y < height + slack)
+        within = (x > -slack) & (x < width + slack) & (y > -slack) & (y < height + slack)
+        if np.count_nonzero(within) <= MOST_PIECES * len(word.text):
+            covered |= within
     return float(covered.mean())
 
 

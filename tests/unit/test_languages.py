@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inktally.errors import BadSettings
-from inktally.languages import by_prefix, installed, split_names
+from inktally.languages import by_prefix, installed, is_plain, script_of, split_names
 from inktally.settings import read_settings
 
 RULES = "input/de/=deu, input/de/old/=frk,input/mixed/=eng+fra, input/any/=auto"
@@ -53,3 +53,23 @@ def test_the_models_in_the_folder_are_the_languages_to_choose_from(tmp_path: Pat
         model.parent.mkdir(exist_ok=True)
         model.touch()
     assert installed(tmp_path) == ("eng", "frk", "script/Latin")
+
+
+@pytest.mark.parametrize(
+    ("language", "script", "plain"),
+    [
+        ("eng", "Latin", True),
+        ("frk", "Fraktur", True),
+        ("rus", "Cyrillic", True),
+        ("chi_sim", "Han", True),
+        ("script/HanS", "Han", True),
+        ("jpn", "Japanese", True),
+        ("chi_tra_vert", "Han", False),
+        ("tha", "Thai", False),
+        ("script/Arabic", "Arabic", False),
+        ("my_own_model", "Latin", True),
+    ],
+)
+def test_models_are_known_by_the_script_they_read(language: str, script: str, plain: bool) -> None:
+    assert script_of(language) == script
+    assert is_plain(language) == plain

@@ -70,6 +70,13 @@ def test_coverage_is_the_share_of_letters_in_boxes_of_words() -> None:
     assert coverage([], letters[:0]) == 1.0
 
 
+def test_a_column_that_was_taken_for_one_word_is_not_covered() -> None:
+    digits = np.array([[10, 20 * row, 8, 10] for row in range(30)], np.float32)
+    column = word("7", box=Box(left=5, top=0, width=20, height=600))
+    assert coverage([column], digits) == 0.0
+    assert coverage([column], digits[:2]) == 1.0
+
+
 def test_a_page_is_as_good_as_its_words_and_as_what_was_found_of_it() -> None:
     assert quality([1.0, 1.0], 1.0) == 1.0
     assert quality([1.0, 1.0], 0.5) == pytest.approx(2 / 3)
