@@ -8,6 +8,7 @@ PYTHON := .venv/bin/python
 WORKER := warm-process
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
+unexport PYTHONDONTWRITEBYTECODE # else each start compiles all modules anew
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 12

@@ -23,7 +23,8 @@ from typing import Any
 
 from deployments.up.checks import http_answers
 from deployments.up.home import free_port
-from tests.support.servers import process, wait_until
+from tests.support.servers import process
+from tests.support.waiting import wait_until
 
 PROJECT = Path(__file__).parents[1]
 USERS = Path(__file__).with_name("load_users.py")

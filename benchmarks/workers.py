@@ -10,7 +10,8 @@ from pathlib import Path
 from benchmarks.batches import POOL, Batch, run_batch
 from benchmarks.pages import seconds_of_xargs
 from tests.support.machine import Machine
-from tests.support.servers import process, wait_until
+from tests.support.servers import process
+from tests.support.waiting import wait_until
 
 SHARDS = "16"
 """More than workers, so that none of them is idle for long in the end."""

@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from inktally import plugins
-from tests.support.machine import draw, eventually
+from tests.support.machine import draw
 from tests.support.servers import S3Server
 from tests.support.stack import Shared, Stack, new_stack
+from tests.support.waiting import eventually
 
 KEY = "a key of this stack"
 LONGEST_ANSWER = 90  # seconds, on a busy machine

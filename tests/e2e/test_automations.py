@@ -17,7 +17,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed, Failed
 
 from tests.support.forks import Forks
-from tests.support.machine import QUIET, eventually
+from tests.support.machine import QUIET
+from tests.support.waiting import eventually
 
 REGISTER = ["-m", "deployments.automations", "custom-webhook/inbox"]
 

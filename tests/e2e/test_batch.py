@@ -19,8 +19,9 @@ from inktally import keys
 from inktally.batch.place import place_of
 from inktally.lease import leased
 from inktally.settings import Settings
-from tests.support.machine import OWN_CHILDREN, Machine, Run, draw, ended, eventually, words_of
+from tests.support.machine import OWN_CHILDREN, Machine, Run, draw, ended, words_of
 from tests.support.servers import S3Server, ceph_is_installed, running_ceph
+from tests.support.waiting import eventually
 
 BATCH = (sys.executable, "-m", "flows.batch_flow")
 ANNA = "anna@example.org"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.support.machine import Machine, draw, eventually
+from tests.support.machine import Machine, draw
 from tests.support.prefect_servers import PrefectServer
+from tests.support.waiting import eventually
 
 
 def counted(prefect: PrefectServer, resource: str) -> list[dict[str, Any]]:

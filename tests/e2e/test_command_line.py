@@ -20,7 +20,8 @@ from flows.commands.uploads import main
 from inktally import keys
 from inktally.outputs.shared import registry
 from tests.support.forks import Forks
-from tests.support.machine import PROJECT, Machine, Run, draw, ended, eventually, new_machine, words_of
+from tests.support.machine import PROJECT, Machine, Run, draw, ended, new_machine, words_of
+from tests.support.waiting import eventually
 
 ANNA = "anna@example.org"
 SCHEMA = json.loads((PROJECT / "inktally" / "schemas" / "word_counts.schema.json").read_text())

@@ -12,7 +12,8 @@ import pytest
 from deployments import samples
 from inktally import keys
 from tests.e2e.test_command_line import ANNA, FIELDS, OUTPUTS
-from tests.support.machine import Machine, draw, ended, eventually, words_of
+from tests.support.machine import Machine, draw, ended, words_of
+from tests.support.waiting import eventually
 
 
 class TestBadPictures:

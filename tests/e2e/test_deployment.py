@@ -18,10 +18,11 @@ import pytest
 from deployments.up.checks import basic
 from deployments.up.prefect import PROGRAM
 from tests.support.forks import Forks
-from tests.support.machine import PREFECT_SIGN_IN, Machine, draw, eventually, new_machine, words_of
+from tests.support.machine import PREFECT_SIGN_IN, Machine, draw, new_machine, words_of
 from tests.support.prefect_servers import Deployments, PrefectServer
 from tests.support.servers import process
 from tests.support.stack import Shared
+from tests.support.waiting import eventually
 
 ANNA = "anna.lind-4711@example.org"
 SUFFIX = "deployed"

@@ -19,10 +19,11 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tasks.caching import PLAIN_JSON
-from tests.support.machine import OWN_CHILDREN, Machine, draw, eventually, words_of
+from tests.support.machine import OWN_CHILDREN, Machine, draw, words_of
 from tests.support.prefect_servers import PrefectServer
 from tests.support.proxy import Fate, proxied
 from tests.support.servers import free_port
+from tests.support.waiting import eventually
 
 ANNA = "anna@example.org"
 

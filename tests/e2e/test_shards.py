@@ -14,9 +14,10 @@ from prefect.exceptions import ObjectNotFound
 
 from tests.e2e.test_batch import BATCH, recounted, totals
 from tests.support.forks import Forks
-from tests.support.machine import PROJECT, Machine, draw, ended, eventually
+from tests.support.machine import PROJECT, Machine, draw, ended
 from tests.support.prefect_servers import Deployments, PrefectServer
 from tests.support.stack import Shared, kill_run
+from tests.support.waiting import eventually
 
 SHARD, POOL = "flows/batch_flow.py:batch_shard", "shards"
 PICTURES = 12

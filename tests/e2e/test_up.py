@@ -23,8 +23,9 @@ from redis import Redis
 
 from deployments.up import redis
 from deployments.up.checks import basic, posted
-from tests.support.machine import PROJECT, draw, eventually
+from tests.support.machine import PROJECT, draw
 from tests.support.servers import ceph_is_installed
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long
 

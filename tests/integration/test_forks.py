@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.support.forks import Forks
-from tests.support.machine import eventually
+from tests.support.waiting import eventually
 
 
 def environment(folder: Path, **others: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ import pytest
 
 from deployments.warm.forkserver import Request
 from deployments.warm.start import LOST, Forkserver, NoForkserver, WarmStart
-from tests.support.machine import eventually
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ from tests.support.forks import Forks
 from tests.support.machine import ended
 from tests.support.messages import OwnSns
 from tests.support.receivers import Recorder
-from tests.support.servers import ENVIRONMENT, REGION, S3Server, answers, free_port, process, wait_until
+from tests.support.servers import ENVIRONMENT, REGION, S3Server, answers, free_port, process
+from tests.support.waiting import wait_until
 from web.hooks.announcing import Announcer
 from web.hooks.queue import Pump, Queue, queue_at
 from web.meters import Meters

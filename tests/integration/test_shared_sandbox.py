@@ -16,7 +16,8 @@ from inktally.errors import EngineFailed, RecognitionTimeout
 from inktally.sandbox.parent import Sandbox
 from inktally.sandbox.shared import SandboxClient, sandbox
 from inktally.settings import Settings
-from tests.support.machine import PROJECT, eventually
+from tests.support.machine import PROJECT
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from inktally.intake.web import new_id
 from inktally.mail.links import Signer
 from inktally.settings import Settings
 from tests.support.apis import serving
-from tests.support.servers import answers, free_port, process, wait_until
+from tests.support.servers import answers, free_port, process
+from tests.support.waiting import wait_until
 from web.app import create_app
 from web.site import following
 

@@ -19,7 +19,7 @@ from tests.support.forks import Forks
 from tests.support.machine import ended
 from tests.support.prefect_servers import Deployments, PrefectServer, new_server, running_redis
 from tests.support.receivers import running_web
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 from web.hooks.trigger import event_of
 
 Upload = dict[str, str]

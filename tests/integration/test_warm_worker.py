@@ -19,7 +19,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.states import Cancelling
 
 from deployments.warm.worker import WarmJobConfiguration
-from tests.support.machine import eventually
+from tests.support.waiting import eventually
 from tests.support.warm_workers import Worker, new_worker
 
 

@@ -21,7 +21,8 @@ from tests.support.forks import Forked, Forks
 from tests.support.machine import environment_of_servers
 from tests.support.messages import s3_record
 from tests.support.receivers import Recorder, Running, running_receiver
-from tests.support.servers import free_port, process, wait_until
+from tests.support.servers import free_port, process
+from tests.support.waiting import wait_until
 
 ANNA = "anna@example.org"
 SECRET = "a secret for one test"

@@ -28,7 +28,8 @@ from inktally.mail.links import Signer
 from inktally.settings import Settings
 from tests.support.apis import api_settings, serving
 from tests.support.machine import PROJECT, environment_of_servers
-from tests.support.servers import answers, free_port, process, wait_until
+from tests.support.servers import answers, free_port, process
+from tests.support.waiting import wait_until
 from web import connections
 from web.app import create_app
 from web.command import ALIKE

@@ -18,7 +18,7 @@ from inktally.intake.links import Policy
 from inktally.ports import Store
 from inktally.settings import Settings, read_settings
 from tests.support.readers import answering, picture_of
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 from web.api.app import create_api
 from web.serving import server_config
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inktally.counters.spark.java import pyspark_home
-from tests.support.servers import free_port, process, wait_until
+from tests.support.servers import free_port, process
+from tests.support.waiting import wait_until
 
 MASTER, WORKER = "org.apache.spark.deploy.master.Master", "org.apache.spark.deploy.worker.Worker"
 ENVIRONMENT = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "256m", "PYSPARK_PYTHON": sys.executable}

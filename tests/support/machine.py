@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -242,10 +241,3 @@ def draw(path: Path, text: str) -> Path:
 def words_of(path: str | Path) -> dict[str, int]:
     """The counts in a document of counts."""
     return {entry["word"]: entry["count"] for entry in json.loads(Path(path).read_text())["words"]}
-
-
-def eventually(holds: Callable[[], object], seconds: float = 90, every: float = 0.05) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(every)

@@ -22,7 +22,8 @@ from deployments.up.home import free_port
 from deployments.up.postgres import Postgres, programs
 from tests.support.forks import Forks
 from tests.support.machine import PREFECT_SIGN_IN
-from tests.support.servers import START_SECONDS, Server, new_home
+from tests.support.servers import Server, new_home
+from tests.support.waiting import START_SECONDS
 
 PROJECT = Path(__file__).parents[2]
 

@@ -23,7 +23,8 @@ from inktally.settings import Settings
 from tests.support.forks import Forks
 from tests.support.messages import TOPIC, Message, OwnSns
 from tests.support.prefect_servers import PrefectServer
-from tests.support.servers import answers, free_port, wait_until
+from tests.support.servers import answers, free_port
+from tests.support.waiting import wait_until
 from web.hooks.receiver import create_app
 from web.serving import server_config
 

@@ -6,13 +6,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import boto3
@@ -23,6 +22,7 @@ from deployments.up.checks import http_answers as answers
 from deployments.up.home import PORTS, Home, free_port, write_privately
 from deployments.up.supervisor import Service, leash
 from inktally.settings import Settings
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -34,7 +34,6 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": REGION,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-START_SECONDS = 150
 
 ceph_is_installed = ceph.is_installed
 
@@ -171,20 +170,3 @@ def process(
     finally:
         started.kill()
         started.wait()
-
-
-class Started(Protocol):
-    """Of a process, what is asked while it starts."""
-
-    args: Any
-
-    def poll(self) -> int | None: ...
-
-
-def wait_until(ready: Callable[[], bool], *processes: Started) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not ready():
-        dead = [server.args for server in processes if server.poll() is not None]
-        if dead or time.monotonic() > deadline:
-            raise RuntimeError(f"no server: {dead or 'it did not answer in time'}")
-        time.sleep(0.05)

@@ -29,7 +29,6 @@ from tests.support.servers import (
     ENVIRONMENT,
     REGION,
     SECRET_KEY,
-    START_SECONDS,
     S3Server,
     SparkServer,
     answers,
@@ -38,8 +37,8 @@ from tests.support.servers import (
     running_ceph,
     running_moto,
     running_spark,
-    wait_until,
 )
+from tests.support.waiting import START_SECONDS, wait_until
 
 SECRET = "a secret of this stack"
 WORKER = os.environ.get("WORKER", "warm-process")

@@ -17,8 +17,8 @@ import psutil
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
 
-from tests.support.machine import QUIET, eventually
-from tests.support.servers import wait_until
+from tests.support.machine import QUIET
+from tests.support.waiting import eventually, wait_until
 
 FLOW = '''
 import json, os, time

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
-from tests.support.machine import eventually
+from tests.support.waiting import eventually
 from tests.support.warm_workers import LIMIT, Worker, new_worker
 
 

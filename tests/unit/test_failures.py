@@ -1,15 +1,10 @@
 """Failed pictures: listed with their reasons, and sent on their way again."""
 
-from pathlib import Path
-
 import pytest
 
-from flows.commands.redrive import main
-from inktally import plugins
 from inktally.delivery import Problem, Upload
 from inktally.errors import NotFound
 from inktally.intake.redriving import failures, put_back, redrive
-from inktally.settings import Settings
 from inktally.steps import deliveries, disposing, markers
 from tests.support.memory_store import MemoryStore
 
@@ -62,12 +57,3 @@ def test_a_key_that_names_no_failed_picture_is_told(key: str) -> None:
     store.put("input/a.png", b"a picture that has not failed")
     with pytest.raises(NotFound, match="lists those that failed"):
         put_back(store, key)
-
-
-def test_the_command_lists_what_failed_where_no_key_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    store = plugins.store(str(tmp_path), Settings(_env_file=None))
-    store.put("failed/a.png", b"junk")
-    assert main(lambda *_: pytest.fail("no run is wanted"), ["--store", str(tmp_path)]) == 0
-    told = capfd.readouterr().out
-    assert "failed/a.png" in told
-    assert f"1 failed picture in {tmp_path}" in told

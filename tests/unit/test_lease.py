@@ -9,8 +9,8 @@ import pytest
 from inktally.delivery import StoredObject
 from inktally.errors import Busy, StoreDown
 from inktally.lease import Lease, leased
-from tests.support.machine import eventually
 from tests.support.memory_store import MemoryStore
+from tests.support.waiting import eventually
 
 KEY = "locks/x"
 SOON = 0.005  # seconds

@@ -32,7 +32,7 @@ from inktally.steps import announcing, markers
 from inktally.stores.files import FilesStore
 from tests.support.paper import picture
 from tests.support.readers import answer, picture_of
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_until
 from web.app import create_app
 from web.site.translations import LANGUAGES, negotiated, translations
 from web.site.visitors import ADDRESS, visitor_of

@@ -17,8 +17,9 @@ from inktally.counters.spark.java import find_java
 from inktally.document import Token
 from inktally.errors import MissingTool
 from inktally.settings import Settings
-from tests.support.servers import free_port, process, wait_until
+from tests.support.servers import free_port, process
 from tests.support.sparks import PYTHON_SUBMIT, QUICK, SAMPLE, jvms, rows, run, started, tokens
+from tests.support.waiting import wait_until
 
 
 def test_warming_up_returns_before_spark_has_started_and_what_counting_says_is_nothing(
