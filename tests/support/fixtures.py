@@ -5,6 +5,7 @@ Every test run reads this file, also of unit tests alone: what servers need is i
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.openings import PROGRAMS
 from tests.support.shelf import Kind, LentShelf, OwnShelf, Shelf, lent
 
 if TYPE_CHECKING:
@@ -152,6 +154,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if given:
         config.stash[SHELF] = LentShelf(given)
         return
+    PROGRAMS.mkdir(exist_ok=True)
+    os.environ["PATH"] = f"{os.environ['PATH']}{os.pathsep}{PROGRAMS}"
     config.stash[SHELF] = own = OwnShelf(KINDS)
     stack = ExitStack()
     config.add_cleanup(stack.close)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,7 +24,7 @@ from inktally import plugins
 from inktally.ports import Store
 from inktally.settings import Settings
 from tests.support.forks import Forked, Forks
-from tests.support.openings import Openings
+from tests.support.openings import PROGRAMS, Openings
 
 Started = subprocess.Popen[str] | Forked
 PROJECT = Path(__file__).parents[2]
@@ -73,6 +75,11 @@ class Machine:
     _starts: dict[str, tuple[Openings, str, str]] = field(default_factory=dict)
 
     @property
+    def wrappers(self) -> Path:
+        """The folder of the programs whose starts are counted."""
+        return (self.folder / "bin").resolve()
+
+    @property
     def store(self) -> Path:
         return self.folder / "store"
 
@@ -114,10 +121,10 @@ class Machine:
         A sandboxed child starts it too, which can write nowhere: so the wrapper opens a file, and the kernel tells us.
         """
         if program not in self._starts:
-            openings = Openings(self.folder / "bin" / f"{program}-starts")
+            openings = Openings(self.wrappers / f"{program}-starts")
             self._starts[program] = openings, openings.by_shell(READING, '*" -l "*'), openings.by_shell(OTHER, "*")
         _, *counting = self._starts[program]
-        wrapper = self.folder / "bin" / program
+        wrapper = self.wrappers / program
         script = "\n".join(["#!/bin/sh", *counting, shell, f'PATH="{os.environ["PATH"]}" exec {program} "$@"\n'])
         wrapper.with_suffix(".new").write_text(script)
         wrapper.with_suffix(".new").chmod(0o755)
@@ -180,17 +187,21 @@ def cold_start(command: Sequence[str], environment: Mapping[str, str], cwd: Path
 def new_machine(folder: Path, forks: Forks | None = None, /, **environment: str | Path) -> Iterator[Machine]:
     """Nothing is configured but where things lie; of the tester's own environment only what is no setting."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+    (folder / "home").mkdir(parents=True)
+    PROGRAMS.mkdir(exist_ok=True)
+    wrappers = Path(tempfile.mkdtemp(dir=PROGRAMS))
+    wrappers.chmod(0o755)  # also for children that have given up their rights
+    (folder / "bin").symlink_to(wrappers)
     own = {
-        "PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{kept['PATH']}",
+        "PATH": f"{wrappers}:{Path(sys.executable).parent}:{kept['PATH']}",
         "HOME": folder / "home",
         "INKTALLY_STORE": folder / "store",
         "INKTALLY_MAIL_FOLDER": folder / "mail",
         "INKTALLY_SCRATCH": folder / "scratch",
-        "INKTALLY_TESSERACT": folder / "bin" / "tesseract",  # a command, whose starts can be counted
+        "INKTALLY_TESSERACT": wrappers / "tesseract",  # a command, whose starts can be counted
         "PYTHONPATH": PROJECT,
     }
     variables = {name: str(value) for name, value in {**kept, **own, **QUIET, **environment}.items()}
-    (folder / "home").mkdir(parents=True)
     made = Machine(folder, variables, forks=forks)
     made.count_starts_of("tesseract")
     try:
@@ -201,6 +212,7 @@ def new_machine(folder: Path, forks: Forks | None = None, /, **environment: str 
                 process.kill()
         for popen in made.started_here:
             popen.communicate()
+        shutil.rmtree(wrappers)
 
 
 def ended(process: Started, seconds: float = LONGEST_RUN) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import tempfile
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,9 @@ WITHOUT_WAITING = os.O_NONBLOCK | os.O_CLOEXEC
 OPENED, CLOSED = 0x20, 0x10  # of inotify(7); two openings with nothing between would be told as one
 HEADER = struct.Struct("iIII")
 NAMES = 100
+PROGRAMS = Path(tempfile.gettempdir()) / f"inktally-programs-{os.getuid()}"
+"""Where machines have the programs that they wrap. Servers have it on their PATH: children that several machines share
+may start what is there."""
 
 
 class Openings:
