@@ -57,6 +57,10 @@ class RecognitionTimeout(PictureError):
     """Recognition took longer than the settings allow and was stopped."""
 
 
+class RepeatedFailure(PictureError):
+    """Processing the picture has failed as often as it may; why, nobody knows."""
+
+
 class UnknownLanguage(PictureError):
     """The uploader asked for a language that cannot be read here."""
 
@@ -159,6 +163,10 @@ class StoreDown(TransientError):
 
 class EngineFailed(TransientError):
     """The recognition engine ended without a result and without blaming the picture."""
+
+
+class EngineDown(EngineFailed):
+    """An engine that is a service of somebody else cannot be reached, or takes no more now."""
 
 
 class OutputFailed(TransientError):

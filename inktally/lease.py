@@ -32,6 +32,8 @@ class Lease:
         self._store = store
         self._ttl = ttl
         self._written: StoredObject | None = None
+        self.took_over = False
+        """Whether the holder before had it to its end, and did not give it up: it has died."""
         self._stands_alone = False
         self._tried: dict[bytes, float] = {}
         """What we have written since the last time that we knew how it went, and when we began to."""
@@ -98,6 +100,7 @@ class Lease:
             self._write(if_match=found.etag)
         except (NotFound, Overwritten):
             return False
+        self.took_over = True
         logger.warning("took over %s, whose holder had not renewed it for %.0f s", self.key, found.age)
         return True
 

@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     recognition_memory: int = Field(
         1200, gt=0, description="Recognition of one picture is stopped when it takes more memory (MB)"
     )
+    max_attempts: int = Field(
+        5, gt=0, description="A picture over which so many runs have failed is set aside, and its uploader notified"
+    )
     recognition_workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         gt=0,

@@ -15,7 +15,7 @@ from prefect import task
 from prefect.utilities.annotations import quote
 
 from inktally.batch import handover
-from inktally.batch.answering import answer_document
+from inktally.batch.answering import answer_document, set_aside
 from inktally.batch.handover import Entry, Handed, PartsWriter
 from inktally.batch.looking import Looked, look
 from inktally.batch.place import Place
@@ -123,6 +123,10 @@ def answer(services: Services, choices: Choices, pictures: str) -> Share:
     """Answer the pictures of one file; those that have been answered already are left out."""
     documents = list(handover.entries_by_document(services.store, pictures))
     results = for_many(lambda entries: answer_document(services, choices, entries), documents, THREADS)
+    results = [
+        set_aside(services, choices, entries, result) if isinstance(result, Exception) else result
+        for entries, result in zip(documents, results, strict=True)
+    ]
     return tallied(services.store, documents, results)
 
 

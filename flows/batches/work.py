@@ -16,6 +16,7 @@ from inktally.batch.rounds import Failure, Share, Tally, attempt_prefix, few
 from inktally.delivery import Options, Problem, StoredObject
 from inktally.errors import PictureError
 from inktally.ports import Store
+from inktally.steps import attempts
 from inktally.steps.choices import Choices
 from inktally.steps.deliveries import Needs
 from tasks import batch_steps, recognition, wiring
@@ -122,10 +123,12 @@ class Work:
     def _take(self, window: Window, needs: Needs, result: Any) -> None:
         try:
             receipt = recognition.receipt_of(result, needs)
-        except PictureError as error:
-            self._enter(window, Entry(delivery=needs.delivery, problem=Problem.of(error)))
         except BaseException as error:  # noqa: BLE001 - what the task ended with, also if it was cancelled
-            self._fail(needs.delivery.picture, error)
+            problem = attempts.failed(self._store, needs.delivery, error, wiring.settings())
+            if isinstance(problem, PictureError):
+                self._enter(window, Entry(delivery=needs.delivery, problem=Problem.of(problem)))
+            else:
+                self._fail(needs.delivery.picture, problem)
         else:
             self._enter(window, Entry(delivery=needs.delivery, receipt=receipt))
 

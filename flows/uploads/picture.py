@@ -21,7 +21,7 @@ from inktally.lease import Lease
 from inktally.ports import Store
 from inktally.progress import tell
 from inktally.settings import Settings
-from inktally.steps import announcing, answering, deliveries, markers
+from inktally.steps import announcing, answering, attempts, deliveries, markers
 from inktally.steps.choices import Choices
 from inktally.steps.counting import counts_of
 from tasks import caching, chaining, recognition, wiring
@@ -140,6 +140,8 @@ class Picture:
             receipt = recognition.receipt_of(future.result(raise_on_failure=False), self._needs)
             self._read_as(receipt)
             self.seconds["recognise"] = receipt.seconds
+            if self.is_cached:
+                self._blame_for_a_death()
         if self.is_cached:
             self._recall_counts()
 
@@ -147,7 +149,13 @@ class Picture:
         """Take the cached recognition of a picture that is known, and its counts."""
         with self._step("recognise"):
             self._read_as(recognition.recall(self._store, self._needs))
+            self._blame_for_a_death()
         self._recall_counts()
+
+    def _blame_for_a_death(self) -> None:
+        """It had been read when the run before this one was killed; else whoever reads it next notes that down."""
+        if self._claim is not None and self._claim.took_over:
+            attempts.died(self._store, self.delivery, self.settings)
 
     def _read_as(self, receipt: Receipt) -> None:
         assert self._choices is not None, f"nobody has found out what is asked for {self.name}"
@@ -300,7 +308,9 @@ class Picture:
             self.spend(name, monotonic() - begun)
 
     def fail(self, error: Exception) -> None:
-        """Keep what went wrong; where the picture is at fault, that is its answer."""
+        """Keep what went wrong; where the picture is at fault, or has failed too often, that is its answer."""
+        if self._delivery is not None:
+            error = attempts.failed(self._store, self._delivery, error, self.settings)
         self.problem = error
         if self.is_rejected:
             self.answer = answering.Answer.of_unreadable(self._store, self.delivery, Problem.of(error))

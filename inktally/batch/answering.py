@@ -7,11 +7,11 @@ from threading import Lock
 
 from inktally import keys
 from inktally.batch.handover import Entry
-from inktally.delivery import Outcome
-from inktally.errors import Busy
+from inktally.delivery import Outcome, Problem
+from inktally.errors import Busy, InktallyError, PictureError
 from inktally.lease import leased
 from inktally.outputs.shared.layout import Reading
-from inktally.steps import announcing, answering, counting, markers
+from inktally.steps import announcing, answering, attempts, counting, markers
 from inktally.steps.choices import Choices
 
 MANY_WORDS = 20_000
@@ -45,6 +45,20 @@ def _outcomes(services: answering.Services, choices: Choices, entries: Sequence[
             outcome = _answered(services, choices, entry, reading)
         outcomes.append(outcome)
     return [outcome for outcome in outcomes if outcome is not None]
+
+
+def set_aside(
+    services: answering.Services, choices: Choices, entries: Sequence[Entry], error: Exception
+) -> list[Outcome] | Exception:
+    """Note down that answering the pictures of a document has failed; their outcomes when it was one time too many."""
+    problems = [attempts.failed(services.store, entry.delivery, error, services.settings) for entry in entries]
+    if not all(isinstance(problem, PictureError) for problem in problems):
+        return error
+    unreadable = [Entry(delivery=entry.delivery, problem=Problem.of(problems[0])) for entry in entries]
+    try:
+        return answer_document(services, choices, unreadable)
+    except InktallyError as unanswered:
+        return unanswered
 
 
 def _answered(services: answering.Services, choices: Choices, entry: Entry, reading: Reading | None) -> Outcome | None:

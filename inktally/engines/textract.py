@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from inktally import aws
 from inktally.document import Box, Engine, Word
-from inktally.errors import AccessDenied, BadSettings, EngineFailed, InktallyError, TooLarge, UnreadablePicture
+from inktally.errors import AccessDenied, BadSettings, EngineDown, InktallyError, TooLarge, UnreadablePicture
 from inktally.imaging.page import PageImage, PageText
 from inktally.imaging.tiling import Line, Tile, joined, tiles
 from inktally.languages import AUTO
@@ -83,7 +83,7 @@ class Textract:
         )
 
     def _blocks(self, part: Tile) -> list[BlockTypeDef]:
-        with aws.errors("Textract", "ask Textract", _refused, EngineFailed), self._ledger.spend():
+        with aws.errors("Textract", "ask Textract", _refused, EngineDown), self._ledger.spend():
             return self._client.detect_document_text(Document={"Bytes": part.content})["Blocks"]
 
     @cached_property
@@ -97,7 +97,7 @@ def _refused(code: str, said: str) -> InktallyError:
         return AccessDenied(f"Textract does not accept us: {said or code}")
     if code in PICTURES_FAULT:
         return PICTURES_FAULT[code](f"Textract cannot read this page: {said or code}")
-    return EngineFailed(f"Textract did not read the page now: {code} {said}".rstrip())
+    return EngineDown(f"Textract did not read the page now: {code} {said}".rstrip())
 
 
 def _lines(blocks: Sequence[BlockTypeDef], part: Box) -> list[Line]:

@@ -33,6 +33,8 @@ ADVICE = {
     "UnknownLanguage": "Please upload the picture again without a language, or with one that is read here, as in eng.",
     "UnknownOption": "Please upload the picture again without that option.",
     "TooLarge": "Please upload a smaller picture: scan at 300 dpi, crop it to the text, or send the pages one by one.",
+    "RepeatedFailure": "Please save the picture anew as PNG, or print the PDF to a new one, and upload that. Those who"
+    " run the service can see what happened, and can send the picture on its way again.",
     "RecognitionTimeout": "Please crop the picture to the text, or send the pages one by one.",
 }
 

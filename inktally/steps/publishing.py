@@ -1,13 +1,13 @@
 """Write the outputs of a counted picture."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
 from inktally.delivery import Delivery
 from inktally.document import Recognition
-from inktally.errors import NotFound, Overwritten
+from inktally.errors import NotFound, OutputFailed, Overwritten
 from inktally.outputs.shared.layout import Reading
 from inktally.outputs.shared.registry import OUTPUTS
 from inktally.ports import PdfWriter, Store
@@ -34,7 +34,7 @@ def publish(
         for output in outputs:
             write = OUTPUTS[output].write
             if write:
-                contents[output] = write(reading)
+                contents[output] = _made(output, write, reading)
                 continue
             folder = stack.enter_context(scratch_folder(settings.scratch))
             try:
@@ -46,6 +46,14 @@ def publish(
             logger.warning("%s has been replaced; its outputs are left to the newer picture", delivery.upload.key)
             return {}
         return {output: _put(store, delivery, output, content) for output, content in contents.items()}
+
+
+def _made(output: OutputName, write: Callable[[Reading], bytes], reading: Reading) -> bytes:
+    """What nobody has foreseen counts as a failure over this picture (inktally/steps/attempts.py)."""
+    try:
+        return write(reading)
+    except Exception as error:
+        raise OutputFailed(f"{output} could not be made: {type(error).__name__}: {error}") from error
 
 
 def _pdf(store: Store, delivery: Delivery, recognition: Recognition, pdf_writer: PdfWriter, folder: Path) -> Path:

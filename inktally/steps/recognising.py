@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from inktally import keys
 from inktally.delivery import Delivery, Receipt
 from inktally.document import Engine, Recognition
-from inktally.errors import BadResult, EmptyPicture, TooLarge
+from inktally.errors import BadResult, EmptyPicture, EngineFailed, InktallyError, TooLarge
 from inktally.lease import leased
 from inktally.ports import Recogniser, Store, value_or_none
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
+from inktally.steps import attempts
 from inktally.steps.markers import patiently
 
 
@@ -29,20 +31,22 @@ def recognise(
     """Read the words of a picture, unless the same bytes have been read by the same engine before.
 
     Whoever reads holds the lease on the content, so that the same bytes under two names are read once. `when_new` is
-    called before anything is read.
+    called before anything is read. Raises also `RepeatedFailure`, when those who read it before were killed too often.
     """
     check_size(delivery.picture.size, settings)
     with scratch_folder(settings.scratch) as folder:
         picture = folder / "picture"
         content = store.download(delivery.picture, picture)
         key = keys.recognition(content, engine.fingerprint)
-        with leased(store, keys.lock(key), ttl=settings.lease_seconds):
+        with leased(store, keys.lock(key), ttl=settings.lease_seconds) as lease:
             recognition = None if refresh else value_or_none(store, key, Recognition)
             made_for = "" if recognition else delivery.id
             begun = time.monotonic()
             if recognition is None:
+                if lease.took_over:
+                    attempts.died(store, delivery, settings)
                 when_new()
-                recognition = recogniser.recognise(picture, engine)
+                recognition = _read(recogniser, picture, engine)
                 patiently(_keep, store, content, engine.fingerprint, recognition)
             else:  # whoever clears the cache leaves alone what has just been written
                 store.put(key, recognition.model_dump_json().encode())
@@ -55,6 +59,16 @@ def recognise(
         seconds=round(time.monotonic() - begun, 3),
         made_for=made_for,
     )
+
+
+def _read(recogniser: Recogniser, picture: Path, engine: Engine) -> Recognition:
+    """What nobody has foreseen is an error of the engine, too: then it counts (inktally/steps/attempts.py)."""
+    try:
+        return recogniser.recognise(picture, engine)
+    except InktallyError:
+        raise
+    except Exception as error:
+        raise EngineFailed(f"The picture could not be read: {type(error).__name__}: {error}") from error
 
 
 def check_size(size: int, settings: Settings) -> None:

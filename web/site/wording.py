@@ -26,6 +26,7 @@ HEADLINES = {
     "UnknownLanguage": _("The picture asks for a language that is not read here."),
     "UnknownOption": _("The picture asks for something that is not known here."),
     "TooLarge": _("The file is too large."),
+    "RepeatedFailure": _("Reading the picture has failed again and again."),
     "RecognitionTimeout": _("Reading the picture took too long."),
     "LinkExpired": _("This link has expired."),
     "UnknownLink": _("There is nothing here."),
