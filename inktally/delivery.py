@@ -21,6 +21,7 @@ class StoredObject(Value):
 
     `etag` bears no quotes. `modified` is an ISO 8601 time in UTC by the store's clock, `age` the seconds since
     then by that same clock when the object was looked at. `version` is empty where the store keeps no versions.
+    `sha256` (hex) is of the bytes, where the store itself has computed or verified it; empty: it says nothing.
     """
 
     key: str
@@ -30,6 +31,7 @@ class StoredObject(Value):
     modified: str
     age: float = 0.0
     metadata: dict[str, str] = Field(default={})
+    sha256: str = ""
 
     def same_version(self, other: StoredObject) -> bool:
         """Two with a version id are told by that; else all that the store says of them must be alike."""
@@ -38,6 +40,12 @@ class StoredObject(Value):
             (other.key, other.version, other.etag, other.size),
         )
         return mine == others and (bool(self.version) or self.modified == other.modified)
+
+    def has_bytes_of(self, other: StoredObject) -> bool:
+        """By SHA-256 where both have one, else by ETag, which may be an MD5: whoever wants to can make two alike."""
+        if self.sha256 and other.sha256:
+            return self.sha256 == other.sha256
+        return (self.etag, self.size) == (other.etag, other.size)
 
 
 class PostForm(Value):

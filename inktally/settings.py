@@ -34,6 +34,11 @@ class Settings(BaseSettings):
     )
     s3_region: str = Field("", description="Region of the S3 store; empty: as boto3 finds it")
     archive_class: str = Field("STANDARD_IA", description="S3 storage class of archived pictures")
+    trust_etag: Literal["", "md5"] = Field(
+        "",
+        description="md5: pictures with one ETag are the same, though two with one MD5 can be made; for buckets to which "
+        "only you write. Empty: where the store tells no SHA-256, bytes are fetched and hashed",
+    )
     result_storage: str = Field(
         "", description="Block of Prefect's result storage, for example s3-bucket/inktally; empty: a local folder"
     )

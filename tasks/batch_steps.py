@@ -70,7 +70,7 @@ def _recalled(looked: Sequence[Looked | Exception]) -> list[Looked | Exception]:
         found = known[each.needs.content]
         if isinstance(found, Exception):
             return found
-        facts = {"receipt": found.receipt, "is_cache_bad": found.is_cache_bad}
+        facts = {"receipt": found.receipt, "hint": found.hint}
         return each.model_copy(update={"needs": each.needs.model_copy(update=facts)})
 
     return [with_receipt(each) for each in looked]

@@ -33,17 +33,21 @@ def recognise(
 
 
 def submit(store: Store, needs: Needs, when_new: Callable[[], None], *, refresh: bool) -> PrefectFuture[Any]:
-    """Begin to recognise, in a thread of the task runner."""
-    cached = recognise.with_options(
-        refresh_cache=refresh or needs.is_cache_bad, **caching.recognition_cache(needs.delivery.upload.store)
-    )
+    """Begin to recognise, in a thread of the task runner.
+
+    What Prefect has cached in the meantime may be of another picture with the same ETag: only the bytes tell.
+    """
+    cached = recognise.with_options(refresh_cache=True, **caching.recognition_cache(needs.delivery.upload.store))
     return cached.submit(store, needs.delivery, needs.engine, when_new, refresh=refresh)
 
 
 def recall(store: Store, needs: Needs) -> Receipt:
     """Take the cached receipt through Prefect, whose UI shows the task as Cached. Raises as `receipt_of` does."""
     cached = recognise.with_options(**caching.recognition_cache(needs.delivery.upload.store))
-    return receipt_of(cached(store, needs.delivery, needs.engine, refresh=False), needs)
+    found = receipt_of(cached(store, needs.delivery, needs.engine, refresh=False), needs)
+    if needs.receipt is not None and needs.receipt.content != found.content:
+        return needs.receipt  # another picture with this ETag was read meanwhile
+    return found
 
 
 def receipt_of(result: object, needs: Needs) -> Receipt:

@@ -105,7 +105,7 @@ class Work:
 
     def _is_to_be_refreshed(self, needs: Needs) -> bool:
         """Once for each content; of each, a number is remembered."""
-        if not self._options.refresh or (content := hash(needs.content)) in self._refreshed:
+        if not self._options.refresh or (content := hash(needs.likeness)) in self._refreshed:
             return False
         self._refreshed.add(content)
         return True

@@ -79,7 +79,8 @@ class Picture:
             with self._step("look"):
                 self._delivery = deliveries.look(self._store, self.upload)
                 self._find_needs()
-        return self.problem is None and not self.is_known and "-" not in self.delivery.picture.etag
+        seems_known = self.is_known or (self._needs_or_none is not None and self._needs_or_none.hint is not None)
+        return self.problem is None and not seems_known and "-" not in self.delivery.picture.etag
 
     def begin(self, wait: float = 0.0) -> None:
         """Find out what the picture needs, and claim it. One that was processed before has its outcome at once.

@@ -43,16 +43,17 @@ class Planner:
         self._counts[kind] += 1
         if kind == "new":
             self._bytes += looked.picture.size
-        if looked.needs and looked.needs.receipt and len(self._took) < SAMPLE:
-            self._took.append(looked.needs.receipt.seconds)
+        known = looked.needs and (looked.needs.receipt or looked.needs.hint)
+        if known and len(self._took) < SAMPLE:
+            self._took.append(known.seconds)
 
     def _kind(self, looked: Looked) -> str:
         if looked.state != "open":
             return looked.state
         if looked.needs is None:
             return "rejected"
-        content = hash(looked.needs.content)
-        if looked.needs.receipt:
+        content = hash(looked.needs.likeness)
+        if looked.needs.receipt or looked.needs.hint:
             return "known"
         if content in self._contents:
             return "duplicate"

@@ -37,12 +37,13 @@ def fetch(source: Store, original: str, store: Store, key: str, *, email: str, s
 def _receive(store: Store, picture: Path, key: str, metadata: Mapping[str, str], settings: Settings) -> Upload:
     """Put a picture, unless it stands there already: then it is a new attempt, and whoever reads it goes on."""
     with picture.open("rb") as file:
-        content = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        content = hashlib.file_digest(file, "sha256").hexdigest()
     while True:
         standing = stat_or_none(store, key)
-        if standing and (standing.etag, _language(standing.metadata)) == (content, _language(metadata)):
+        is_same = standing is not None and _content_of(store, standing, picture, settings) == content
+        if standing and is_same and _language(standing.metadata) == _language(metadata):
             return _sent_again(store, standing, metadata.get("email", ""), settings)
-        if standing and standing.etag != content and not markers.is_answered(store, _delivery(store, standing)):
+        if standing and not is_same and not markers.is_answered(store, _delivery(store, standing)):
             key = keys.beside(key, content)  # somebody else's, who waits for an answer
             continue
         try:
@@ -51,6 +52,17 @@ def _receive(store: Store, picture: Path, key: str, metadata: Mapping[str, str],
         except Overwritten:
             continue
         return Upload(key=key, store=store.uri, version=put.version, etag=put.etag)
+
+
+def _content_of(store: Store, standing: StoredObject, picture: Path, settings: Settings) -> str:
+    """The SHA-256 of what stands there; it is fetched only where the store does not tell, and it has the same size."""
+    if standing.sha256 or standing.size != picture.stat().st_size:
+        return standing.sha256
+    with scratch_folder(settings.scratch) as folder:
+        try:
+            return store.download(standing, folder / "standing")
+        except (NotFound, Overwritten):
+            return ""
 
 
 def _delivery(store: Store, picture: StoredObject) -> Delivery:

@@ -15,16 +15,26 @@ logger = logging.getLogger(__name__)
 
 
 class Needs(Value):
-    """A delivery that is to be read by `engine`, unless a receipt shows that it has been."""
+    """A delivery that is to be read by `engine`, unless a receipt shows that it has been.
+
+    `hint` is the receipt of a picture with the same ETag, which in all likelihood has the same bytes: what reads new
+    pictures is not started for it. Nothing else follows from it.
+    """
 
     delivery: Delivery
     engine: Engine
+    identity: str
     receipt: Receipt | None = None
-    is_cache_bad: bool = False
+    hint: Receipt | None = None
 
     @property
     def content(self) -> tuple[str, int, str]:
-        """What pictures with the same bytes, read by the same engine, have in common."""
+        """What only pictures with the same bytes, read by the same engine, have in common."""
+        return self.identity, self.delivery.picture.size, self.engine.fingerprint
+
+    @property
+    def likeness(self) -> tuple[str, int, str]:
+        """What pictures with the same bytes, read by the same engine, have in common, and few others."""
         return self.delivery.picture.etag, self.delivery.picture.size, self.engine.fingerprint
 
 
@@ -53,13 +63,28 @@ def find(store: Store, upload: Upload, attempt: str = "") -> tuple[Delivery, Out
 
 def needs_of(delivery: Delivery, options: Options, recogniser: Recogniser, settings: Settings) -> Needs:
     """Raises `UnknownLanguage`, a fault of the picture, `BadSettings` and `MissingTool`."""
-    return Needs(delivery=delivery, engine=engine_for(delivery, options, recogniser, settings))
+    engine = engine_for(delivery, options, recogniser, settings)
+    return Needs(delivery=delivery, engine=engine, identity=identity_of(delivery, settings))
+
+
+def identity_of(delivery: Delivery, settings: Settings) -> str:
+    """What tells a picture's bytes from others without a download; where there is nothing, what tells the delivery."""
+    picture = delivery.picture
+    return picture.sha256 or (picture.etag if settings.trust_etag else delivery.id)
 
 
 def recalled(needs: Needs, cached_receipt: Callable[[Delivery, Engine], Receipt | None]) -> Needs:
-    """With the receipt that is cached for these bytes. One that cannot be used is logged, and is to be replaced."""
+    """With the receipt that is cached for a picture's ETag, if it is known to be of these bytes; else as a hint.
+
+    One that cannot be used is logged; the picture is read, or found by its bytes.
+    """
+    picture = needs.delivery.picture
     try:
-        return needs.model_copy(update={"receipt": cached_receipt(needs.delivery, needs.engine)})
+        receipt = cached_receipt(needs.delivery, needs.engine)
     except BadResult as error:
         logger.warning("what is cached of %s cannot be used: %s", needs.delivery.upload.name, error)
-        return needs.model_copy(update={"is_cache_bad": True})
+        return needs
+    if receipt is None or picture.sha256 not in {"", receipt.content}:
+        return needs
+    is_sure = needs.identity in {picture.sha256, picture.etag}
+    return needs.model_copy(update={"receipt" if is_sure else "hint": receipt})

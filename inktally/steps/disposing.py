@@ -41,7 +41,7 @@ def reject(store: Store, delivery: Delivery, problem: Problem) -> None:
 def _free_key(store: Store, key: str, delivery: Delivery) -> str:
     """`key`, or one beside it where another picture stands."""
     standing = stat_or_none(store, key)
-    return key if standing is None or standing.etag == delivery.picture.etag else keys.beside(key, delivery.id)
+    return key if standing is None or standing.has_bytes_of(delivery.picture) else keys.beside(key, delivery.id)
 
 
 def _move(store: Store, delivery: Delivery, key: str, *, storage_class: str = "") -> None:

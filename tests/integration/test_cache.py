@@ -32,8 +32,8 @@ READ = """
     from tasks import caching, recognition, wiring
 
     @flow
-    def read(delivery, engine, refresh):
-        needs = Needs(delivery=delivery, engine=engine, is_cache_bad=refresh)
+    def read(delivery, engine):
+        needs = Needs(delivery=delivery, engine=engine, identity=delivery.id)
         store = wiring.store(delivery.upload.store)
         return recognition.submit(store, needs, lambda: None, refresh=False).result()
 
@@ -49,15 +49,15 @@ READ = """
         from flows.commands import cache
         with api_server():  # within which whoever asks for cached results always is
             told = [cached()]
-            read(delivery, engine, False)
+            read(delivery, engine)
             told.append(cached())
             cache.main(["clear", uri, "--document", "page.png", "--yes", "--json"])
             told.append(cached())
-            receipt = read(delivery, engine, False)
+            receipt = read(delivery, engine)
             told.append(receipt["made_for"] == delivery.id)
             wiring.store(uri).remove(receipt["artefact"])
             told.append(cached())
-            receipt = read(delivery, engine, True)
+            receipt = read(delivery, engine)
             told += [receipt["made_for"] == delivery.id, cached()]
         print(json.dumps(told), flush=True)
 """

@@ -28,7 +28,7 @@ RACE = """
         store = wiring.store(wiring.settings().store)
         delivery = look(store, Upload(key="input/page.png", store=store.uri))
         engine = wiring.recogniser("tesseract").identify(["eng"])
-        needs = Needs(delivery=delivery, engine=engine)
+        needs = Needs(delivery=delivery, engine=engine, identity=delivery.id)
         futures = [recognition.submit(store, needs, lambda: None, refresh=False) for _ in range(2)]
         return [future.result() for future in futures]
 

@@ -66,15 +66,14 @@ def test_an_empty_file_has_its_problem_before_anything_is_read(store: MemoryStor
     assert (looked.state, looked.needs, looked.problem and looked.problem.kind) == ("open", None, EmptyPicture.__name__)
 
 
-def test_a_cached_receipt_that_cannot_be_used_is_to_be_replaced(
-    store: MemoryStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    needs = Needs(delivery=delivery_of(store, "new"), engine=ENGINE)
+def test_a_cached_receipt_that_cannot_be_used_is_not_used(store: MemoryStore, caplog: pytest.LogCaptureFixture) -> None:
+    delivery = delivery_of(store, "new")
+    needs = Needs(delivery=delivery, engine=ENGINE, identity=delivery.picture.etag)
 
     def bad(_delivery: Delivery, _engine: Engine) -> Receipt | None:
         raise BadResult("It speaks of something else.")
 
     assert recalled(needs, lambda *_: None) == needs
     assert recalled(needs, lambda *_: a_receipt(1)).receipt == a_receipt(1)
-    assert recalled(needs, bad).is_cache_bad
+    assert recalled(needs, bad) == needs
     assert "cannot be used" in caplog.text

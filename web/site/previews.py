@@ -84,7 +84,7 @@ class Previews:
         if standing is not None and standing.same_version(delivery.picture):
             return standing
         archived = stat_or_none(self._store, keys.archived(delivery.upload.name))
-        return archived if archived is not None and archived.etag == delivery.picture.etag else None
+        return archived if archived is not None and archived.has_bytes_of(delivery.picture) else None
 
     def _drawn(self, picture: StoredObject, number: int) -> bytes:
         self._settings.scratch.mkdir(parents=True, exist_ok=True)

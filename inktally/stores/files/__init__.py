@@ -1,6 +1,6 @@
 """A folder as a store: what runs with nothing installed, and what people can look into.
 
-An object is a file at its key's path. Its ETag (MD5, as S3 has it) and its metadata lie in a note, which is named
+An object is a file at its key's path. Its ETag (MD5, as S3 has it), its SHA-256 and its metadata lie in a note, named
 after the file's state (inode, size, time of change) and written before the file is renamed into place. So readers,
 who take no lock, always get data and metadata that belong together, whatever is killed when. A file that somebody
 drops in has no note; it gets one when it is first looked at, and is not read again until it changes.
@@ -17,7 +17,7 @@ from hashlib import md5, sha256
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, NamedTuple
 from uuid import uuid4
 
 from inktally.delivery import StoredObject
@@ -69,7 +69,7 @@ class FilesStore:
 
     def download(self, source: StoredObject, path: Path) -> str:
         with self._errors(source.key), self._version(source) as (file, _), path.open("wb") as target:
-            return _copied(file, target, sha256())
+            return _copied(file, target).sha256
 
     def put(
         self,
@@ -84,20 +84,20 @@ class FilesStore:
         with (
             content.open("rb") if isinstance(content, Path) else BytesIO(content) as file,
             self._errors(key),
-            self._staged(file) as (staged, etag),
+            self._staged(file) as (staged, digests),
             self._places.locked(key),
         ):
             if (if_absent and self._places.find(key)) or (if_match and self._etag(key) != if_match):
                 raise self._overwritten(key)
-            return self._install(staged, Note(key=key, etag=etag, metadata=lowered))
+            return self._install(staged, Note(key=key, metadata=lowered, **digests._asdict()))
 
     def copy(self, source: StoredObject, key: str, *, storage_class: str = "") -> StoredObject:  # noqa: ARG002
         """A folder has no storage classes."""
-        with self._errors(source.key), self._version(source) as (file, found), self._staged(file) as (staged, etag):
-            if etag != source.etag:
+        with self._errors(source.key), self._version(source) as (file, found), self._staged(file) as (staged, digests):
+            if digests.etag != source.etag:
                 raise self._overwritten(source.key)
             with self._places.locked(key):
-                return self._install(staged, Note(key=key, etag=etag, metadata=found.metadata))
+                return self._install(staged, Note(key=key, metadata=found.metadata, **digests._asdict()))
 
     def delete(self, target: StoredObject) -> None:
         with self._errors(target.key), self._places.locked(target.key), suppress(NotFound):
@@ -165,7 +165,7 @@ class FilesStore:
         time.sleep(min(TICK_SECONDS, max(0.0, status.st_mtime + TICK_SECONDS - time.time())))
         if not _unchanged(file, status):
             return None
-        note = Note(key=key, etag=_copied(file, None, md5(usedforsecurity=False)))
+        note = Note(key=key, **_copied(file, None)._asdict())
         file.seek(0)
         if not _unchanged(file, status):
             return None
@@ -181,16 +181,16 @@ class FilesStore:
             return ""
 
     @contextmanager
-    def _staged(self, content: IO[bytes]) -> Iterator[tuple[Path, str]]:
-        """The content in a file of its own, safe on disk, and its ETag."""
+    def _staged(self, content: IO[bytes]) -> Iterator[tuple[Path, Digests]]:
+        """The content in a file of its own, safe on disk, and its digests."""
         self._sweep()
         staged = self._places.staging / uuid4().hex
         try:
             with in_folder(staged, lambda: staged.open("xb")) as file:
-                etag = _copied(content, file, md5(usedforsecurity=False))
+                digests = _copied(content, file)
                 file.flush()
                 os.fsync(file.fileno())
-            yield staged, etag
+            yield staged, digests
         finally:
             staged.unlink(missing_ok=True)
 
@@ -255,13 +255,22 @@ def _unchanged(file: IO[bytes], status: os.stat_result) -> bool:
     return state(os.fstat(file.fileno())) == state(status)
 
 
-def _copied(source: IO[bytes], target: IO[bytes] | None, digest: Any) -> str:
-    """Stream to a file, if there is one; the digest (hex)."""
+class Digests(NamedTuple):
+    """MD5 and SHA-256 (hex) of the same bytes."""
+
+    etag: str
+    sha256: str
+
+
+def _copied(source: IO[bytes], target: IO[bytes] | None) -> Digests:
+    """Stream to a file, if there is one; the digests."""
+    digests = md5(usedforsecurity=False), sha256()
     while chunk := source.read(CHUNK):
-        digest.update(chunk)
+        for digest in digests:
+            digest.update(chunk)
         if target:
             target.write(chunk)
-    return str(digest.hexdigest())
+    return Digests(*(digest.hexdigest() for digest in digests))
 
 
 def _object(status: os.stat_result, note: Note) -> StoredObject:
@@ -270,6 +279,7 @@ def _object(status: os.stat_result, note: Note) -> StoredObject:
     return StoredObject(
         key=note.key,
         etag=note.etag,
+        sha256=note.sha256,
         size=status.st_size,
         modified=f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{nanoseconds:09d}Z",
         age=max(0.0, time.time() - status.st_mtime),

@@ -12,10 +12,11 @@ from inktally.stores.files.places import FilePlaces, in_folder, name_of, sync
 
 
 class Note(Value):
-    """`etag` is the MD5 of the bytes (hex)."""
+    """`etag` is the MD5 of the bytes (hex), `sha256` what its name says; notes of earlier releases have none."""
 
     key: str
     etag: str
+    sha256: str = ""
     metadata: dict[str, str] = Field(default={})
 
 

@@ -6,6 +6,7 @@ Stores differ in the conditions they honour. Each bucket is asked once per proce
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import time
@@ -58,15 +59,19 @@ class S3Store(Bucket):
         if_absent: bool = False,
         if_match: str = "",
     ) -> StoredObject:
-        """A request whose answer was lost is sent again, so a write that did take place may report `Overwritten`."""
+        """A request whose answer was lost is sent again, so a write that did take place may report `Overwritten`.
+
+        Of pictures the store is told the SHA-256, so that it can tell us later.
+        """
+        sha256 = _sha256(content) if key.startswith(keys.INPUT) else ""
         if not (if_absent or if_match) or self._conditional_puts:
-            return self.put_object(key, content, metadata, if_absent=if_absent, if_match=if_match)
+            return self.put_object(key, content, metadata, if_absent=if_absent, if_match=if_match, sha256=sha256)
         if if_absent:
-            return self._put_first(key, content, metadata)
+            return self._put_first(key, content, metadata, sha256)
         with self._turn(key):
             if self._etag(key) != if_match:
                 raise self.overwritten(key)
-            return self.put_object(key, content, metadata)
+            return self.put_object(key, content, metadata, sha256=sha256)
 
     def copy(self, source: StoredObject, key: str, *, storage_class: str = "") -> StoredObject:
         """Into the store's default storage class where it knows no such one (Ceph has STANDARD only)."""
@@ -149,6 +154,17 @@ class S3Store(Bucket):
         )
 
     @cached_property
+    def verifies_checksums(self) -> bool:
+        """Whether a PUT with the SHA-256 of other bytes is refused."""
+        with self._scratch() as scratch:
+            try:
+                self.put_object(scratch.key, b"scratch", sha256=hashlib.sha256(b"other bytes").hexdigest())
+            except BadSettings:
+                return True
+        logger.warning("%s does not verify checksums, so none that it tells is believed.", self.uri)
+        return False
+
+    @cached_property
     def _conditional_deletes(self) -> bool:
         """Whether If-Match decides a DELETE; Ceph 16 deletes regardless."""
         with self._scratch() as scratch:
@@ -174,11 +190,13 @@ class S3Store(Bucket):
 
     # Where it honours none, but keeps versions: their order is the same for all who look, and decides
 
-    def _put_first(self, key: str, content: bytes | Path, metadata: Mapping[str, str] | None = None) -> StoredObject:
+    def _put_first(
+        self, key: str, content: bytes | Path, metadata: Mapping[str, str] | None = None, sha256: str = ""
+    ) -> StoredObject:
         """Put, and take it back when another was there before; what lies before a delete marker does not count."""
         if self._etag(key):
             raise self.overwritten(key)
-        mine = self.put_object(key, content, metadata)
+        mine = self.put_object(key, content, metadata, sha256=sha256)
         versions, markers = self.history(key)
         live = [entry.version for entry in versions if all(entry.modified > marker.modified for marker in markers)]
         if live[-1:] != [mine.version]:
@@ -212,6 +230,13 @@ class S3Store(Bucket):
                     self.delete(standing)
             time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - jitter, not a secret
         raise StoreDown(f"{self.address(key)}: others have been writing all the time; try again.")
+
+
+def _sha256(content: bytes | Path) -> str:
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 _opened = lru_cache(maxsize=64)(S3Store)

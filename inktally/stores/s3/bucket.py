@@ -23,7 +23,7 @@ from botocore.loaders import Loader
 
 from inktally.delivery import PostForm, StoredObject
 from inktally.errors import AccessDenied, BadSettings, InktallyError, NotFound, Overwritten, StoreDown
-from inktally.stores.s3.headers import bare, date, decoded, encoded, time_of, version_of
+from inktally.stores.s3.headers import bare, base64_of, date, decoded, encoded, sha256_of, time_of, version_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -82,12 +82,19 @@ class Bucket:
         """A version id that the store finds malformed is one that does not exist."""
         try:
             with self._errors(key):
-                response = self._client.head_object(**self._named(key, version))
-                return _described(key, response, response["ContentLength"], date(response))
+                response = self._client.head_object(**self._named(key, version), ChecksumMode="ENABLED")
+                found = _described(key, response, response["ContentLength"], date(response))
+                told = sha256_of(response)
+                return found.model_copy(update={"sha256": told}) if told and self.verifies_checksums else found
         except BadSettings as error:
             if not version:
                 raise
             raise NotFound(f"There is no version {version} of {self.address(key)}.") from error
+
+    @cached_property
+    def verifies_checksums(self) -> bool:
+        """Whether a SHA-256 that the bucket tells is one of the bytes; some stores repeat whatever a sender stated."""
+        return False
 
     def read(self, key: str) -> bytes:
         with self._errors(key):
@@ -115,15 +122,20 @@ class Bucket:
         *,
         if_absent: bool = False,
         if_match: str = "",
+        sha256: str = "",
     ) -> StoredObject:
-        """One request, streamed from a file (5 GB at most). Ceph understands an If-Match without quotes only."""
+        """One request, streamed from a file (5 GB at most). Ceph understands an If-Match without quotes only.
+
+        `sha256` (hex) is verified by stores that know checksums; others take no notice of it.
+        """
         condition: Any = ({"IfNoneMatch": "*"} if if_absent else {}) | ({"IfMatch": if_match} if if_match else {})
         headers = {name.lower(): encoded(value) for name, value in (metadata or {}).items()}
         with ExitStack() as stack:
             body = stack.enter_context(content.open("rb")) if isinstance(content, Path) else content
             size = len(body) if isinstance(body, bytes) else os.fstat(body.fileno()).st_size
             stack.enter_context(self._errors(key, replacing=bool(if_match)))
-            request = {**self._named(key), "Body": body, "Metadata": headers, **condition}
+            checksum: Any = {"ChecksumSHA256": base64_of(sha256)} if sha256 else {}
+            request = {**self._named(key), "Body": body, "Metadata": headers, **condition, **checksum}
             response = self._put_again_if_lost(request, replacing=bool(if_match))
         return self._written(key, size, response)
 

@@ -1,6 +1,6 @@
 """What S3 writes into headers, as values: ETags, versions, times and metadata."""
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -9,10 +9,28 @@ from email.header import decode_header
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+SHA256_BYTES = 32
+
 
 def bare(etag: str) -> str:
     """An ETag without its quotes: the only place where they are lost."""
     return etag.strip('"')
+
+
+def base64_of(digest: str) -> str:
+    """A digest in hex as checksums are written."""
+    return b64encode(bytes.fromhex(digest)).decode()
+
+
+def sha256_of(answer: Mapping[str, Any]) -> str:
+    """The SHA-256 (hex) of the whole object that an answer tells; empty: none, or one of the checksums of its parts."""
+    told = answer.get("ChecksumSHA256", "")
+    try:
+        digest = b64decode(told, validate=True)
+    except ValueError:  # "…-3": of three parts
+        return ""
+    is_whole = answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT" and len(digest) == SHA256_BYTES
+    return digest.hex() if is_whole else ""
 
 
 def version_of(answer: Mapping[str, Any]) -> str:
