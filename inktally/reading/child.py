@@ -48,6 +48,11 @@ def load(**request: Any) -> None:
     for name, identity in asked.engines.items():
         engine: PageEngine = import_module(f"inktally.engines.{name}").build(settings)
         engine.load(identity)
+    if asked.languages == (AUTO,):
+        from inktally.reading.detection import NOT_LATIN, lists_of
+
+        tesseract = asked.engines.get("tesseract")
+        lists_of([language for language in (tesseract.models if tesseract else ()) if language not in NOT_LATIN])
     vocabulary(asked.languages)
     Image.init()  # its decoders
     if settings.imaging:
