@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,11 @@ class Tesseract:
         )
 
     def load(self, engine: Engine) -> None:
-        """The model stays loaded in the library; a command loads its own, and only where it is has to be known."""
+        """The model stays loaded in the library; a command loads its own."""
         installed = self._installed()
-        if not self.settings.tesseract and AUTO not in engine.languages:
+        if self.settings.tesseract:
+            import_module("pytesseract")
+        elif AUTO not in engine.languages:
             _library(installed.models, "+".join(engine.languages))
 
     def read(self, page: PageImage, engine: Engine) -> PageText:

@@ -11,7 +11,7 @@ from inktally.errors import EngineFailed, MissingTool, UnreadablePicture
 from inktally.imaging.decoding.document import Document, Limits, check_text, open_document
 from inktally.imaging.orientation import classifier
 from inktally.imaging.page import PageImage
-from inktally.languages import AUTO
+from inktally.languages import AUTO, script_of
 from inktally.reading.page_reader import PageReader, engine_of, identified
 from inktally.reading.pages import PageRead, PageRequest
 from inktally.reading.vocabulary import vocabulary
@@ -59,6 +59,11 @@ def load(**request: Any) -> None:
     settings = restored(asked.settings)
     for name, identity in asked.engines.items():
         engine_of(name, settings).load(identity)
+    if asked.languages == (AUTO,):
+        from inktally.reading.detection import lists_of
+
+        tesseract = asked.engines.get("tesseract")
+        lists_of([language for language in (tesseract.models if tesseract else ()) if script_of(language) == "Latin"])
     vocabulary(asked.languages)
     Image.init()  # its decoders
     if settings.imaging:

@@ -135,7 +135,7 @@ def _by_words(words: Sequence[str], languages: Sequence[str]) -> list[Found]:
 
     None where there are few words, or where two languages suit all of them equally well.
     """
-    lists = _lists(languages)
+    lists = lists_of(languages)
     if len(words) < FEWEST_WORDS or not lists:
         return []
     best, *others = sorted((Found(_commonness(words, lists[name]), name) for name in lists), reverse=True)
@@ -156,7 +156,7 @@ def _commonness(words: Sequence[str], frequencies: Mapping[str, float]) -> float
     return sum(log10(max(frequencies.get(word, 0.0), RAREST) / RAREST) for word in words) / len(words)
 
 
-def _lists(languages: Sequence[str]) -> dict[str, Mapping[str, float]]:
+def lists_of(languages: Sequence[str]) -> dict[str, Mapping[str, float]]:
     """How often words occur, for those languages of which there are lists; of two that share one, the first."""
     from wordfreq import get_frequency_dict
 

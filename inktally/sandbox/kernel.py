@@ -188,7 +188,7 @@ def restrict(paths: Mapping[str, int], version: int) -> None:
     known = 8 * (3 if version >= SCOPES_SINCE else 2 if version >= TCP_SINCE else 1)
     rules = _number(LANDLOCK_CREATE, struct.pack("QQQ", *asked), ctypes.c_size_t(known), ctypes.c_uint32(0))
     for path, wanted in paths.items():
-        with suppress(FileNotFoundError):  # not every system has every folder
+        with suppress(FileNotFoundError, PermissionError):  # what is not there, or closed to this user, stays closed
             _allow(rules, path, wanted & rights)
     set_option(NO_NEW_PRIVILEGES, 1)
     _number(LANDLOCK_RESTRICT, rules, ctypes.c_uint32(0))

@@ -141,9 +141,9 @@ def test_tesseract_has_one_thread_and_none_of_our_secrets(tmp_path: Path, scratc
     os.environ["INKTALLY_SMTP_PASSWORD"] = "hidden"
     page("Hello").save(tmp_path / "page.png")
     try:
+        engine = tesseract(scratch, tesseract=wrap('case "$*" in *" -l "*) echo Error: $(env) >&2; exit 1;; esac'))
         with pytest.raises(EngineFailed) as caught:
-            shell = 'case "$*" in *" -l "*) echo Error: $(env) >&2; exit 1;; esac'
-            words_on(tmp_path / "page.png", tesseract(scratch, tesseract=wrap(shell)))
+            words_on(tmp_path / "page.png", engine)
     finally:
         del os.environ["INKTALLY_SMTP_PASSWORD"]
     assert "OMP_THREAD_LIMIT=1 " in str(caught.value)

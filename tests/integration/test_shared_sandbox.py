@@ -72,9 +72,8 @@ def test_errors_come_as_they_are(shared: SandboxClient, server: subprocess.Popen
     assert below(server.pid) == theirs
 
 
-def test_files_go_to_the_child_and_come_back(
-    shared: SandboxClient, server: subprocess.Popen[bytes], tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("server")
+def test_files_go_to_the_child_and_come_back(shared: SandboxClient, tmp_path: Path) -> None:
     target = tmp_path / "target"
     shared.call("tests.support.attacks:leave_a_file", {"target": str(target)}, seconds=30, writes=["target"])
     assert target.read_text() == "plain"

@@ -1,27 +1,28 @@
-"""What code in a child may try when a picture has got the better of its decoder, and a parent that has children try it.
+"""What code in a child may try when a picture has got the better of its decoder, and a parent whose children try it.
 
-`python -m tests.support.attacks FACTS` runs each of `ATTACKS` in a sandbox and prints as JSON what each has achieved;
-FACTS is JSON too: what there is to attack. With "namespaces": false the parent first gives up what it would take to make
-namespaces, as in most containers.
+`python -m tests.support.attacks FACTS` has each attack tried in a sandbox, and prints as JSON what each has achieved.
+FACTS, as JSON, say what there is to attack. Where they say that there are no namespaces, the parent first gives up what
+making them would take; most containers have no leave to make any.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-SECRET = "only-the-parent-knows"
-SURVIVOR = "86399"  # seconds that what was left behind would sleep; its command line is looked for
+SURVIVOR = "86399"  # seconds that what is left behind sleeps: its command line is looked for
+PROCESSES = 400  # whose numbers are tried besides those that /proc shows
+ADOPTS_ORPHANS = 36
 kept: list[str] = []
 
 
@@ -30,68 +31,90 @@ def tried(attempt: Callable[[], Any]) -> Any:
     try:
         return attempt()
     except OSError as error:
-        return f"refused: {type(error).__name__}"
+        return f"refused: {errno.errorcode[error.errno or 0]}"
+
+
+def is_refused(outcome: Any) -> bool:
+    return isinstance(outcome, str) and outcome.startswith("refused: ")
 
 
 def read_processes(parent: int) -> list[str]:
-    """The environments and memories in which the secret was found, of the parent and whatever else there is."""
-    found = []
-    numbers = {str(parent), "self", *map(str, range(1, 400))}
+    """What can be read of other processes, the parent among them."""
+    return [f"/proc/{number}/{name}" for number in _numbers(parent) for name in _readable(number)]
+
+
+def _numbers(parent: int) -> set[str]:
+    numbers = {str(parent), *map(str, range(1, PROCESSES))}
     with suppress(OSError):
         numbers |= {entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit()}
-    for number in numbers:
-        for name in ("environ", "cmdline", "mem", "maps", "root", "cwd"):
-            with suppress(OSError):
-                place = Path("/proc", number, name)
-                found += [str(place)] if place.is_dir() or place.open("rb").read(1) else []
-    return found
+    return numbers - {str(os.getpid())}
 
 
-def read_files(paths: list[str]) -> list[Any]:
-    """Files, and the names in folders."""
-    return [
-        tried(lambda path=path: os.listdir(path) if Path(path).is_dir() else Path(path).read_bytes().decode()[:99])
-        for path in paths
-    ]
+def _readable(number: str) -> Iterator[str]:
+    for name in ("environ", "cmdline", "maps", "mem", "status", "fd", "root/etc/hostname", "cwd/README.md"):
+        with suppress(OSError):
+            place = Path("/proc", number, name)
+            if place.is_dir():
+                next(place.iterdir())
+            elif name == "mem":
+                place.open("r+b").close()
+            else:
+                place.read_bytes()
+            yield name
 
 
-def write_files(folders: list[str], own: str) -> list[Any]:
+def read_files(paths: Sequence[str]) -> dict[str, Any]:
+    """Files, and what is in folders."""
+
+    def read(path: Path) -> Any:
+        return [each.name for each in path.iterdir()] if path.is_dir() else path.read_bytes().decode()
+
+    return {path: tried(lambda path=path: read(Path(path))) for path in paths}
+
+
+def read_own(own: str) -> str:
+    return Path(own).read_text()
+
+
+def write_files(folders: Sequence[str], own: str) -> dict[str, Any]:
     places = [*(Path(folder) / "planted" for folder in folders), Path(own)]
-    return [tried(lambda place=place: place.write_text("planted")) for place in places]
+    return {str(place): tried(lambda place=place: place.write_text("planted")) for place in places}
 
 
-def connect(port: int, abstract: str, path: str) -> list[Any]:
+def connect(port: int, abstract: str, path: str) -> dict[str, Any]:
+    """To servers on this machine, by each way there is."""
+
     def over(family: int, kind: int, address: Any) -> str:
         with socket.socket(family, kind) as connection:
             connection.settimeout(2)
             connection.connect(address)
-            connection.send(b"GET / HTTP/1.0\r\n\r\n")
+            connection.send(b"hello")
         return "connected"
 
-    return [
-        tried(lambda: over(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", port))),
-        tried(lambda: over(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", port))),
-        tried(lambda: over(socket.AF_INET6, socket.SOCK_STREAM, ("::1", port))),
-        tried(lambda: over(socket.AF_UNIX, socket.SOCK_STREAM, "\0" + abstract)),
-        tried(lambda: over(socket.AF_UNIX, socket.SOCK_STREAM, path)),
-    ]
+    ways = {
+        "TCP": (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", port)),
+        "UDP": (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", port)),
+        "abstract": (socket.AF_UNIX, socket.SOCK_STREAM, f"\0{abstract}"),
+        "path": (socket.AF_UNIX, socket.SOCK_STREAM, path),
+    }
+    return {name: tried(lambda way=way: over(*way)) for name, way in ways.items()}
 
 
-def survive() -> str:
-    """Leave a process behind that has left our session, our group and its parent, and once more beneath that."""
+def survive() -> None:
+    """Leave processes behind that have left our session, our group and their parents, and one beneath those."""
     for _ in range(2):
         if os.fork() == 0:
             os.setsid()
-            ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)  # adopts nobody
+            ctypes.CDLL(None).prctl(ADOPTS_ORPHANS, 0, 0, 0, 0)
             if os.fork() == 0:
                 os.setsid()
                 os.execv("/bin/sleep", ["sleep", SURVIVOR])  # noqa: S606
             os._exit(0)
     time.sleep(0.5)
-    return "left"
 
 
 def survive_a_crash() -> None:
+    ctypes.CDLL(None).prctl(ADOPTS_ORPHANS, 0, 0, 0, 0)
     survive()
     os.abort()
 
@@ -101,71 +124,70 @@ def survive_a_timeout() -> None:
     time.sleep(600)
 
 
-def disturb(parent: int) -> list[Any]:
-    """Signals to the parent, to whoever forked us, and to all."""
-    return [
-        tried(lambda target=target: os.kill(target, signal.SIGCONT) or "sent")
-        for target in (parent, os.getppid() or parent)
-    ]
+def disturb(parent: int) -> dict[str, Any]:
+    """Signals to the parent, and to whoever has forked us."""
+    targets = {"parent": parent, "zygote": os.getppid() or parent}
+    return {name: tried(lambda pid=pid: os.kill(pid, signal.SIGCONT) or "sent") for name, pid in targets.items()}
 
 
 def remember(word: str) -> list[str]:
-    """Change what a later child would be: this module, one that reads, and a function of the library."""
+    """Change what later children might be made of: this module, the one that reads, and the library."""
     import inktally.reading.child as reading
 
     kept.append(word)
-    reading.read_page = lambda **_: {"pages": 1, "page": {"number": 1, "width": 9, "height": 9}, "words": []}
-    json.dumps = lambda *_, **__: '{"result": "forged"}'
+    reading.read_page = lambda **_: {}
+    os.path.exists = lambda _: False
     return kept
 
 
-def recall() -> list[str]:
-    return kept
+def recall() -> dict[str, Any]:
+    import inktally.reading.child as reading
+
+    return {"kept": kept, "read_page": reading.read_page.__name__, "root exists": os.path.exists("/")}  # noqa: PTH110
 
 
-def call_the_kernel() -> dict[str, int]:
-    """Calls that reach beyond the child; 0 or more where one was made, else the number of the error."""
+def call_the_kernel() -> dict[str, Any]:
+    """Calls of x86_64 that reach beyond a child; what each gave, or the number of the error."""
     libc = ctypes.CDLL(None, use_errno=True)
     calls = {
-        "unshare": (272, 0x1000_0000), "ptrace": (101, 0, 0, 0, 0), "io_uring_setup": (425, 1, 0), "bpf": (321, 0, 0, 0),
-        "keyctl": (250, 0, -3, 1), "shmget": (29, 0, 4096, 0o1600), "socket": (41, 1, 1, 0),
-        "memfd_create": (319, 0, 0), "mount": (165, 0, 0, 0, 0, 0), "x32": (0x4000_0000 + 41, 1, 1, 0),
+        "unshare": (272, 0x1000_0000), "ptrace": (101, 0, 0, 0, 0), "io_uring_setup": (425, 1, 0),
+        "bpf": (321, 0, 0, 0), "keyctl": (250, 0, -3, 1), "shmget": (29, 0, 4096, 0o1600), "socket": (41, 1, 1, 0),
+        "memfd_create": (319, 0, 0), "mount": (165, 0, 0, 0, 0, 0), "another way": (0x4000_0000 + 41, 1, 1, 0),
+        "clone": (56, 0x1000_0000 | signal.SIGCHLD, 0, 0, 0, 0),
     }  # fmt: skip
-    done = {}
+    outcomes = {}
     for name, call in calls.items():
-        ctypes.set_errno(0)
         result = libc.syscall(*map(ctypes.c_long, call))
-        done[name] = result if result >= 0 else -ctypes.get_errno()
-    return done
-
-
-def clone_a_namespace() -> str:
-    return tried(lambda: subprocess.run(["unshare", "-U", "true"], check=False, timeout=20).returncode)
+        outcomes[name] = f"refused: {errno.errorcode[ctypes.get_errno()]}" if result < 0 else result
+    return outcomes
 
 
 def who() -> dict[str, Any]:
-    """This process as the kernel has it, and what it has open."""
+    """This process as the kernel has it, and what is open in it."""
     libc = ctypes.CDLL(None)
-    capabilities = ctypes.create_string_buffer(24)
-    libc.capget(ctypes.create_string_buffer((0x2008_0522).to_bytes(4, "little") + bytes(4)), capabilities)
-    is_open = []
-    for number in range(256):
-        with suppress(OSError):
-            os.fstat(number)
-            is_open.append(number)
+    header, capabilities = ctypes.create_string_buffer(b"\x22\x05\x08\x20".ljust(8, b"\0")), bytes(24)
+    header.raw = (0x2008_0522).to_bytes(4, "little") + bytes(4) + b"\0"
+    sets = ctypes.create_string_buffer(capabilities)
+    assert libc.capget(header, sets) == 0
+    is_open = [number for number in range(256) if not is_refused(tried(lambda number=number: str(os.fstat(number))))]
     return {
-        "user": os.getresuid(),
+        "users": os.getresuid(),
         "groups": [*os.getresgid(), *os.getgroups()],
-        "capabilities": capabilities.raw.hex().strip("0"),
-        "can_gain": libc.prctl(39, 0, 0, 0, 0),
+        "capabilities": any(sets.raw),
+        "gains none": libc.prctl(39, 0, 0, 0, 0),
         "open": is_open,
         "environment": dict(os.environ),
+        "processes": os.getpid(),
     }
 
 
 def leave_a_link(target: str, file: str) -> str:
-    """Where a file is expected, so that the parent reads or overwrites another."""
-    return tried(lambda: os.symlink(file, target) or "linked")
+    """Where a file is expected, so that the parent reads another."""
+    return str(tried(lambda: Path(target).symlink_to(file) or "linked"))
+
+
+def leave_another_name(target: str, file: str) -> str:
+    return str(tried(lambda: os.link(file, target) or "linked"))
 
 
 def leave_a_folder(target: str) -> None:
@@ -180,52 +202,48 @@ def main(facts: dict[str, Any]) -> dict[str, Any]:
     """Have each attack tried, one after the other, in one sandbox."""
     from inktally.errors import InktallyError
     from inktally.sandbox import kernel
+    from inktally.sandbox.confinement import confinement
     from inktally.sandbox.parent import Sandbox
 
     if not facts["namespaces"]:
         kernel.refuse_calls()
     scratch = Path(facts["scratch"])
-    sandbox = Sandbox(1, scratch, memory=400)
+    sandbox, parent = Sandbox(1, scratch, memory=400), os.getpid()
+    target, own, picture = (scratch / name for name in ("target", "own", "picture"))
+    own.write_text("own")
 
-    def run(
-        attack: str, *, reads: list[str] = [], writes: list[str] = [], seconds: float = 60, **arguments: Any
-    ) -> Any:
+    def run(attack: str, *files: str, seconds: float = 60, **arguments: Any) -> Any:
+        reads, writes = [[name for name in files if name == kind] for kind in ("own", "target")]
         try:
             return sandbox.call(
                 f"tests.support.attacks:{attack}", arguments, seconds=seconds, reads=reads, writes=writes
             )
         except InktallyError as error:
-            return f"{error.kind}: {error}"
+            return error.kind
 
-    target = scratch / "target"
-    own = scratch / "own"
-    own.write_text("own")
-    done = {
-        "who": run("who"),
-        "read_processes": run("read_processes", parent=os.getpid()),
-        "read_files": run("read_files", paths=facts["files"]),
-        "read_own": run("read_files_named", reads=["own"], own=str(own)),
-        "write_files": run("write_files", reads=["own"], folders=facts["folders"], own=str(own)),
+    link = {"target": str(target), "file": facts["files"][0]}
+    outcomes = {
+        "grants": str(confinement()),
+        "who": [run("who"), run("who")],
+        "read_processes": run("read_processes", parent=parent),
+        "read_files": run("read_files", paths=[*facts["files"], str(picture)]),
+        "read_own": run("read_own", "own", own=str(own)),
+        "write_files": run("write_files", "own", folders=facts["folders"], own=str(own)),
         "connect": run("connect", port=facts["port"], abstract=facts["abstract"], path=facts["path"]),
         "survive": [run("survive"), run("survive_a_crash"), run("survive_a_timeout", seconds=2)],
-        "disturb": run("disturb", parent=os.getpid()),
+        "disturb": run("disturb", parent=parent),
         "remember": run("remember", word="hello"),
         "recall": run("recall"),
         "call_the_kernel": run("call_the_kernel"),
-        "clone_a_namespace": run("clone_a_namespace"),
-        "leave_a_link": run("leave_a_link", writes=["target"], target=str(target), file=facts["files"][0]),
-        "leave_a_folder": run("leave_a_folder", writes=["target"], target=str(target)),
-        "target": target.exists(),
-        "leave_a_file": run("leave_a_file", writes=["target"], target=str(target)),
+        "leave": [run("leave_a_link", "target", **link), run("leave_another_name", "target", **link)],
+        "leave_a_folder": run("leave_a_folder", "target", target=str(target)),
+        "nothing taken": not target.exists(),
+        "leave_a_file": run("leave_a_file", "target", target=str(target)),
         "taken": target.read_text() if target.exists() else "",
         "own": own.read_text(),
     }
     sandbox.close()
-    return done
-
-
-def read_files_named(own: str) -> str:
-    return Path(own).read_text()
+    return outcomes
 
 
 if __name__ == "__main__":

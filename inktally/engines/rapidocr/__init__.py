@@ -50,6 +50,7 @@ class RapidOcr:
             raise MissingTool(f"The engine rapidocr is not installed: pip install {error.name} does it.") from error
 
     def load(self, engine: Engine) -> None:  # noqa: ARG002 - it has one model for everything
+        import inktally.engines.rapidocr.lines as _
         from inktally.engines.rapidocr.network import networks
 
         networks()

@@ -96,11 +96,6 @@ class Bucket:
         """Whether a SHA-256 that the bucket tells is one of the bytes; some stores repeat whatever a sender stated."""
         return False
 
-    @cached_property
-    def verifies_checksums(self) -> bool:
-        """Whether a SHA-256 that the bucket tells is one of the bytes; some stores repeat whatever a sender stated."""
-        return False
-
     def read(self, key: str) -> bytes:
         with self._errors(key):
             return self._client.get_object(**self._named(key))["Body"].read()
