@@ -71,9 +71,7 @@ def upright(box: Edges, quarters: int) -> Edges:
     return box
 
 
-def runs_of(
-    page: pdfium.PdfPage, positions: pdfium.PdfPosConv, check: Callable[[int, int], None]
-) -> Iterator[TextRun]:
+def runs_of(page: pdfium.PdfPage, positions: pdfium.PdfPosConv, check: Callable[[int, int], None]) -> Iterator[TextRun]:
     """The page's text, in the order in which the file gives it. `check` raises for too many words and characters."""
     with closing(page.get_textpage()) as textpage:
         characters = textpage.count_chars()
