@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution, version
 
 from inktally.document import Engine
@@ -50,9 +51,9 @@ class RapidOcr:
             raise MissingTool(f"The engine rapidocr is not installed: pip install {error.name} does it.") from error
 
     def load(self, engine: Engine) -> None:  # noqa: ARG002 - it has one model for everything
-        import inktally.engines.rapidocr.lines as _
         from inktally.engines.rapidocr.network import networks
 
+        import_module("inktally.engines.rapidocr.lines")
         networks()
 
     def read(self, page: PageImage, engine: Engine) -> PageText:  # noqa: ARG002 - it has one model for everything
