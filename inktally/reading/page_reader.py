@@ -27,7 +27,7 @@ NO_LETTERS: Boxes = np.empty((0, 4), np.float32)
 
 
 @dataclass(frozen=True)
-class _Ready:
+class _ReadyPage:
     """A page as an engine gets it, its languages, and the boxes of what looks like letters on it."""
 
     prepared: Prepared
@@ -78,11 +78,11 @@ class PageReader:
         tesseract = self._asked.engines.get("tesseract")
         return turn(self._image, self._settings.tesseract or tesseract.name) if tesseract else 0
 
-    def _with_letters(self, prepared: Prepared) -> _Ready:
+    def _with_letters(self, prepared: Prepared) -> _ReadyPage:
         found = prepared.letters
         if found is None:
             found = letters(prepared.image) if self._is_judged else NO_LETTERS
-        return _Ready(prepared, _languages(prepared.image, self._asked, self._settings), found)
+        return _ReadyPage(prepared, _languages(prepared.image, self._asked, self._settings), found)
 
     def read(self) -> PageRead:
         kept = self._kept()
@@ -130,7 +130,7 @@ class PageReader:
             return kept
         return self._better(kept, self._attempt(name, self._ready, " as one block", engine.read_block))
 
-    def _attempt(self, name: str, ready: _Ready, how: str = "", read: Read | None = None) -> Attempt:
+    def _attempt(self, name: str, ready: _ReadyPage, how: str = "", read: Read | None = None) -> Attempt:
         identity = identified(name, ready.languages, self._asked, self._settings)
         text = (read or engine_of(name, self._settings).read)(ready.prepared.image, identity)
         found = attempt(name, text.words, ready.letters, ready.languages)
