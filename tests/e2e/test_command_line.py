@@ -27,7 +27,7 @@ ANNA = "anna@example.org"
 SCHEMA = json.loads((PROJECT / "inktally" / "schemas" / "word_counts.schema.json").read_text())
 FIELDS = {
     *("upload", "etag", "cached", "words", "distinct", "mean_confidence"),
-    *("outputs", "seconds", "notified", "error"),
+    *("outputs", "seconds", "notified", "warnings", "error"),
 }
 OUTPUTS = {"plain_text", "coordinates_text", "coordinates_json", "word_counts"}
 
