@@ -17,8 +17,6 @@ from inktally import plugins
 from inktally.delivery import Outcome, Upload
 from inktally.settings import Settings
 from inktally.steps import announcing, deliveries, markers
-from tests.support.forks import Forked, Forks
-from tests.support.machine import environment_of_servers
 from tests.support.messages import s3_record
 from tests.support.receivers import Recorder, Running, running_receiver
 from tests.support.servers import free_port, process
@@ -38,22 +36,26 @@ def receiver(tmp_path: Path) -> Iterator[Running]:
 
 
 @contextmanager
-def watching(folder: Path, port: int, forks: Forks) -> Iterator[Forked]:
+def watching(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """A watch of `folder`/store; within the block it works."""
-    log, store = folder / "watch.log", str(folder / "store")
-    environment = {"INKTALLY_STORE": store, "INKTALLY_HOOK_SECRET": SECRET, "INKTALLY_WEB_PORT": str(port)}
-    watch = forks.start(["-m", "web.watch", "--to", ANNA], environment_of_servers(**environment), log=log)
-    try:
-        wait_until(lambda: log.exists() and "watching" in log.read_text(), watch)
-        yield watch
-    finally:
-        watch.kill()
+    log = folder / "watch.log"
+    environment = {
+        "INKTALLY_STORE": folder / "store",
+        "INKTALLY_HOOK_SECRET": SECRET,
+        "INKTALLY_WEB_PORT": port,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, str(value))
+        with process([sys.executable, "-m", "web.watch", "--to", ANNA], log) as watch:
+            wait_until(lambda: "watching" in log.read_text(), watch)
+            yield watch
 
 
 @pytest.fixture
-def inbox(tmp_path: Path, receiver: Running, forks: Forks) -> Iterator[Path]:
+def inbox(tmp_path: Path, receiver: Running) -> Iterator[Path]:
     """The folder input/ of a store that is watched."""
-    with watching(tmp_path, receiver.port, forks):
+    with watching(tmp_path, receiver.port):
         yield tmp_path / "store" / "input"
 
 
@@ -112,22 +114,20 @@ def test_whoever_watches_is_told_unless_the_picture_names_somebody(
     assert told == {"input/page.png": ANNA, "input/bob.png": "bob@example.org"}
 
 
-def test_what_came_while_nobody_watched_is_announced_unless_it_was_answered(
-    receiver: Running, forks: Forks, tmp_path: Path
-) -> None:
+def test_what_came_while_nobody_watched_is_announced_unless_it_was_answered(receiver: Running, tmp_path: Path) -> None:
     store = plugins.store(str(tmp_path / "store"), Settings(_env_file=None))
     for name in ("answered", "new"):
         store.put(f"input/{name}.png", name.encode())
     answered = deliveries.look(store, Upload(key="input/answered.png", store=store.uri))
     markers.mark_answered(store, answered, Outcome(upload=store.address("input/answered.png")))
-    with watching(tmp_path, receiver.port, forks):
+    with watching(tmp_path, receiver.port):
         receiver.runs.soon(1)
         assert settled(receiver.runs) == ["input/new.png"]
 
 
-def test_a_picture_waits_for_a_receiver_that_is_down(receiver: Running, forks: Forks, tmp_path: Path) -> None:
+def test_a_picture_waits_for_a_receiver_that_is_down(receiver: Running, tmp_path: Path) -> None:
     port = free_port()
-    with watching(tmp_path, port, forks):
+    with watching(tmp_path, port):
         (tmp_path / "store" / "input" / "page.png").write_bytes(b"a picture")
         wait_until(lambda: "waits" in (tmp_path / "watch.log").read_text())
         forward = [sys.executable, "-c", FORWARD, str(port), str(receiver.port)]
@@ -142,8 +142,8 @@ def test_who_knows_the_secret_can_name_no_other_folder(receiver: Running) -> Non
     assert receiver.runs.soon(1) == [Upload(key="input/page.png")]
 
 
-def test_a_signal_ends_it_quietly(tmp_path: Path, receiver: Running, forks: Forks) -> None:
-    with watching(tmp_path, receiver.port, forks) as watch:
+def test_a_signal_ends_it_quietly(tmp_path: Path, receiver: Running) -> None:
+    with watching(tmp_path, receiver.port) as watch:
         watch.terminate()
         assert watch.wait(5) == 0
     assert "Traceback" not in (tmp_path / "watch.log").read_text()
