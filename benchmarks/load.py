@@ -60,6 +60,7 @@ def measured(folder: Path, users: int, seconds: int) -> Figures:
             "API_UPLOADS_PER_MINUTE": PLENTY,
             "SITE_PORT": site,
             "SITE_BEHIND_PROXY": "true",
+            "CONNECTIONS_PER_CLIENT": 1000,  # all senders of events have one address here
             "SITE_UPLOADS_PER_CLIENT": PLENTY,
             "WEB_PORT": receiver,
             "HOOK_SECRET": SECRET,

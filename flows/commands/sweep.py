@@ -7,6 +7,8 @@ from typing import Any
 
 from prefect import State
 
+from flows.commands.api_server import api_server
+
 
 def main(flow: Callable[..., State[Any]], argv: Sequence[str] | None = None) -> int:
     """Sweep once; 0 when that was done."""
@@ -16,6 +18,7 @@ def main(flow: Callable[..., State[Any]], argv: Sequence[str] | None = None) -> 
     )
     parser.add_argument("store", nargs="?", default="", help="s3://bucket or a folder; without it, the setting")
     asked = parser.parse_args(argv)
-    state = flow(asked.store, return_state=True)
+    with api_server():  # where none is configured, Prefect would start one without a secret
+        state = flow(asked.store, return_state=True)
     sys.stdout.write(f"{state.message}\n")
     return int(not state.is_completed())

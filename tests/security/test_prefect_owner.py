@@ -29,7 +29,7 @@ from tests.support.browsers import CHROMIUM, running_browser
 from tests.support.machine import PREFECT_SIGN_IN, PROJECT, environment_of_servers
 from tests.support.prefect_servers import PrefectServer
 from tests.support.receivers import Recorder, running_receiver
-from tests.support.servers import answers, free_port, process, wait_until
+from tests.support.servers import answers, free_port, process, running_spark, wait_until
 from web import inbox
 from web.app import create_app
 
@@ -91,7 +91,7 @@ class TestPrefectServer:
         with running_browser() as browser:
             page = browser.new_page()
             page.set_default_timeout(120_000)
-            for shown, then in (("inktally:guessed", "Authentication failed"), (PREFECT_SIGN_IN, "Flow Runs")):
+            for shown, then in (("inktally:guessed", "Invalid credentials"), (PREFECT_SIGN_IN, "Logout")):
                 page.goto(prefect.api.removesuffix("/api"))
                 page.locator("input[type=password]").fill(shown)
                 page.keyboard.press("Enter")
@@ -126,6 +126,30 @@ def test_make_up_keeps_its_secrets_in_files_of_the_owner_only(tmp_path: Path) ->
     assert commands
     secrets = [each.read_text() for each in (home.folder / "secrets").iterdir()]
     assert not [line for line in commands if any(each in line for each in secrets)]
+    assert stack.environment()["SPARK_CONNECT_AUTHENTICATE_TOKEN"] == home.secret("spark")
+    assert stack.environment()["INKTALLY_INBOX_PASSWORD"] == home.secret("inbox")
+
+
+COUNT = """
+import sys
+from pyspark.sql.connect.session import SparkSession
+try:
+    print(SparkSession.builder.remote(sys.argv[1]).create().range(3).count())
+except Exception as error:
+    print("UNAUTHENTICATED" in str(error))
+"""
+
+
+@pytest.mark.long
+def test_spark_with_a_secret_runs_nobody_elses_code(tmp_path: Path) -> None:
+    own = {"SPARK_CONNECT_MODE_ENABLED": "1", "SPARK_CONNECT_AUTHENTICATE_TOKEN": "a secret of Spark's"}
+    with running_spark(tmp_path, environment_of_servers(**own)) as server:
+        command = [sys.executable, "-c", COUNT, server.address.replace("127.0.0.1", "localhost")]
+        for told, shown in ({}, "True"), (own, "3"):
+            done = subprocess.run(
+                command, env=environment_of_servers(**told), capture_output=True, text=True, timeout=120, check=False
+            )
+            assert done.stdout.split() == [shown], done.stderr
 
 
 TEMPORARY = """
