@@ -7,6 +7,7 @@ docs/decisions/0009-warm-worker.md says what was measured, and what happens when
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ from pydantic import Field, PrivateAttr
 from deployments.warm.forkserver import Request
 from deployments.warm.start import AGAIN_SECONDS as UNFIT_SECONDS, NoForkserver, WarmStart
 from deployments.warm.supervised_run import ENGINE, FLOW_ENTRYPOINT, RunProcess, obstacle_to_all, supervise
+from inktally.sandbox.confinement import confinement
 
 IMPORTED_BY_ALL_RUNS = (
     "prefect.flow_engine",
@@ -232,7 +234,12 @@ class WarmWorker(ProcessWorker):
                 self._news.set()
 
     async def _keep_warm(self) -> None:
-        """Have a forkserver ready, and say when there can be none; the same reason is not said twice in a row."""
+        """Have a forkserver ready, and say when there can be none; the same reason is not said twice in a row.
+
+        Said first, and once: how those are confined who open pictures here.
+        """
+        granted = await anyio.to_thread.run_sync(confinement)
+        logger.log(logging.WARNING if granted.missing else logging.INFO, "%s", granted)
         if self._obstacle_to_all:
             logger.warning(COLD, self._obstacle_to_all)
             return

@@ -21,7 +21,8 @@ import pytest
 
 from inktally.sandbox.confinement import NOBODY, USERS, confinement
 from tests.support.attacks import SURVIVOR, is_refused
-from tests.support.machine import PROJECT, eventually
+from tests.support.machine import PROJECT
+from tests.support.waiting import eventually
 
 SECRET = "only-the-parent-knows"
 USER = 12345
@@ -155,6 +156,11 @@ def test_what_it_leaves_is_taken_only_where_it_is_a_plain_file(attacked: dict[st
 def test_the_check_says_what_is_missing(attacked: dict[str, Any]) -> None:
     assert ("namespaces" in attacked["grants"].partition(".")[0]) == attacked["namespaces"]
     assert ("No namespaces" in attacked["grants"]) != attacked["namespaces"]
+
+
+def test_where_something_is_missing_a_strict_sandbox_opens_nothing(attacked: dict[str, Any]) -> None:
+    is_open = attacked["strict"] != "BadSettings"
+    assert is_open == attacked["namespaces"]
 
 
 def test_this_machine_grants_everything() -> None:

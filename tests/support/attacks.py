@@ -212,17 +212,21 @@ def main(facts: dict[str, Any]) -> dict[str, Any]:
     target, own, picture = (scratch / name for name in ("target", "own", "picture"))
     own.write_text("own")
 
-    def run(attack: str, *files: str, seconds: float = 60, **arguments: Any) -> Any:
-        reads, writes = [[name for name in files if name == kind] for kind in ("own", "target")]
+    def tried_by(call: Callable[[], Any]) -> Any:
         try:
-            return sandbox.call(
-                f"tests.support.attacks:{attack}", arguments, seconds=seconds, reads=reads, writes=writes
-            )
+            return call()
         except InktallyError as error:
             return error.kind
 
+    def run(attack: str, *files: str, seconds: float = 60, **arguments: Any) -> Any:
+        reads, writes = [[name for name in files if name == kind] for kind in ("own", "target")]
+        name = f"tests.support.attacks:{attack}"
+        return tried_by(lambda: sandbox.call(name, arguments, seconds=seconds, reads=reads, writes=writes))
+
     link = {"target": str(target), "file": facts["files"][0]}
+    strict = Sandbox(1, scratch, strict=True)
     outcomes = {
+        "strict": tried_by(lambda: strict.call("tests.support.attacks:recall", {}, seconds=60)),
         "grants": str(confinement()),
         "who": [run("who"), run("who")],
         "read_processes": run("read_processes", parent=parent),
@@ -243,6 +247,7 @@ def main(facts: dict[str, Any]) -> dict[str, Any]:
         "own": own.read_text(),
     }
     sandbox.close()
+    strict.close()
     return outcomes
 
 
