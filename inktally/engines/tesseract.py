@@ -136,9 +136,7 @@ def _read_by_command(page: PageImage, command: str, languages: Sequence[str], mo
         picture = str(Path(folder) / "page.tiff")
         _save(page, picture)
         try:
-            (table,) = pytesseract.run_and_get_multiple_output(
-                picture, extensions=["tsv"], lang=names, config=" ".join(options)
-            )
+            table = pytesseract.image_to_data(picture, lang=names, config=" ".join(options))
         except pytesseract.TesseractError as error:
             if error.status < 0:
                 raise UnreadablePicture("The picture broke Tesseract; save it again, or scan it anew.") from error
