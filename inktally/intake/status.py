@@ -87,9 +87,14 @@ def delivery_or_none(store: ports.Store, upload_id: str) -> Delivery | None:
 
 def output_of(store: ports.Store, delivery: Delivery, output: str) -> bytes:
     """What was written of a picture under this name. Raises `NotFound`."""
+    return store.read(key_of(delivery, output))
+
+
+def key_of(delivery: Delivery, output: str) -> str:
+    """Where it stands. Raises `NotFound` where there is no output of this name."""
     if output not in OUTPUTS:
         raise NotFound(f"There is no output {output!r}; there are: {', '.join(OUTPUTS)}.")
-    return store.read(OUTPUTS[output].key(delivery.upload.name))
+    return OUTPUTS[output].key(delivery.upload.name)
 
 
 def _final(store: ports.Store, delivery: Delivery, outcome: Outcome) -> dict[str, object]:

@@ -159,12 +159,32 @@ def test_the_page_draws_a_picture_of_very_many_words_in_little_memory(tmp_path: 
     """As many as a file of 3.6 kB had, before there was a limit."""
     coordinates_of_words(tmp_path / "words", 400_000)
     program = (
-        "import resource; from web.site.drawing import drawn; "
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
+        "from web.site.drawing import drawn; from tests.support.weighed import peak; before = peak(); "
         f"shown = drawn(open({str(tmp_path / 'words')!r}, 'rb'), 400, 'hay'); "
-        "print(shown.pages, shown.sheet.in_all, len(shown.hits), shown.hits_in_all, "
-        "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+        "print(shown.pages, shown.sheet.in_all, len(shown.hits), shown.hits_in_all, peak() - before)"
     )
     told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
     assert told[:4] == ["400", "1000", "200", "400000"]
-    assert int(told[4]) < 20 * 1024
+    assert int(told[4]) < 20  # megabytes
+
+
+def test_files_that_are_fetched_at_once_are_in_no_memory(tmp_path: Path) -> None:
+    """Ten clients that read slowly get a file of 50 MB each."""
+    program = f"""
+from pathlib import Path
+from inktally.settings import read_settings
+from inktally.stores.files import build
+from tests.support.weighed import peak
+from web.stored import stored
+scratch = Path({str(tmp_path / "scratch")!r})
+store = build({str(tmp_path / "store")!r}, read_settings(scratch=scratch))
+store.put("output/large", Path({str(tmp_path / "large")!r}))
+scratch.mkdir()
+before = peak()
+answers = [stored(store, "output/large", scratch, "text/plain", {{}}) for _ in range(10)]
+print(answers[0].headers["content-length"], len([*scratch.rglob("stored")]), peak() - before)
+"""
+    (tmp_path / "large").write_bytes(b"x" * 50_000_000)
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    assert told[:2] == ["50000000", "0"]
+    assert int(told[2]) < 20  # megabytes

@@ -163,7 +163,8 @@ def test_a_report_whose_words_have_gone_is_an_error_that_names_the_file(tmp_path
 def test_the_plan_tells_new_pictures_from_duplicates_and_says_what_they_cost() -> None:
     def looked(number: int, content: int = 0, **found: object) -> Looked:
         picture = a_picture(number, etag=f"{content or number:032x}")
-        needs = None if {"state", "problem"} & found.keys() else {"delivery": a_delivery(picture), "engine": READ_BY}
+        needs = {"delivery": a_delivery(picture), "engine": READ_BY, "identity": picture.key}
+        needs = None if {"state", "problem"} & found.keys() else needs
         if "receipt" in found and needs:
             needs["receipt"] = found.pop("receipt")
         return Looked.model_validate({"picture": picture, "delivery": a_delivery(picture), "needs": needs, **found})

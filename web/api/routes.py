@@ -6,7 +6,7 @@ import hmac
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Depends, Header, Path as InPath, Query, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
@@ -33,6 +33,7 @@ from web.api.sent import Sent, follow, receive as receive_body
 from web.api.waiting import Waiting
 from web.mailing import Mailing
 from web.refused import Refused
+from web.stored import stored
 from web.uploads.places import BodyPlaces
 
 SMALL = 5_000_000  # bytes; larger pictures are not waited for, unless the client prefers it
@@ -121,17 +122,12 @@ async def counts(
     api: TheApi, upload_id: Id, form: Annotated[Literal["json", "csv"], Query(alias="format")] = "json"
 ) -> Response:
     """The counted words, by falling count."""
-    written = await run_in_threadpool(_output, api, upload_id, COUNTED)
-    if form == "json":
-        return _download(written, OUTPUTS[COUNTED].media_type, "counts.json")
-    document = CountsDocument.model_validate_json(written)
-    return _download(word_counts_csv.table(document), word_counts_csv.OUTPUT.media_type, "counts.csv")
+    return await run_in_threadpool(_json if form == "json" else _csv, api, upload_id)
 
 
 async def output(api: TheApi, upload_id: Id, output: OutputName) -> Response:
     """One of the files that were made of a picture."""
-    written = await run_in_threadpool(_output, api, upload_id, output)
-    return _download(written, OUTPUTS[output].media_type, Path(OUTPUTS[output].key(output)).name)
+    return await run_in_threadpool(_file, api, upload_id, output)
 
 
 def _id_for(client: str, key: str) -> str:
@@ -197,12 +193,16 @@ async def _answer(request: Request, api: Api, upload_id: str) -> Response:
 
 def _counts_or_none(api: Api, upload_id: str) -> CountsDocument | None:
     try:
-        return CountsDocument.model_validate_json(_output(api, upload_id, COUNTED))
+        return _counted(api, upload_id)
     except NotFound:
         return None
 
 
-def _output(api: Api, upload_id: str, name: str) -> bytes:
+def _counted(api: Api, upload_id: str) -> CountsDocument:
+    return CountsDocument.model_validate_json(api.store.read(_key(api, upload_id, COUNTED)))
+
+
+def _key(api: Api, upload_id: str, name: str) -> str:
     """Raises `NotFound`, and `Refused` (409) while it may still come."""
     told = status.status_of(api.store, upload_id, api.settings)
     if not told.is_final:
@@ -210,7 +210,7 @@ def _output(api: Api, upload_id: str, name: str) -> bytes:
     if name not in told.outputs:
         made = ", ".join(told.outputs) or "nothing"
         raise NotFound(f"There is no {name} of this picture; what was made of it: {made}.")
-    return status.output_of(api.store, status.delivery_of(api.store, upload_id), name)
+    return status.key_of(status.delivery_of(api.store, upload_id), name)
 
 
 def _shown(
@@ -232,11 +232,25 @@ def _links(request: Request, told: status.Status) -> Links:
     return Links(status=here, counts=f"{here}/counts" if COUNTED in told.outputs else None, outputs=outputs)
 
 
-def _download(content: bytes, media_type: str, name: str) -> Response:
+def _json(api: Api, upload_id: str) -> Response:
+    key = _key(api, upload_id, COUNTED)
+    return stored(api.store, key, api.settings.scratch, OUTPUTS[COUNTED].media_type, _saved_as("counts.json"))
+
+
+def _csv(api: Api, upload_id: str) -> Response:
+    table = word_counts_csv.table(_counted(api, upload_id))
+    return Response(table, media_type=word_counts_csv.OUTPUT.media_type, headers=_saved_as("counts.csv"))
+
+
+def _file(api: Api, upload_id: str, output: str) -> Response:
+    made, key = OUTPUTS[output], _key(api, upload_id, output)
+    return stored(api.store, key, api.settings.scratch, made.media_type, _saved_as(Path(made.key(output)).name))
+
+
+def _saved_as(name: str) -> dict[str, str]:
     """What a picture says is a stranger's text: never shown as a page."""
-    headers: dict[str, Any] = {
+    return NOT_FOR_CACHES | {
         "Content-Disposition": f'attachment; filename="{name}"',
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "X-Content-Type-Options": "nosniff",
     }
-    return Response(content, media_type=media_type, headers=NOT_FOR_CACHES | headers)

@@ -18,6 +18,7 @@ from inktally.scratch import scratch_folder
 from inktally.text import file_name
 from web.site import drawing, grants
 from web.site.pages import Site, TheSite, TheVisitor, page
+from web.stored import stored
 
 LONGEST_SEARCH = 100
 MOST_PAGES = 100_000
@@ -79,13 +80,13 @@ async def preview(site: TheSite, visitor: TheVisitor, token: str, number: Number
 def download(site: TheSite, token: str, number: Number, output: str) -> Response:
     """Saved, never shown: what stands in it is a stranger's."""
     delivery = _delivery(site, token, number)
-    content = status.output_of(site.store, delivery, output)
+    key = status.key_of(delivery, output)
     name = quote(f"{file_name(delivery.upload.short_name)}.{output}{OUTPUTS[output].suffix}", safe="")
     headers = {
         "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
         "Content-Security-Policy": CONTENT_POLICY,
     }
-    return Response(content, media_type=OUTPUTS[output].media_type, headers=headers)
+    return stored(site.store, key, site.settings.scratch, OUTPUTS[output].media_type, headers)
 
 
 def _delivery(site: Site, token: str, number: int) -> Delivery:
