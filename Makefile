@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 SETUPS := page up dev tests
-.PHONY: help setup $(SETUPS:%=setup-%) demo up prefect deploy worker test test-all faults check lint clean distclean
+.PHONY: help setup $(SETUPS:%=setup-%) demo up prefect deploy worker test test-all faults check lint audit sbom clean distclean
 
 PYTHON := .venv/bin/python
 WORKER := warm-process
@@ -57,6 +57,15 @@ lint: setup-dev ## style, types and imports
 	@.venv/bin/ruff format --check .
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports --no-logo
+
+audit: ## known vulnerabilities of the packages in uv.lock; ends with an error where no advisory database can be reached
+	@deployments/setup.sh uv
+	@deployments/audit.sh
+
+sbom: ## what an installation holds, with hashes, as CycloneDX: build/sbom.json
+	@deployments/setup.sh uv
+	@mkdir -p build && .venv-tools/bin/uv export --quiet --locked --all-extras --no-dev --preview-features sbom-export \
+		--format cyclonedx1.5 --output-file build/sbom.json >/dev/null && echo build/sbom.json
 
 clean: ## remove the demo's files and all caches
 	@rm -rf demo build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -6,6 +6,7 @@
 #   up     those of `make up`
 #   dev    those of the checks and tests
 #   tests  Ceph, pdftotext, Chromium, and fonts and models for some more scripts
+# Or `uv` alone: uv as deployments/uv.txt pins it, in .venv-tools.
 # May be repeated at will; with nothing to do it is silent and takes a few hundredths of a second.
 set -eu
 cd "$(dirname "$0")/.."
@@ -19,7 +20,8 @@ case ${1:-} in
   page) level=1 ;;
   up) level=2 ;;
   dev | tests) level=3 ;;
-  *) echo "usage: deployments/setup.sh [page|up|dev|tests]" >&2 && exit 2 ;;
+  uv) level=none ;;
+  *) echo "usage: deployments/setup.sh [page|up|dev|tests|uv]" >&2 && exit 2 ;;
 esac
 for_tests="ceph-mon ceph-osd ceph-mgr radosgw ceph-common poppler-utils chromium"
 fonts="fonts-dejavu fonts-liberation fonts-freefont-ttf fonts-noto-core" # pages are drawn with them
@@ -78,15 +80,15 @@ install_tools() {
   [ -z "$missing" ] || give_up
 }
 
-find_uv() {
-  if has uv; then
-    uv=uv
-  else
-    uv=.venv-tools/bin/uv
-    [ -x $uv ] && return
-    say "installing uv, which installs Python packages, in .venv-tools"
-    python3 -m venv --clear .venv-tools && .venv-tools/bin/python -m pip install -q --disable-pip-version-check 'uv>=0.9,<1'
-  fi
+find_uv() { if has uv; then uv=uv; else pinned_uv; fi; }
+
+pinned_uv() { # its files are known by their hashes
+  uv=.venv-tools/bin/uv
+  wanted=$(sed -n 's/^uv==\([^ ]*\).*/\1/p' deployments/uv.txt)
+  case $($uv --version 2>/dev/null) in "uv $wanted" | "uv $wanted "*) return ;; esac
+  say "installing uv $wanted, which installs Python packages, in .venv-tools"
+  python3 -m venv --clear .venv-tools &&
+    .venv-tools/bin/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r deployments/uv.txt
 }
 
 packages_of_level() {
@@ -155,10 +157,14 @@ prepare_spark() {
 
 # The state that the last complete run left: the inputs, and where the tools were found.
 state() {
-  cat pyproject.toml uv.lock deployments/setup.sh deployments/class_data.py | cksum
+  cat pyproject.toml uv.lock deployments/setup.sh deployments/uv.txt deployments/class_data.py | cksum
   readlink -f "$(command -v "$tesseract")" "$(command -v "$java")" 2>/dev/null || true
 }
 
+if [ "$level" = none ]; then
+  pinned_uv
+  exit
+fi
 installed=$(cat .venv/.level 2>/dev/null || if [ -x .venv/bin/ruff ]; then echo 3; else echo -1; fi) # uv's sync by hand
 if [ ! -x .venv/bin/python ] || [ "$level" -gt "$installed" ] || [ "$(state)" != "$(cat .venv/.set-up 2>/dev/null)" ]; then
   [ "$level" -gt "$installed" ] || level=$installed
@@ -170,4 +176,7 @@ if [ ! -x .venv/bin/python ] || [ "$level" -gt "$installed" ] || [ "$(state)" !=
   state >.venv/.set-up
   say "done"
 fi
-if [ "${1:-}" = tests ]; then install_for_tests; fi
+if [ "${1:-}" = tests ]; then
+  pinned_uv
+  install_for_tests
+fi

@@ -18,7 +18,7 @@ BASICS = ("cat", "cksum", "dirname", "env", "grep", "readlink", "sed", "sh", "so
 def checkout(tmp_path: Path) -> Path:
     """A copy of what set-up reads, without an environment, beside a folder `bin` with neither apt nor tools."""
     (tmp_path / SCRIPT.parent).mkdir()
-    for name in (SCRIPT, Path("pyproject.toml"), Path("uv.lock")):
+    for name in (SCRIPT, Path("deployments/uv.txt"), Path("pyproject.toml"), Path("uv.lock")):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "bin").mkdir()
     for command in BASICS:
