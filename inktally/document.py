@@ -48,6 +48,8 @@ class Word(Value):
 CERTAIN = 100.0
 """The confidence of a word that a file says itself; no engine is as sure of a word beside those."""
 
+NOT_DECODED = "not decoded"  # the reason of a page without words that could not be opened
+
 SectionKind = Literal["body", "header", "footer", "page-number"]
 
 
@@ -111,7 +113,7 @@ class Engine(Value):
         return self.model_copy(update={"options": {**self.options, TEXT_LAYER: how}})
 
 
-WarningCode = Literal["damaged", "not-decoded", "doubtful", "text-layer", "hidden-words"]
+WarningCode = Literal["damaged", "not-decoded", "doubtful", "text-layer", "hidden-words", "signature"]
 
 
 class PageWarning(Value):

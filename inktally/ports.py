@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 from pydantic import BaseModel, ValidationError
 
 from inktally.delivery import Mail, PostForm, StoredObject
-from inktally.document import Engine, Recognition, Token, WordCounts
+from inktally.document import Engine, PageWarning, Recognition, Token, WordCounts
 from inktally.errors import NotFound
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class ReadsBlocks(Protocol):
 class PdfWriter(Protocol):
     """Makes searchable PDFs."""
 
-    def write(self, picture: Path, recognition: Recognition, target: Path) -> None:
-        """Write the picture, and invisibly what was read on it, to `target`. Raises `OutputFailed`."""
+    def write(self, picture: Path, recognition: Recognition, target: Path) -> tuple[PageWarning, ...]:
+        """Write the picture, and invisibly what was read on it, to `target`; what got lost. Raises `OutputFailed`."""
 
 
 class Notifier(Protocol):

@@ -151,7 +151,7 @@ def print_summary(console: Console, summary: Summary) -> None:
 
 
 def print_outcomes(console: Console, labels: Sequence[str], outcomes: Sequence[Outcome]) -> None:
-    """The table of all pictures, and below it what is wrong with those that failed."""
+    """The table of all pictures, and below it what is wrong with those that failed, or to be known of others."""
     table = table_of("Picture", "Words", "Distinct", "Confidence")
     table.add_column("Read")
     table.add_column("Seconds", justify="right")
@@ -159,11 +159,10 @@ def print_outcomes(console: Console, labels: Sequence[str], outcomes: Sequence[O
         table.add_row(Text(printable(label)), *_cells(outcome))
     console.print(table)
     for label, outcome in zip(labels, outcomes, strict=True):
-        if outcome.error:
-            console.print(
-                Text.assemble((printable(label), "bold"), ": ", (printable(outcome.error.message), "red")),
-                soft_wrap=True,
-            )
+        said = [(printable(outcome.error.message), "red")] if outcome.error else []
+        said += [(printable(f"page {each.page}: {each.message}"), "yellow") for each in outcome.warnings]
+        for text in said:
+            console.print(Text.assemble((printable(label), "bold"), ": ", text), soft_wrap=True)
 
 
 def _cells(outcome: Outcome) -> tuple[str | Text, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from inktally import keys
 from inktally.delivery import Mail, Problem, Upload
-from inktally.document import CountedWord, CountsDocument
+from inktally.document import CountedWord, CountsDocument, PageWarning
 from inktally.mail.message import author, compose, render
 from inktally.outputs.word_counts import counts_json
 from inktally.text import file_name, shown
@@ -22,6 +22,9 @@ LONGEST_KEY = 300
 
 
 LONGEST_MESSAGE = 600
+
+
+MOST_WARNINGS = 20  # of one picture, that a mail shows
 
 
 ADVICE = {
@@ -62,6 +65,8 @@ def answer_mail(
         "chart": _chart(document.words[:CHARTED_WORDS]),
         "mean": None if mean is None else round(mean),
         "hard_to_read": mean is not None and mean < LOW_CONFIDENCE,
+        "warnings": [_warning(each) for each in document.warnings[:MOST_WARNINGS]],
+        "more_warnings": max(0, len(document.warnings) - MOST_WARNINGS),
         "languages": shown("+".join(document.engine.languages)),
         "attachment": attachment,
         "link": link,
@@ -80,6 +85,10 @@ def answer_mail(
         values=values,
         attachment=(attachment, counts_json(document)),
     )
+
+
+def _warning(warning: PageWarning) -> str:
+    return f"Page {warning.page}: {shown(warning.message, LONGEST_MESSAGE)}"
 
 
 def failure_mail(to: str, sender: str, message_id: str, upload: Upload, problem: Problem) -> Mail:

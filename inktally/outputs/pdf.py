@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
-from inktally.document import Recognition
+from inktally.document import PageWarning, Recognition
 from inktally.errors import EngineFailed, OutputFailed, PictureError
 from inktally.imaging.decoding import DECODERS
 from inktally.outputs.shared.output import Output
 from inktally.sandbox.shared import sandbox
 from inktally.settings import Settings
+
+UNSIGNED = "The PDF was signed. The searchable PDF is another file, so the signature was removed from it."
 
 
 class SandboxedPdf:
@@ -17,7 +19,7 @@ class SandboxedPdf:
         self._settings = settings
         self._sandbox = sandbox(settings, DECODERS)
 
-    def write(self, picture: Path, recognition: Recognition, target: Path) -> None:
+    def write(self, picture: Path, recognition: Recognition, target: Path) -> tuple[PageWarning, ...]:
         """The recognition goes by a file beside the target: it may be long.
 
         What ails the picture is no `PictureError` here: its words could be read, so its uploader need not act.
@@ -25,7 +27,7 @@ class SandboxedPdf:
         words = target.with_suffix(".json")
         words.write_text(recognition.model_dump_json(), encoding="utf-8")
         try:
-            self._sandbox.call(
+            signed = self._sandbox.call(
                 "inktally.outputs.shared.pdf_pages:write",
                 {
                     "picture": str(picture),
@@ -33,6 +35,7 @@ class SandboxedPdf:
                     "target": str(target),
                     "max_pixels": self._settings.max_pixels,
                     "max_pages": self._settings.max_pages,
+                    "max_page_words": self._settings.max_page_words,
                 },
                 seconds=self._settings.recognition_seconds,
                 reads=["picture", "recognition"],
@@ -40,6 +43,7 @@ class SandboxedPdf:
             )
         except (PictureError, EngineFailed) as error:
             raise OutputFailed(f"No searchable PDF could be made: {error}") from error
+        return tuple(PageWarning(code="signature", page=number, message=UNSIGNED) for number in signed)
 
 
 build = SandboxedPdf

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from inktally.document import Page, Word
+from inktally.document import NOT_DECODED, Page, Word
 from inktally.errors import EngineFailed, MissingTool, UnreadablePicture
 from inktally.imaging.decoding.document import Document, Limits, check_text, open_document
 from inktally.imaging.orientation import classifier
@@ -72,7 +72,7 @@ def load(**request: Any) -> None:
 
 def _undecoded(number: int, error: UnreadablePicture) -> PageRead:
     """A page without words, as large as A4: the others of its picture are read all the same."""
-    page = Page(number=number, width=2480, height=3508, dpi=300, reason="not decoded")
+    page = Page(number=number, width=2480, height=3508, dpi=300, reason=NOT_DECODED)
     return PageRead(pages=0, page=page, words=()).warned("not-decoded", str(error))
 
 

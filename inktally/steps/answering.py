@@ -87,8 +87,9 @@ def publish(services: Services, answer: Answer, reading: Reading | None = None) 
         return answer
     reading = reading or counting.reading_of(store, delivery, recognised.receipt, recognised.choices.counting)
     wanted = recognised.choices.outputs
-    outputs = publishing.publish(store, delivery, reading, wanted, services.pdf_writer, services.settings)
-    return answer.counted(reading.counts).noting(outputs=outputs)
+    done = publishing.publish(store, delivery, reading, wanted, services.pdf_writer, services.settings)
+    warnings = done.warnings or answer.outcome.warnings
+    return answer.counted(reading.counts).noting(outputs=done.outputs, warnings=warnings)
 
 
 def announce(services: Services, answer: Answer, counts: CountsDocument | None = None) -> Answer:
@@ -107,6 +108,7 @@ def announce(services: Services, answer: Answer, counts: CountsDocument | None =
         assert recognised.engine is not None, "only a run that knows the engine has the counts looked up"
         receipt, how = recognised.receipt, recognised.choices.counting
         counts = counting.counts_document(store, delivery, recognised.engine, receipt, how)
+    counts = counts.model_copy(update={"warnings": answer.outcome.warnings})
     try:
         return answer.noting(notified=announcing.announce_counts(store, notifier, delivery, counts, settings))
     except RecipientRefused as error:

@@ -48,7 +48,7 @@ settings = Settings(**folders, site_secret=secret, _env_file=None)
 store = plugins.store(settings.store, settings)
 store.put(keys.from_web(upload, "a.png"), b"a picture")
 delivery = status.delivery_of(store, upload)
-written = publishing.publish(store, delivery, a_reading("Ink", "all"), chosen("acrostic"), None, settings)
+written = publishing.publish(store, delivery, a_reading("Ink", "all"), chosen("acrostic"), None, settings).outputs
 markers.mark_answered(store, delivery, Outcome(upload="", outputs=written))
 link = f"/uploads/{Signer(secret).sign('upload', [upload])}/1"
 with TestClient(create_app(settings), headers={"accept": "text/html"}) as browser:

@@ -16,12 +16,15 @@ from PIL import Image
 
 from inktally import keys, plugins
 from inktally.delivery import Outcome
+from inktally.document import PageWarning
 from inktally.intake import status
 from inktally.mail.links import Signer
 from inktally.outputs.shared.json_text import by_lines
 from inktally.outputs.shared.registry import OUTPUTS
+from inktally.outputs.word_counts import counts_json
 from inktally.settings import Settings
 from inktally.steps import markers
+from tests.support.readings import a_reading
 from web.app import create_app
 from web.site import previews
 
@@ -84,6 +87,23 @@ def test_two_hundred_full_pages_are_shown_and_searched_quickly(browser: TestClie
     assert shown.text.count("<rect class") == 500 + 3, "those of this page, and of the legend"
     assert "200 places with" in shown.text
     assert time.process_time() - begun < 4
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "This page could not be opened"), ("de", "Diese Seite ließ sich nicht öffnen")]
+)
+def test_warnings_are_shown_with_their_pages(browser: TestClient, settings: Settings, language: str, said: str) -> None:
+    answered(settings, pages=2)
+    warning = PageWarning(code="not-decoded", page=2, message="It is broken.")
+    counts = a_reading("one").counts
+    key = keys.word_counts(keys.from_web(ID, "a.png").removeprefix(keys.INPUT))
+    store = plugins.store(settings.store, settings)
+    store.put(key, counts_json(counts.model_copy(update={"warnings": (warning,)})))
+    shown = browser.get(LINK, headers={"accept-language": language}).text
+    assert said in shown
+    assert f'href="{LINK}?page=2#picture"' in shown
+    store.put(key, counts_json(counts))
+    assert said not in browser.get(LINK, headers={"accept-language": language}).text
 
 
 @pytest.mark.parametrize(("number", "is_there"), [(1, True), (2, True), (0, False), (3, False), ("9" * 5000, False)])

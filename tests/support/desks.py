@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 from inktally.delivery import Counting, Delivery, Mail, Receipt, Upload
-from inktally.document import Box, CountedWord, Engine, Page, Recognition, Token, Word, WordCounts
+from inktally.document import Box, CountedWord, Engine, Page, PageWarning, Recognition, Token, Word, WordCounts
 from inktally.errors import MailRefused
 from inktally.outputs import chosen
 from inktally.settings import Settings
@@ -81,10 +81,11 @@ class FakePdfWriter:
 
     error: Exception | None = None
 
-    def write(self, picture: Path, recognition: Recognition, target: Path) -> None:
+    def write(self, picture: Path, recognition: Recognition, target: Path) -> tuple[PageWarning, ...]:
         if self.error:
             raise self.error
         target.write_bytes(picture.read_bytes() + b"|" + recognition.text.encode())
+        return ()
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Desk:
     def publish_read(self, delivery: Delivery, receipt: Receipt, names: str = "") -> dict[str, str]:
         outputs = chosen(names or self.settings.outputs)
         reading = counting.reading_of(self.store, delivery, receipt, COUNTING)
-        return publishing.publish(self.store, delivery, reading, outputs, self.pdf_writer, self.settings)
+        return publishing.publish(self.store, delivery, reading, outputs, self.pdf_writer, self.settings).outputs
 
     def announce(self, delivery: Delivery) -> str | None:
         receipt = self.recognise(delivery)

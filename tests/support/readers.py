@@ -10,7 +10,7 @@ from pathlib import Path
 
 from inktally import keys
 from inktally.delivery import Counting, Delivery, Outcome, Problem, Receipt, Upload
-from inktally.document import Box, CountedWord, Engine, Page, Recognition, Word, WordCounts
+from inktally.document import Box, CountedWord, Engine, Page, PageWarning, Recognition, Word, WordCounts
 from inktally.errors import NotAPicture, PictureError
 from inktally.intake import status
 from inktally.outputs import chosen
@@ -34,9 +34,10 @@ def picture_of(text: str) -> bytes:
 class OneLine:
     """A `PdfWriter` for pictures that are none."""
 
-    def write(self, picture: Path, recognition: Recognition, target: Path) -> None:
+    def write(self, picture: Path, recognition: Recognition, target: Path) -> tuple[PageWarning, ...]:
         del picture
         target.write_text(f"%PDF-1.7 {recognition.text}")
+        return ()
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def _counted(store: Store, delivery: Delivery, settings: Settings) -> Outcome:
     store.put(keys.counts(receipt.content, receipt.fingerprint, counting), counts.model_dump_json().encode())
     asked = chosen(wishes.outputs or settings.outputs)
     reading = reading_of(store, delivery, receipt, counting)
-    outputs = publishing.publish(store, delivery, reading, asked, OneLine(), settings)
+    outputs = publishing.publish(store, delivery, reading, asked, OneLine(), settings).outputs
     disposing.dispose(store, delivery, outputs, settings.after, settings)
     facts = {"words": counts.total, "distinct": counts.distinct, "mean_confidence": counts.mean_confidence}
     return Outcome.model_validate({"upload": "", "outputs": outputs, **facts})

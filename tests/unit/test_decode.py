@@ -23,7 +23,7 @@ from inktally.errors import (
     UnsupportedFormat,
 )
 from inktally.imaging.decoding.document import DecodedPage, Limits, open_document
-from tests.support.paper import picture
+from tests.support.paper import LINES, picture
 
 pillow_heif.register_heif_opener()
 
@@ -182,6 +182,49 @@ def test_a_resolution_is_believed_when_it_can_be(stated: tuple[int, int], believ
     assert page.image.dpi == believed
 
 
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+@pytest.mark.parametrize(("ink", "ground"), [((255,), 0), ((0,), 255), ((0, 255), 128), ((120,), 255)])
+def test_letters_on_nothing_can_be_seen_whatever_their_colour(
+    mode: str, ink: tuple[int, ...], ground: int, tmp_path: Path
+) -> None:
+    picture = Image.new(mode, (200, 100), (0,) * len(mode))
+    for number, grey in enumerate(ink):
+        picture.paste((*[grey] * (len(mode) - 1), 255), (20 + 60 * number, 20, 60 + 60 * number, 80))
+    picture.save(tmp_path / "ink.png")
+    assert set(pixels_of(tmp_path / "ink.png").ravel().tolist()) == {*ink, ground}
+
+
+class TestDamage:
+    """What decoders pass over in silence is said."""
+
+    @pytest.mark.parametrize("compression", ["group3", "group4"])
+    @pytest.mark.parametrize("number", [1, 2, 3])
+    def test_a_damaged_strip_is_told_of_its_page_alone(self, compression: str, number: int, tmp_path: Path) -> None:
+        lines = ["\n".join(LINES[start : start + 5]) for start in (0, 5, 10)]
+        pages = [picture(text, (1240, 500)).convert("1") for text in lines]
+        pages[0].save(tmp_path / "three.tif", save_all=True, append_images=pages[1:], compression=compression)
+        assert not any(page.damage for page in decoded(tmp_path / "three.tif"))
+        with Image.open(tmp_path / "three.tif") as file:
+            file.seek(number - 1)
+            start, length = file.tag_v2[273][0], file.tag_v2[279][0]
+        content = bytearray((tmp_path / "three.tif").read_bytes())
+        content[start + length // 3 : start + length // 3 + 40] = bytes(range(40))
+        (tmp_path / "three.tif").write_bytes(content)
+        told = [page.damage for page in decoded(tmp_path / "three.tif")]
+        assert [bool(damage) for damage in told] == [page == number for page in (1, 2, 3)]
+
+    def test_a_jpeg_that_breaks_off_within_is_told(self, tmp_path: Path) -> None:
+        PAGE.save(tmp_path / "page.jpg", quality=95)
+        content = (tmp_path / "page.jpg").read_bytes()
+        assert not decoded(tmp_path / "page.jpg")[0].damage
+        (tmp_path / "cut.jpg").write_bytes(content[: len(content) * 2 // 3] + b"\xff\xd9")
+        try:
+            (page,) = decoded(tmp_path / "cut.jpg")
+        except UnreadablePicture:
+            return
+        assert page.damage
+
+
 class TestPages:
     """One at a time, when they are asked for."""
 
@@ -198,6 +241,14 @@ class TestPages:
                 PAGE.save(file, "TIFF", tiffinfo={254: kind})
                 file.newFrame()
         assert len(decoded(tmp_path / "page.tiff")) == 2
+
+    def test_a_preview_before_its_page_is_none_either(self, tmp_path: Path) -> None:
+        with TiffImagePlugin.AppendingTiffWriter(tmp_path / "page.tiff") as file:
+            for tags, page in ({254: 1}, PAGE.resize((40, 30))), ({255: 2}, PAGE.resize((40, 30))), ({}, PAGE):
+                page.save(file, "TIFF", tiffinfo=tags)
+                file.newFrame()
+        (page,) = decoded(tmp_path / "page.tiff")
+        assert is_the_page(page.image.pixels)
 
     @pytest.mark.parametrize("suffix", ["gif", "png", "webp", "avif", "heic"])
     def test_of_an_animation_or_a_burst_the_first_picture_counts(self, suffix: str, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from inktally.scratch import scratch_folder
 from inktally.text import file_name
 from web.site import drawing, grants
 from web.site.pages import Site, TheSite, TheVisitor, page
+from web.site.wording import WARNINGS
 from web.stored import stored
 
 LONGEST_SEARCH = 100
@@ -57,6 +58,7 @@ def result_page(
         drawn=_drawn(site, delivery, shown, drawing.folded(q)),
         has_picture=site.previews.picture(delivery) is not None,
         counts=counts,
+        warnings=WARNINGS,
         bars=drawing.bars(counts) if counts else [],
         listed=counts.words[: drawing.LISTED] if counts else [],
         most_in_list=drawing.MOST_IN_LIST,

@@ -53,6 +53,15 @@ WHAT_TO_DO = {
     "Busy": LATER,
 }
 
+WARNINGS = {
+    "damaged": _("A part of this page is damaged; words may be missing or wrong."),
+    "not-decoded": _("This page could not be opened; its words are missing."),
+    "doubtful": _("This page was hard to read; many words may be wrong. Scan it again, sharper and in even light."),
+    "text-layer": _("The text of the file says other words than this page shows; the page itself was read."),
+    "hidden-words": _("The file holds words that this page does not show; they were not counted."),
+    "signature": _("The file was signed; the searchable PDF has no signature."),
+}
+
 STATES = {
     "received": _("received"),
     "recognising": _("recognising the text"),

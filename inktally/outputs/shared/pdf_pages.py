@@ -1,10 +1,11 @@
 """What the sandboxed child does for a searchable PDF: the picture as pages, and their words as a text layer.
 
 JPEGs are kept byte for byte, bilevel pages become G4, others PNG or JPEG, whichever is smaller. A PDF keeps its own
-pages, and those that brought their text with them stay as they are.
+pages, and those that brought their text with them stay as they are; but where that text is not true, or no text at all,
+the page becomes its picture.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,12 +14,13 @@ import img2pdf
 from pikepdf import Name, Object, Page as PdfPage, Pdf, Rectangle, String
 from PIL import ExifTags, Image
 
-from inktally.document import Page, Recognition
+from inktally.document import CERTAIN, NOT_DECODED, Page, Recognition
 from inktally.imaging.decoding.document import Limits, open_document
 from inktally.imaging.decoding.formats import Kind, kind_of
 from inktally.outputs.shared.inkless_font import InklessFont
 from inktally.outputs.shared.layout import pages
 from inktally.outputs.shared.markup import languages
+from inktally.outputs.shared.signatures import without_signatures
 from inktally.outputs.shared.text_layer import text_layer
 
 POINTS_PER_INCH = 72
@@ -31,38 +33,64 @@ PLAIN_TURNS = frozenset((None, 1, 3, 6, 8))  # EXIF orientations that mirror not
 Layout = Callable[[int, int, tuple[float, float]], tuple[float, float, float, float]]
 
 
-def write(picture: str, recognition: str, target: str, max_pixels: int, max_pages: int) -> int:
-    """Write the searchable PDF of `picture` to `target`, by the recognition in a JSON file; the number of its pages.
+def write(
+    picture: str, recognition: str, target: str, max_pixels: int, max_pages: int, max_page_words: int
+) -> list[int]:
+    """Write the searchable PDF of `picture` to `target`, by the recognition in a JSON file.
 
-    Raises `PictureError`.
+    Gives the pages of signatures that had to be removed. Raises `PictureError`.
     """
     read = Recognition.model_validate_json(Path(recognition).read_bytes())
-    limits = Limits(max_pixels=max_pixels, max_pages=max_pages)
+    limits = Limits(max_pixels=max_pixels, max_pages=max_pages, max_page_words=max_page_words)
     with ExitStack() as open_files:
-        pdf = _document(Path(picture), read, limits, open_files)
-        _add_text(pdf, read)
+        pdf, redrawn = _document(Path(picture), read, limits, open_files)
+        unsigned = without_signatures(pdf)
+        _add_text(pdf, read, redrawn)
         tags = languages(read.languages)
         if len(tags) == 1:
             pdf.Root.Lang = String(tags[0])
         pdf.save(target, deterministic_id=True)
-        return len(pdf.pages)
+        return unsigned
 
 
-def _document(picture: Path, read: Recognition, limits: Limits, open_files: ExitStack) -> Pdf:
-    """The picture as a PDF without our text; its streams are read when it is saved, from files that stay open."""
-    if kind_of(picture) is Kind.PDF:
-        return open_files.enter_context(Pdf.open(picture))
+def _document(picture: Path, read: Recognition, limits: Limits, open_files: ExitStack) -> tuple[Pdf, set[int]]:
+    """The picture as a PDF without our text, and the numbers of pages that are no longer their own but pictures.
+
+    Its streams are read when it is saved, from files that stay open.
+    """
     folder = Path(open_files.enter_context(TemporaryDirectory()))
+    if kind_of(picture) is Kind.PDF:
+        pdf = open_files.enter_context(Pdf.open(picture))
+        untrue = _untrue(picture, read, limits)
+        for page, file in zip(untrue, _encoded(picture, untrue, limits, folder), strict=True):
+            drawn = open_files.enter_context(Pdf.open(file)).pages[0]
+            pdf.pages[page.number - 1] = drawn
+        return pdf, {page.number for page in untrue}
     pdf = open_files.enter_context(Pdf.new())
-    for file in _as_it_is(picture, read, folder) or _encoded(picture, read, limits, folder):
+    for file in _as_it_is(picture, read, folder) or _encoded(picture, read.pages, limits, folder):
         pdf.pages.extend(open_files.enter_context(Pdf.open(file)).pages)
-    return pdf
+    return pdf, set()
 
 
-def _add_text(pdf: Pdf, read: Recognition) -> None:
+def _untrue(picture: Path, read: Recognition, limits: Limits) -> list[Page]:
+    """The pages whose own text says other than they show, or nothing that is text: it must not be found in them."""
+    told = {warning.page for warning in read.warnings if warning.code == "text-layer"}
+    untrue = []
+    with open_document(picture, limits) as document:
+        for page in read.pages:
+            layer = document.layer(page.number)
+            if layer and (page.number in told or any(run.broken for run in layer.runs)):
+                untrue.append(page.model_copy(update={"dpi": round(layer.dpi)}))
+    return untrue
+
+
+def _add_text(pdf: Pdf, read: Recognition, redrawn: set[int]) -> None:
+    """All words of pictures; of pages with text of their own what was read besides."""
+    pictures = redrawn | {page.number for page in read.pages if page.source == "picture"}
+    words = tuple(word for word in read.words if word.page in pictures or word.confidence < CERTAIN)
     font = InklessFont(pdf)
-    for layout in pages(read):
-        if layout.page.source == "picture" and layout.blocks:
+    for layout in pages(read.model_copy(update={"words": words})):
+        if layout.blocks:
             page = pdf.pages[layout.page.number - 1]
             _lay_over(page, text_layer(pdf, layout, font))
             page.rotate(_clockwise(layout.page), relative=True)
@@ -102,12 +130,18 @@ def _as_it_is(picture: Path, read: Recognition, folder: Path) -> list[Path]:
     return [target]
 
 
-def _encoded(picture: Path, read: Recognition, limits: Limits, folder: Path) -> list[Path]:
-    """A PDF of each page, from its pixels; one at a time, so that memory holds one page of however many."""
+def _encoded(picture: Path, wanted: Sequence[Page], limits: Limits, folder: Path) -> list[Path]:
+    """A PDF of each page, from its pixels; one at a time, so that memory holds one page of however many.
+
+    A page that could not be decoded is blank.
+    """
     files = []
     with open_document(picture, limits) as document:
-        for page in read.pages:
-            pixels = Image.fromarray(document.page(page.number).image.pixels)
+        for page in wanted:
+            if page.reason == NOT_DECODED:
+                pixels = Image.new("1", (page.width, page.height), 1)
+            else:
+                pixels = Image.fromarray(document.page(page.number).image.pixels)
             encoded = _smallest(pixels, folder)
             target = folder / f"{page.number}.pdf"
             _convert(encoded, target, page)
