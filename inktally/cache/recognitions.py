@@ -80,7 +80,7 @@ class Choice(Value):
     unused: bool = False
 
 
-class _Published(BaseModel):
+class _CountsHead(BaseModel):
     """What the counts of a document tell of its picture."""
 
     etag: str
@@ -174,9 +174,9 @@ class Recognitions:
                     users[key].add(found.key.removeprefix(place))
         return dict(users)
 
-    def _published(self) -> Iterator[tuple[str, _Published]]:
+    def _published(self) -> Iterator[tuple[str, _CountsHead]]:
         found = (each.key for each in self._store.list(keys.COUNTS) if keys.counted_document(each.key))
-        read = partial(value_or_none, self._store, value=_Published)
+        read = partial(value_or_none, self._store, value=_CountsHead)
         with ThreadPoolExecutor(READERS, "cache") as pool:
             while some := list(islice(found, READ_AT_ONCE)):
                 pictures = zip(some, pool.map(read, some), strict=True)
