@@ -152,8 +152,9 @@ def enter_root(root: Path, job: str, folder: Path) -> None:
 
 
 def remove_root(root: Path) -> None:
-    """What `build_root` has put upon the folder."""
-    _call("umount2", bytes(root), DETACH)
+    """What `build_root` has put upon the folder; nothing, where that has gone."""
+    with suppress(FileNotFoundError):
+        _call("umount2", bytes(root), DETACH)
 
 
 def become(user: int) -> None:
