@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -19,9 +20,11 @@ from typing import Any
 import psutil
 import pytest
 
+from inktally import plugins
 from inktally.sandbox.confinement import NOBODY, USERS, confinement
+from inktally.settings import read_settings
 from tests.support.attacks import SURVIVOR, is_refused
-from tests.support.machine import PROJECT
+from tests.support.machine import PROJECT, draw
 from tests.support.waiting import eventually
 
 SECRET = "only-the-parent-knows"
@@ -144,6 +147,7 @@ def test_the_next_picture_finds_everything_as_it_was(attacked: dict[str, Any]) -
     assert attacked["recall"] == {"kept": [], "read_page": "read_page", "root exists": True}
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of the calls are those of x86_64")
 def test_the_kernel_does_nothing_for_it_that_reaches_further(attacked: dict[str, Any]) -> None:
     assert all(map(is_refused, attacked["call_the_kernel"].values())), attacked["call_the_kernel"]
 
@@ -161,6 +165,16 @@ def test_the_check_says_what_is_missing(attacked: dict[str, Any]) -> None:
 def test_where_something_is_missing_a_strict_sandbox_opens_nothing(attacked: dict[str, Any]) -> None:
     is_open = attacked["strict"] != "BadSettings"
     assert is_open == attacked["namespaces"]
+
+
+def test_what_forks_children_has_one_thread_with_everything_loaded(tmp_path: Path) -> None:
+    draw(tmp_path / "page.png", "hello")
+    reader = plugins.recogniser("auto", read_settings(scratch=tmp_path, auto_quality=1.0))
+    before = {each.pid for each in psutil.Process().children(recursive=True)}
+    recognition = reader.recognise(tmp_path / "page.png", reader.identify(["eng"]))
+    zygotes = [each for each in psutil.Process().children(recursive=True) if each.pid not in before]
+    assert "rapidocr" in recognition.pages[0].reason
+    assert [each.num_threads() for each in zygotes] == [1] * (1 + confinement().namespaces)
 
 
 def test_this_machine_grants_everything() -> None:
