@@ -169,7 +169,7 @@ class EngineFailed(TransientError):
 
 
 class EngineDown(EngineFailed):
-    """An engine that is a service of somebody else cannot be reached, or takes no more now."""
+    """An engine reads no picture now: it is broken, or a service of somebody else that is away or takes no more."""
 
 
 class OutputFailed(TransientError):

@@ -1,8 +1,8 @@
 """How often processing a delivery has failed over its picture, so that none is tried for ever.
 
 What counts is a failure with the picture itself under way: its reader or the writer of its outputs broke or was killed,
-or the whole run was. A store, a mail server, Spark or Prefect that is down is no failure of a picture. One that is sent
-again, or redriven, is another delivery, and begins with none.
+or the whole run was. A store, a mail server, Spark or Prefect that is down is no failure of a picture, nor is an engine
+that cannot read a blank page. A picture that is sent again, or redriven, is another delivery, and begins with none.
 """
 
 import logging

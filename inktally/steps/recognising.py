@@ -9,13 +9,16 @@ from pydantic import ValidationError
 from inktally import keys
 from inktally.delivery import Delivery, Receipt
 from inktally.document import Engine, Recognition
-from inktally.errors import BadResult, EmptyPicture, EngineFailed, InktallyError, TooLarge
+from inktally.errors import BadResult, EmptyPicture, EngineDown, EngineFailed, InktallyError, TooLarge
 from inktally.lease import leased
 from inktally.ports import Recogniser, Store, value_or_none
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
 from inktally.steps import attempts
 from inktally.steps.markers import patiently
+
+BLANK = b"P5 200 100 255\n" + b"\xff" * 20_000
+"""A page of paper, as PNM."""
 
 
 def recognise(
@@ -63,12 +66,25 @@ def recognise(
 
 
 def _read(recogniser: Recogniser, picture: Path, engine: Engine) -> Recognition:
-    """What nobody has foreseen is an error of the engine, too: then it counts (inktally/steps/attempts.py)."""
+    """What nobody has foreseen is an error of the engine, too: then it counts (inktally/steps/attempts.py).
+
+    Raises `EngineDown` when the engine fails over a blank page as well: then it is no failure of the picture.
+    """
     try:
         return recogniser.recognise(picture, engine)
-    except InktallyError:
+    except EngineDown:
         raise
     except Exception as error:
+        if isinstance(error, InktallyError) and not isinstance(error, EngineFailed):
+            raise
+        blank = picture.with_name("blank")
+        blank.write_bytes(BLANK)
+        try:
+            recogniser.recognise(blank, engine)
+        except Exception:  # noqa: BLE001 - whatever it is, the engine does not work
+            raise EngineDown(f"No picture can be read now: {error}") from error
+        if isinstance(error, EngineFailed):
+            raise
         raise EngineFailed(f"The picture could not be read: {type(error).__name__}: {error}") from error
 
 

@@ -50,13 +50,17 @@ ANNA = "anna@example.org"
 
 @dataclass
 class Broken(FakeRecogniser):
-    """Reads a picture only once `error` is taken away."""
+    """Breaks over pictures with words, or over all."""
 
     error: Exception | None = None
+    over_all: bool = False
 
     def recognise(self, picture: Path, engine: object) -> Recognition:
-        if self.error:
+        is_blank = picture.read_bytes() == recognising.BLANK
+        if self.error and (self.over_all or not is_blank):
             raise self.error
+        if is_blank:
+            return Recognition(engine=ENGINE, pages=(), words=(), text="")
         return super().recognise(picture, engine)  # type: ignore[arg-type]
 
 
@@ -106,6 +110,13 @@ class TestWhatCounts:
         delivery = deliver(store)
         assert {attempts.failed(store, delivery, error, settings) for _ in range(10)} == {error}
         assert list(store.list("state/")) == []
+
+    @pytest.mark.parametrize("error", [EngineFailed("It broke."), ValueError("a bug")])
+    def test_an_engine_that_reads_no_picture_is_no_failure_of_one(
+        self, store: MemoryStore, settings: Settings, error: Exception
+    ) -> None:
+        with pytest.raises(EngineDown, match="No picture can be read now"):
+            read(store, deliver(store), settings, Broken(error=error, over_all=True))
 
     def test_a_store_that_is_away_when_it_is_to_be_noted_changes_nothing(
         self, store: MemoryStore, settings: Settings
