@@ -100,7 +100,8 @@ def test_no_command_of_make_up_has_a_secret_among_its_arguments(monkeypatch: pyt
         stack = Stack(found, "folder", "process", "you@example.com")
         cluster = ceph.Ceph(found, stack.hook)
         database = postgres.Postgres(found, Path("/usr/bin"))
-        secrets = [found.secret(name) for name in ("hook", "site", "s3", "postgres", "redis")]
+        secrets = [found.secret(name) for name in ("hook", "site", "s3", "postgres", "redis", "inbox", "spark")]
+        secrets.append(found.secret("prefect", user="inktally").partition(":")[2])
         with monkeypatch.context() as patched:
             patched.setattr(subprocess, "run", run)
             cluster.make_user()
