@@ -20,6 +20,7 @@ from inktally.mail.letters import delay_mail
 from inktally.mail.links import signer
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
+from tests.support.paper import picture
 from tests.support.servers import new_home
 from web.hooks import dead_letters
 
@@ -115,3 +116,12 @@ def test_no_command_of_make_up_has_a_secret_among_its_arguments(monkeypatch: pyt
         arguments = " ".join(str(argument) for command in said for argument in command)
         assert not [secret for secret in secrets if secret in arguments]
         assert stat.S_IMODE((found.folder / "secrets" / "s3").stat().st_mode) == 0o600
+
+
+def test_a_child_reads_its_picture_under_a_strict_umask_too(tmp_path: Path) -> None:
+    """It is another user where we are root."""
+    os.umask(0o077)
+    recogniser = plugins.recogniser("tesseract", Settings(_env_file=None, scratch=tmp_path, recognition_workers=1))
+    picture("Hello").save(tmp_path / "page.png")
+    read = recogniser.recognise(tmp_path / "page.png", recogniser.identify(["eng"]))
+    assert [word.text for word in read.words] == ["Hello"]
