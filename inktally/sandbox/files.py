@@ -31,6 +31,7 @@ class HandedOver:
         self._folder.chmod(0o711)
         for name in (IN, OUT):
             (self._folder / name).mkdir()
+            (self._folder / name).chmod(0o755)  # whatever the umask of this process
         for name, path in self._reads.items():
             _give(path, self._folder / self.arguments[name])
         return self

@@ -20,6 +20,7 @@ from inktally.mail.letters import delay_mail
 from inktally.mail.links import signer
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
+from tests.support.paper import picture
 from tests.support.servers import new_home
 from web.hooks import dead_letters
 
@@ -100,7 +101,8 @@ def test_no_command_of_make_up_has_a_secret_among_its_arguments(monkeypatch: pyt
         stack = Stack(found, "folder", "process", "you@example.com")
         cluster = ceph.Ceph(found, stack.hook)
         database = postgres.Postgres(found, Path("/usr/bin"))
-        secrets = [found.secret(name) for name in ("hook", "site", "s3", "postgres", "redis")]
+        secrets = [found.secret(name) for name in ("hook", "site", "s3", "postgres", "redis", "inbox", "spark")]
+        secrets.append(found.secret("prefect", user="inktally").partition(":")[2])
         with monkeypatch.context() as patched:
             patched.setattr(subprocess, "run", run)
             cluster.make_user()
@@ -114,3 +116,12 @@ def test_no_command_of_make_up_has_a_secret_among_its_arguments(monkeypatch: pyt
         arguments = " ".join(str(argument) for command in said for argument in command)
         assert not [secret for secret in secrets if secret in arguments]
         assert stat.S_IMODE((found.folder / "secrets" / "s3").stat().st_mode) == 0o600
+
+
+def test_a_child_reads_its_picture_under_a_strict_umask_too(tmp_path: Path) -> None:
+    """It is another user where we are root."""
+    os.umask(0o077)
+    recogniser = plugins.recogniser("tesseract", Settings(_env_file=None, scratch=tmp_path, recognition_workers=1))
+    picture("Hello").save(tmp_path / "page.png")
+    read = recogniser.recognise(tmp_path / "page.png", recogniser.identify(["eng"]))
+    assert [word.text for word in read.words] == ["Hello"]
