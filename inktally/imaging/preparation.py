@@ -84,13 +84,18 @@ def prepare(page: PageImage, quarters: int | None = None) -> Prepared:
     if look.light < UNEVEN:
         prepared = _evened(prepared, look)
     if look.upright.quarters:
-        prepared = _turned(prepared, look.upright)
+        prepared = _turned(prepared, look.upright.quarters, certainty=round(look.upright.certainty, 2))
     prepared = _straightened(prepared, look)
     factor = next((float(step.parameters["factor"]) for step in prepared.steps if step.name == "scale"), 1.0)
     image = replace(prepared.image, dpi=round(_dpi(page, look.size) * factor))
     letters = look.glyphs.boxes / np.float32(look.scale) if image.pixels is page.pixels else None
     turns = (look.upright.quarters, *look.upright.others)
     return replace(prepared, image=image, steps=(*steps, *prepared.steps), letters=letters, turns=turns)
+
+
+def turned(page: PageImage, quarters: int) -> Prepared:
+    """The page with nothing done to it but that: turned by so many quarters anticlockwise."""
+    return replace(_turned(Prepared.of(page), quarters), turns=(quarters,))
 
 
 def _look(page: PageImage, quarters: int | None) -> _Look:
@@ -154,11 +159,11 @@ def _evened(prepared: Prepared, look: _Look) -> Prepared:
     return _then(prepared, replace(prepared.image, pixels=pixels), [step])
 
 
-def _turned(prepared: Prepared, upright: Orientation) -> Prepared:
+def _turned(prepared: Prepared, quarters: int, **told: float) -> Prepared:
     """Quarter turns move pixels and change none."""
-    image, quarters = prepared.image, upright.quarters
+    image = prepared.image
     pixels = np.ascontiguousarray(np.rot90(image.pixels, quarters))
-    step = Step(name="turn", parameters={"degrees": 90 * quarters, "certainty": round(upright.certainty, 2)})
+    step = Step(name="turn", parameters={"degrees": 90 * quarters, **told})
     back = quarter_turn(image.width, image.height, quarters)
     return _then(prepared, replace(image, pixels=pixels), [step], [back])
 

@@ -29,12 +29,17 @@ def split(page: PageImage) -> list[Section]:
     """
     text = text_mask(page)
     if text is None:
-        return [_section(1, "body", Area(0, 0, page.width, page.height), 1.0, page)]
+        return whole(page)
     parts = margins(text)
     first, *others = columns(text, parts.body) or [parts.body]
     bodies = [first, *others] if others else [parts.body]
     found: list[tuple[SectionKind, Area]] = [*parts.headers, *(("body", area) for area in bodies), *parts.footers]
     return [_section(number, kind, area, text.shrink, page) for number, (kind, area) in enumerate(found, 1)]
+
+
+def whole(page: PageImage) -> list[Section]:
+    """A page that is not divided, as one body section."""
+    return [_section(1, "body", Area(0, 0, page.width, page.height), 1.0, page)]
 
 
 def _section(number: int, kind: SectionKind, area: Area, shrink: float, page: PageImage) -> Section:

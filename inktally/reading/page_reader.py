@@ -1,6 +1,7 @@
 """One page that is being read: made ready in one way or another, and read by one engine or more."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -11,8 +12,8 @@ from inktally.document import Engine, Page, Section, Word
 from inktally.errors import EngineFailed, MissingTool, UnreadablePicture
 from inktally.imaging.glyphs import Boxes, brought_near, glyphs, grey, ink
 from inktally.imaging.page import PageImage, PageText
-from inktally.imaging.preparation import Prepared, prepare
-from inktally.imaging.sections import assign, split
+from inktally.imaging.preparation import Prepared, prepare, turned
+from inktally.imaging.sections import assign, split, whole
 from inktally.languages import AUTO, is_plain
 from inktally.ports import PageEngine, ReadsBlocks
 from inktally.reading.merging import Attempt, attempt, best
@@ -20,6 +21,7 @@ from inktally.reading.pages import PageRead, PageRequest
 from inktally.reading.remote import leave
 from inktally.settings import Settings
 
+FAILURES = (EngineFailed, MissingTool, UnreadablePicture)
 Read = Callable[[PageImage, Engine], PageText]
 SHORT_LINE = 16  # characters on average; columns of running text have more
 READ_WELL, SURELY_WELL = 0.75, 0.85  # quality; on its head Latin comes to less than 0.45, Thai to 0.79
@@ -50,27 +52,36 @@ class PageReader:
         self._settings = settings
         self._is_judged = settings.imaging or len(asked.engines) > 1 or bool(asked.deposit)
         self._is_plain = all(map(is_plain, asked.languages))
-        self._ways = self._made_ready_somehow()
+        self._ways = self._ways_for_letters() if self._is_plain else self._ways_for_signs()
+        if not settings.imaging:
+            self._ways = iter([Prepared.of(image)])
         self._ready = self._with_letters(next(self._ways))
         self._history: list[str] = []
 
-    def _made_ready_somehow(self) -> Iterator[Prepared]:
-        """The page made ready in all ways that it may ask for, likeliest first, each only when it is wanted."""
-        as_it_came = Prepared.of(self._image)
-        if not self._is_plain or not self._settings.imaging:
-            yield as_it_came
-        if not self._settings.imaging:
-            return
+    def _ways_for_letters(self) -> Iterator[Prepared]:
+        """The page made ready by its letters: turned in one way or another, as it came in, as Tesseract turns it."""
         first = prepare(self._image)
-        for quarters in first.turns:
-            prepared = first if quarters == first.turns[0] else prepare(self._image, quarters)
-            if self._is_plain or prepared.image.pixels is not self._image.pixels:
-                yield prepared
-        if self._is_plain and first.image.pixels is not self._image.pixels:
-            yield as_it_came
+        yield first
+        for quarters in first.turns[1:]:
+            yield prepare(self._image, quarters)
+        if first.image.pixels is not self._image.pixels:
+            yield Prepared.of(self._image)
         quarters = self._turn_by_tesseract()
         if quarters not in (0, *first.turns):
             yield prepare(self._image, quarters)
+
+    def _ways_for_signs(self) -> Iterator[Prepared]:
+        """The page as it came in, and turned as anybody would; at last made ready by what seem to be its letters."""
+        yield Prepared.of(self._image)
+        named = [quarters for quarters in prepare(self._image).turns if quarters]
+        for quarters in named:
+            yield turned(self._image, quarters)
+        quarters = self._turn_by_tesseract()
+        if quarters not in (0, *named):
+            yield turned(self._image, quarters)
+        made = prepare(self._image, self._ready.prepared.turns[0])
+        if {step.name for step in made.steps} - {"measure", "turn"}:
+            yield made
 
     def _turn_by_tesseract(self) -> int:
         from inktally.reading.detection import turn
@@ -99,7 +110,7 @@ class PageReader:
         for name in self._asked.engines:
             try:
                 found = self._attempt(name, self._ready) if kept else self._settled(name)
-            except (EngineFailed, MissingTool, UnreadablePicture) as error:
+            except FAILURES as error:
                 self._history.append(f"{name} failed")
                 failure = error
                 continue
@@ -115,10 +126,11 @@ class PageReader:
         kept = self._attempt(name, self._ready)
         enough = READ_WELL if self._is_plain else SURELY_WELL
         while kept.quality < enough and (prepared := next(self._ways, None)):
-            ready = self._with_letters(prepared)
-            found = self._attempt(name, ready, " in another way")
-            if found.quality > kept.quality:
-                kept, self._ready = found, ready
+            with suppress(*FAILURES):
+                ready = self._with_letters(prepared)
+                found = self._attempt(name, ready, " in another way")
+                if found.quality > kept.quality:
+                    kept, self._ready = found, ready
         if kept.quality < self._settings.auto_quality and _length_of_lines(kept) < SHORT_LINE:
             return self._as_block(name, kept)
         return kept
@@ -147,10 +159,11 @@ class PageReader:
 
     def _placed(self, words: Sequence[Word]) -> tuple[list[Word], list[Section]]:
         """The words in their sections, and both on the page that came in."""
-        prepared, number = self._ready.prepared, self._asked.number
-        found = split(prepared.image) if self._settings.imaging else []
+        page, number = self._ready.prepared.image, self._asked.number
+        is_plain_page = all(map(is_plain, self._ready.languages))
+        found = (split if is_plain_page else whole)(page) if self._settings.imaging else []
         placed, sections = assign(words, found) if found else (list(words), [])
-        way_back = prepared.to_original
+        way_back = self._ready.prepared.to_original
         return (
             [word.model_copy(update={"page": number, "box": way_back.box(word.box)}) for word in placed],
             [section.model_copy(update={"box": way_back.box(section.box)}) for section in sections],
