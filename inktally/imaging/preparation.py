@@ -13,6 +13,7 @@ import numpy as np
 from inktally.document import Step
 from inktally.imaging.condition import LIGHT_INK, UNEVEN, Noise, denoised, evened, evenness, noise, paper, skewness
 from inktally.imaging.glyphs import Boxes, Glyphs, Grey, brought_near, glyphs, grey, ink
+from inktally.imaging.initials import lowered
 from inktally.imaging.lines import curvature
 from inktally.imaging.mapping import Bend, Mapping, Plane, levelling, moved, quarter_turn, rendered
 from inktally.imaging.orientation import Orientation, orientation, turned_so
@@ -87,6 +88,10 @@ def prepare(page: PageImage, quarters: int | None = None) -> Prepared:
         prepared = _turned(prepared, look.upright.quarters, certainty=round(look.upright.certainty, 2))
     prepared = _straightened(prepared, look)
     factor = next((float(step.parameters["factor"]) for step in prepared.steps if step.name == "scale"), 1.0)
+    without_initials = lowered(prepared.image.pixels, look.size * factor)
+    if without_initials is not None:
+        step = Step(name="lower initials")
+        prepared = _then(prepared, replace(prepared.image, pixels=without_initials), [step])
     image = replace(prepared.image, dpi=round(_dpi(page, look.size) * factor))
     letters = look.glyphs.boxes / np.float32(look.scale) if image.pixels is page.pixels else None
     turns = (look.upright.quarters, *look.upright.others)

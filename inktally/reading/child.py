@@ -12,6 +12,7 @@ from inktally.imaging.decoding.document import Document, Limits, check_text, ope
 from inktally.imaging.orientation import classifier
 from inktally.imaging.page import PageImage
 from inktally.languages import AUTO, script_of
+from inktally.reading.initials import joined
 from inktally.reading.page_reader import PageReader, engine_of, identified
 from inktally.reading.pages import PageRead, PageRequest
 from inktally.reading.vocabulary import vocabulary
@@ -38,7 +39,9 @@ def read_page(**request: Any) -> dict[str, Any]:
                 raise
             read = _undecoded(asked.number, error)
         pages = document.page_count
-    return read.model_copy(update={"pages": pages, "size": _size(read, limits)}).model_dump(mode="json")
+    words = joined(read.words, vocabulary(read.page.languages or asked.languages))
+    read = read.model_copy(update={"pages": pages, "words": words})
+    return read.model_copy(update={"size": _size(read, limits)}).model_dump(mode="json")
 
 
 def _size(read: PageRead, limits: Limits) -> int:
