@@ -159,9 +159,10 @@ class Cell:
             kernel.refuse_calls()
 
     def remove(self) -> None:
-        """Take down the children's root, so that its folder can be removed."""
+        """Take down the children's root, so that its folder can be removed, unless the parent has done so already."""
         if self.root:
-            kernel.remove_root(self.root)
+            with suppress(OSError):
+                kernel.remove_root(self.root)
 
 
 def cell(granted: Confinement, users: range, folder: Path) -> Cell:

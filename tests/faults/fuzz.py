@@ -26,7 +26,7 @@ from inktally.imaging.decoding.document import Limits, open_document
 from inktally.sandbox.parent import Sandbox
 from tests.support.paper import INVISIBLE, LINES, pdf, picture, typed
 
-LIMITS = {"max_pixels": 4_000_000, "max_pages": 10}
+LIMITS = {"max_pixels": 4_000_000, "max_pages": 10, "max_page_words": 30_000}
 SECONDS, MEGABYTES = 20, 600
 """What one damaged picture may take."""
 HEADER = 400  # bytes; half of the damage is done there
@@ -92,7 +92,7 @@ def _try(sandbox: Sandbox, damaged: Path, result: Result) -> None:
 
 
 def _decoded(sandbox: Sandbox, path: Path) -> Any:
-    return sandbox.call("tests.faults.fuzz:decode", {"path": str(path)}, seconds=SECONDS)
+    return sandbox.call("tests.faults.fuzz:decode", {"path": str(path)}, seconds=SECONDS, reads=["path"])
 
 
 def _damaged(samples: dict[str, bytes], name: str, chance: random.Random) -> bytes:
