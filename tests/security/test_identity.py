@@ -12,12 +12,14 @@ import pytest
 from PIL import Image
 
 from inktally.delivery import Delivery, Upload
+from inktally.errors import AccessDenied
 from inktally.intake.local import bring
 from inktally.settings import Settings, read_settings
 from inktally.steps import deliveries
 from inktally.steps.deliveries import Needs, identity_of, recalled
 from inktally.stores.files import FilesStore, build as folder_store
 from inktally.stores.s3 import build as bucket_store
+from inktally.stores.s3.headers import base64_of, sha256_of
 from tests.support.desks import ENGINE
 from tests.support.entries import a_receipt
 from tests.support.fixtures import SharedSpark
@@ -141,17 +143,23 @@ class TestBucket:
     def test_no_sha256_is_believed_that_is_not_of_the_bytes(self, store: Any, server: S3Server, stated: str) -> None:
         from botocore.exceptions import ClientError
 
-        from inktally.stores.s3.headers import base64_of
-
         told = sha256(b"bytes" if stated == "true" else b"of another picture")
+        stating: Any = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": base64_of(told)}
         try:
-            server.client.put_object(
-                Bucket=store.name, Key="input/page.png", Body=b"bytes", ChecksumSHA256=base64_of(told)
-            )
+            server.client.put_object(Bucket=store.name, Key="input/page.png", Body=b"bytes", **stating)
         except ClientError:
             assert stated == "false"
             return
         assert store.stat("input/page.png").sha256 in {"", sha256(b"bytes")}
+
+    def test_of_a_bucket_that_may_only_be_read_nothing_is_believed(
+        self, store: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def denied(*_: object, **__: object) -> None:
+            raise AccessDenied("It may not be written to.")
+
+        monkeypatch.setattr(type(store), "put_object", denied)
+        assert store.verifies_checksums is False
 
     def test_what_we_put_ourselves_is_vouched_for_where_the_store_can(self, store: Any, tmp_path: Path) -> None:
         (tmp_path / "page.png").write_bytes(b"bytes")
@@ -159,6 +167,25 @@ class TestBucket:
         expected = sha256(b"bytes") if store.verifies_checksums else ""
         assert store.stat("input/page.png").sha256 == expected
         assert store.download(store.stat("input/page.png"), tmp_path / "copy") == sha256(b"bytes")
+
+
+def test_a_bucket_that_verifies_checksums_vouches_for_what_we_have_put(
+    moto: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As AWS is said to; moto repeats what was stated, which here is true."""
+    store = bucket_store(f"s3://{moto.new_bucket()}", read_settings(s3_endpoint=moto.endpoint))
+    monkeypatch.setattr(type(store), "verifies_checksums", True)
+    (tmp_path / "page.png").write_bytes(b"bytes")
+    store.put("input/page.png", tmp_path / "page.png", metadata={}, if_absent=True)
+    store.put("state/marker", b"bytes")
+    assert (store.stat("input/page.png").sha256, store.stat("state/marker").sha256) == (sha256(b"bytes"), "")
+
+
+@pytest.mark.parametrize("kind", ["COMPOSITE", "FULL_OBJECT"])
+def test_a_checksum_of_parts_is_none_of_the_bytes(kind: str) -> None:
+    whole = base64_of(sha256(b"bytes"))
+    assert sha256_of({"ChecksumSHA256": whole, "ChecksumType": kind}) == (sha256(b"bytes") * (kind == "FULL_OBJECT"))
+    assert {sha256_of({"ChecksumSHA256": told}) for told in (f"{whole}-2", "c2hvcnQ=", "")} == {""}
 
 
 class TestCommands:
@@ -170,6 +197,7 @@ class TestCommands:
         with new_machine(tmp_path / "machine", forks, **servers) as made:
             yield made
 
+    @pytest.mark.long
     def test_strangers_twins_in_a_bucket_get_their_own_words_and_the_same_bytes_are_read_once(
         self, s3: S3Server, request: pytest.FixtureRequest, pair: tuple[bytes, bytes]
     ) -> None:

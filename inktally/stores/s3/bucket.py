@@ -80,12 +80,16 @@ class Bucket:
 
     def stat(self, key: str, version: str = "") -> StoredObject:
         """A version id that the store finds malformed is one that does not exist."""
+        found = self._stated(key, version)
+        return found if not found.sha256 or self.verifies_checksums else found.model_copy(update={"sha256": ""})
+
+    def _stated(self, key: str, version: str = "") -> StoredObject:
+        """As the store says, which may repeat a SHA-256 that it has not verified."""
         try:
             with self._errors(key):
                 response = self._client.head_object(**self._named(key, version), ChecksumMode="ENABLED")
                 found = _described(key, response, response["ContentLength"], date(response))
-                told = sha256_of(response)
-                return found.model_copy(update={"sha256": told}) if told and self.verifies_checksums else found
+                return found.model_copy(update={"sha256": sha256_of(response)})
         except BadSettings as error:
             if not version:
                 raise
@@ -134,7 +138,7 @@ class Bucket:
             body = stack.enter_context(content.open("rb")) if isinstance(content, Path) else content
             size = len(body) if isinstance(body, bytes) else os.fstat(body.fileno()).st_size
             stack.enter_context(self._errors(key, replacing=bool(if_match)))
-            checksum: Any = {"ChecksumSHA256": base64_of(sha256)} if sha256 else {}
+            checksum: Any = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": base64_of(sha256)} if sha256 else {}
             request = {**self._named(key), "Body": body, "Metadata": headers, **condition, **checksum}
             response = self._put_again_if_lost(request, replacing=bool(if_match))
         return self._written(key, size, response)
@@ -204,7 +208,7 @@ class Bucket:
         """The object just put. The answer does not say when it was changed; without a version that is looked up."""
         etag, version, modified = bare(response["ETag"]), version_of(response), time_of(date(response))
         with suppress(NotFound):
-            found = None if version else self.stat(key)
+            found = None if version else self._stated(key)
             modified = found.modified if found and found.etag == etag else modified
         return StoredObject(key=key, etag=etag, size=size, version=version, modified=modified)
 
