@@ -37,7 +37,8 @@ STAMP = 5.0  # letters beside the text over those of the text, from which the te
 SPECKS, GAPS = 0.05, 0.2  # of a scan's letters that its layer may miss: they are dirt; else the layer has gaps
 SAME, OTHER = 0.9, 0.6  # likeness (F1) of layer and picture: from here they say the same; below they do not
 READABLE = 0.6  # quality of a reading that can be held against a layer
-LIKELY = 0.5  # chance of a word beside the text that is kept
+LIKELY, SURE = 0.5, 0.9  # chance of a word beside the text that is kept; and where a photograph seems to be read
+PICTURE = 0.4  # quality of a reading of nothing but a photograph, at most
 FAR_COMMONER = 30.0  # times a word must be, as read, to be what a strange one should say
 FEWEST = 2  # letters beside the text
 ALMOST_CERTAIN = 99.99  # confidence; what was read beside a text layer is never as sure as that
@@ -241,7 +242,8 @@ class CheckedLayer:
         """What else the page shows, and those of its words that are likely right, in their places on the page."""
         image, left, top = self._layer.rest(self._shown, believed, unread)
         read = self._reader.read(image)
-        likely = [each for each in judged(read.words, read.page.engine, self._known) if each.chance >= LIKELY]
+        least = LIKELY if (read.page.quality or 1.0) >= PICTURE else SURE
+        likely = [each for each in judged(read.words, read.page.engine, self._known) if each.chance >= least]
         return read, [
             Judged(_moved(each.word, left, top), each.chance, 1.0) for each in likely if folded(each.word.text)
         ]
