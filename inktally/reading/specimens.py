@@ -17,7 +17,7 @@ from inktally.imaging.glyphs import Grey
 from inktally.imaging.page import PageImage
 
 SHORTEST, LONGEST = 3, 16  # letters and digits of a word that tells something, and can be read as one
-MOST = 12  # words that show the letters of the page
+MOST = 10  # words that show the letters of the page
 LINE_HEIGHT = 44  # pixels of a line on the sheet; letters of a fair size for engines
 BLANK, WIDTH = 26, 1500  # pixels between words, and of the sheet
 LEAST_RANGE = 24  # grey levels between the ink and the paper of a word

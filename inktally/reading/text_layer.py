@@ -18,23 +18,27 @@ from inktally.imaging.decoding.pdf_layer import TextRun
 from inktally.imaging.decoding.pdf_text import words_of
 from inktally.imaging.glyphs import Boxes
 from inktally.imaging.page import PageImage
+from inktally.reading.confirmed import Confirmed
 from inktally.reading.merging import merged
 from inktally.reading.pages import PageRead
 from inktally.reading.quality import Judged, judged
 from inktally.reading.specimens import Heard, chosen, folded, heard, likeness, spread, without_twins
 from inktally.reading.vocabulary import vocabulary
 
-CLEARLY = 75.0  # confidence of an engine from which it is believed about a single word
+CLEARLY, SURELY = 75.0, 85.0  # confidence of an engine from which it is believed about a single word
 MOST_DOUBTFUL, MOST_WRONG = 0.2, 0.25  # of the words, and of those that were read, before the layer is not believed
 RARE = 1e-6  # frequency of words that may be misspelt
 ALIKE = 0.8  # likeness of two spellings of one word
 MOST_STRANGE = 8  # words that no list knows, and that are read to know whether letters are lost
+ENOUGH = 10  # words of a sample
+ALWAYS = 3  # words of each page that are read even where all its letters are known
 MOST_READ = 60  # doubtful words that are read one by one
 STAMP = 5.0  # letters beside the text over those of the text, from which the text is a stamp on another page
 SPECKS, GAPS = 0.05, 0.2  # of a scan's letters that its layer may miss: they are dirt; else the layer has gaps
 SAME, OTHER = 0.9, 0.6  # likeness (F1) of layer and picture: from here they say the same; below they do not
 READABLE = 0.6  # quality of a reading that can be held against a layer
-LIKELY = 0.5  # chance of a word beside the text that is kept
+LIKELY, SURE = 0.5, 0.9  # chance of a word beside the text that is kept; and where a photograph seems to be read
+PICTURE = 0.4  # quality of a reading of nothing but a photograph, at most
 FAR_COMMONER = 30.0  # times a word must be, as read, to be what a strange one should say
 FEWEST = 2  # letters beside the text
 ALMOST_CERTAIN = 99.99  # confidence; what was read beside a text layer is never as sure as that
@@ -78,8 +82,9 @@ def _words(layer: PdfLayer, runs: Sequence[TextRun]) -> list[Word]:
 class CheckedLayer:
     """The text layer of one page, held against the page."""
 
-    def __init__(self, layer: PdfLayer, reader: ReadsPages) -> None:
+    def __init__(self, layer: PdfLayer, reader: ReadsPages, confirmed: Confirmed) -> None:
         self._layer = layer
+        self._confirmed = confirmed
         self._reader = reader
         self._shown = layer.look()
         self._runs = self._shown.runs
@@ -91,13 +96,15 @@ class CheckedLayer:
         """The words of the page, from wherever they are best known."""
         painted, beneath = self._seen("painted"), self._seen("beneath")
         doubtful = sorted(self._shown.doubtful & painted)
-        of_paint, of_scan = (chosen(self._runs, group - set(doubtful)) for group in (painted, beneath))
-        strange = self._strange(painted | beneath)
+        new = {number for number in painted if not self._confirmed.has(self._runs[number])}
+        new.update(spread(sorted(painted), ALWAYS))
+        of_paint, of_scan = (chosen(self._runs, group - set(doubtful)) for group in (new, beneath))
+        strange = self._strange(new | beneath)
         said = self._heard([*{*of_paint, *of_scan, *spread(strange, MOST_STRANGE), *doubtful[:MOST_READ]}])
-        is_scan_wrong = self._is_wrong(of_scan, said)
+        is_scan_wrong = self._is_wrong(of_scan, beneath, said)
         if (
             len(doubtful) > max(FEWEST, MOST_DOUBTFUL * len(painted))
-            or self._is_wrong(of_paint, said)
+            or self._is_wrong(of_paint, painted, said)
             or (is_scan_wrong and len(painted) <= len(beneath))
         ):
             picture = self._reader.read(self._layer.picture())
@@ -106,6 +113,7 @@ class CheckedLayer:
         elif is_scan_wrong:
             beneath = set()
         self._spell(strange, said)
+        self._confirm(new, said)
         believed = (painted | beneath) - self._corrected(doubtful, said)
         self._warn_of(number for number, seen in enumerate(self._shown.sights) if self._is_lost(number, seen, believed))
         return self._with_the_rest(believed, has_scan=bool(beneath))
@@ -120,14 +128,28 @@ class CheckedLayer:
     def _heard(self, numbers: Sequence[int]) -> Mapping[int, Heard]:
         return heard(self._runs, numbers, self._shown, lambda sheet: self._reader.ask(sheet, self._languages))
 
-    def _is_wrong(self, numbers: Sequence[int], said: Mapping[int, Heard]) -> bool:
-        """Whether too many of these words read otherwise; an engine that is not sure of a word has no voice."""
+    def _is_wrong(self, sample: Sequence[int], of: set[int], said: Mapping[int, Heard]) -> bool:
+        """Whether too many words of a sample read otherwise. Where it is small, others are asked before that is so."""
+        if not self._differ(sample, said):
+            return False
+        others = spread(sorted(of - set(sample)), ENOUGH) if len(sample) < ENOUGH else []
+        return self._differ([*sample, *others], {**said, **self._heard(others)})
+
+    def _differ(self, numbers: Sequence[int], said: Mapping[int, Heard]) -> bool:
+        """An engine that is not sure of a word has no voice."""
         voices = [
             self._agree(self._runs[number].text, said[number].text)
             for number in numbers
             if number in said and said[number].confidence >= CLEARLY and folded(said[number].text)
         ]
         return voices.count(False) > MOST_WRONG * len(voices)
+
+    def _confirm(self, numbers: set[int], said: Mapping[int, Heard]) -> None:
+        """What was read of painted words holds for their letters on all pages."""
+        for number in numbers & said.keys():
+            self._confirmed.try_(self._runs[number])
+            if without_twins(self._runs[number].text) == without_twins(said[number].text):
+                self._confirmed.confirm(self._runs[number])
 
     def _agree(self, text: str, found: str) -> bool:
         """A word that is known is not wrong because an engine reads something like it that is none."""
@@ -146,9 +168,13 @@ class CheckedLayer:
             if number in self._shown.sharing:
                 if likeness(folded(run.text), folded(found.text)) < ALIKE:
                     hidden.add(number)
-            else:
+            elif number not in self._shown.uneven or self._is_likelier(found, run.text):
                 self._runs[number] = replace(run, text=found.text)
         return hidden
+
+    def _is_likelier(self, found: Heard, text: str) -> bool:
+        """A letter of an odd shape may be what the file says all the same."""
+        return found.confidence >= SURELY and self._known.frequency(found.text) > self._known.frequency(text)
 
     def _spell(self, strange: Sequence[int], said: Mapping[int, Heard]) -> None:
         """Where words that no list knows read as words that one knows, letters were lost: they are all read."""
@@ -216,7 +242,8 @@ class CheckedLayer:
         """What else the page shows, and those of its words that are likely right, in their places on the page."""
         image, left, top = self._layer.rest(self._shown, believed, unread)
         read = self._reader.read(image)
-        likely = [each for each in judged(read.words, read.page.engine, self._known) if each.chance >= LIKELY]
+        least = LIKELY if (read.page.quality or 1.0) >= PICTURE else SURE
+        likely = [each for each in judged(read.words, read.page.engine, self._known) if each.chance >= least]
         return read, [
             Judged(_moved(each.word, left, top), each.chance, 1.0) for each in likely if folded(each.word.text)
         ]

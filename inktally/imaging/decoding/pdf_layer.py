@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from ctypes import c_uint, c_void_p, cast
+from ctypes import c_size_t, c_uint, c_void_p, cast, create_string_buffer
 from dataclasses import dataclass, field
 from math import pi
 from typing import NamedTuple
@@ -20,6 +20,7 @@ HYPHENS = frozenset((0x02, 0xFFFE))  # what pdfium makes of a hyphen at the end 
 LINE_ENDS = frozenset(b"\r\n")
 BROKEN = frozenset(("Cc", "Cn", "Co", "Cs"))  # categories of characters that no text has
 REPLACEMENT = "\ufffd"
+LONGEST_NAME = 256  # bytes of the name of a font
 UNPAINTED = frozenset((pdfium_c.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium_c.FPDF_TEXTRENDERMODE_CLIP))
 SMALLER, RAISED = 0.85, 0.2  # of the height of a line: at most so high, and at least so far above, is a superscript
 
@@ -27,10 +28,11 @@ SMALLER, RAISED = 0.85, 0.2  # of the height of a line: at most so high, and at 
 class Style(NamedTuple):
     """What the characters of one text object share: font, direction (quarters clockwise), their line's box, and paint.
 
-    `paint` is the grey level of their fill, 0 to 255; None when they are not painted at all.
+    `font` begins with a letter where it names a font that the file brings, on all pages; else it names one of this
+    page. `paint` is the grey level of their fill, 0 to 255; None when they are not painted at all.
     """
 
-    font: int
+    font: str
     quarters: int
     room: Edges
     paint: int | None
@@ -46,6 +48,7 @@ class TextRun:
     style: Style
     text: str = ""
     boxes: list[Edges] = field(default_factory=list)
+    fonts: list[str] = field(default_factory=list)
     starts_line: bool = False
     broken: int = 0
 
@@ -62,6 +65,23 @@ def around(boxes: list[Edges]) -> Edges:
     """The smallest box that holds all of them."""
     left, top, right, bottom = zip(*boxes, strict=True)
     return min(left), min(top), max(right), max(bottom)
+
+
+def shapes_of(run: TextRun) -> list[tuple[tuple[str, str], float]]:
+    """The letters and digits of a word, each with its font before it, and its shape: its width over its height.
+
+    Those that are not drawn one by one, as the two that one ligature stands for, have none.
+    """
+    if len(run.text) != len(run.boxes):
+        return []
+    boxes = [upright(box, run.style.quarters) for box in run.boxes]
+    shapes = []
+    neighbours = zip([None, *boxes], [*boxes[1:], None], strict=False)
+    for font, letter, box, others in zip(run.fonts, run.text, boxes, neighbours, strict=False):
+        if letter.isalnum() and box not in others:
+            left, top, right, bottom = box
+            shapes.append(((font, letter), (right - left) / max(bottom - top, 1e-6)))
+    return shapes
 
 
 def upright(box: Edges, quarters: int) -> Edges:
@@ -105,7 +125,8 @@ class _TextPass:
         self._place = place
         self._turn = turn
         self._object = 0
-        self._style = Style(0, 0, (0, 0, 0, 0), None)
+        self._style = Style("", 0, (0, 0, 0, 0), None)
+        self._fonts: dict[int, str] = {}
 
     def all(self) -> Iterator[TextRun]:
         run: TextRun | None = None
@@ -126,6 +147,7 @@ class _TextPass:
             run = run or TextRun(style, starts_line=starts_line)
             last, starts_line = style, False
             self._add(run, index, code)
+            run.fonts.append(style.font)
             if code in HYPHENS:
                 yield run
                 run, starts_line = None, True
@@ -140,8 +162,9 @@ class _TextPass:
             room = self._place(self._textpage.get_charbox(index, loose=True))
             angle = pdfium_c.FPDFText_GetCharAngle(self._textpage, index)
             quarters = round(max(0.0, angle) / (pi / 2))
-            font = _address(pdfium_c.FPDFTextObj_GetFont(shown))
-            self._style = Style(font, (quarters + self._turn) % 4, room, _paint(shown))
+            font = pdfium_c.FPDFTextObj_GetFont(shown)
+            name = self._fonts.get(_address(font)) or self._fonts.setdefault(_address(font), _font_name(font))
+            self._style = Style(name, (quarters + self._turn) % 4, room, _paint(shown))
         return self._style
 
     def _add(self, run: TextRun, index: int, code: int) -> None:
@@ -163,6 +186,15 @@ class _TextPass:
 
 def _address(handle: object) -> int:
     return cast(handle, c_void_p).value or 0  # type: ignore[arg-type]  # pdfium's handles are pointers
+
+
+def _font_name(font: object) -> str:
+    name, length = create_string_buffer(LONGEST_NAME), c_size_t()
+    pdfium_c.FPDFFont_GetBaseFontName(font, name, LONGEST_NAME)
+    text = name.value.decode("utf-8", "replace")
+    pdfium_c.FPDFFont_GetFontData(font, None, 0, length)
+    is_embedded = pdfium_c.FPDFFont_GetIsEmbedded(font) == 1 and text[:1].isalpha()
+    return f"{text} {length.value}" if is_embedded and length.value else f"{_address(font)} {text}"
 
 
 def _paint(shown: object) -> int | None:

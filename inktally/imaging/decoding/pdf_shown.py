@@ -19,7 +19,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 from numpy.typing import NDArray
 
-from inktally.imaging.decoding.pdf_layer import Edges, TextRun, upright
+from inktally.imaging.decoding.pdf_layer import Edges, TextRun, shapes_of
 from inktally.imaging.glyphs import WINDOW, Boxes, Grey, ink
 
 Mask = NDArray[np.bool_]
@@ -30,6 +30,7 @@ FAINTEST = 12  # grey levels between paint and what is below it that can be seen
 CONTRAST = 12.0  # standard deviation of grey levels in the place of a word that a picture shows
 MOST_DEPTH = 15  # of forms within forms
 SMALLEST, FLATTEST = 5, 3.0  # pixels of a letter's longer side; its width over its height
+GROUND_AREA = 0.3  # of what a ground of letters reaches over
 LARGEST = 1 / 8  # of the page's shorter side
 MANY = 800  # letters; a page with more beside its text surely shows more than that
 FEWEST = 2  # letters side by side
@@ -46,7 +47,8 @@ class Shown:
     """A page drawn as it is and without its text, `scale` times as large as its picture; and what is seen of its words.
 
     `doubtful` are numbers of words that must be read to know what they say: their letters mean nothing, ink stands
-    beside their letters, or two of them are `sharing` one place. `lost` are boxes of painted letters that have no
+    beside their letters, one of
+    them has an `uneven` shape, or two words are `sharing` one place. `lost` are boxes of painted letters that have no
     characters, in pixels of the picture.
     """
 
@@ -57,6 +59,7 @@ class Shown:
     sights: list[Sight] = field(default_factory=list)
     doubtful: set[int] = field(default_factory=set)
     sharing: set[int] = field(default_factory=set)
+    uneven: set[int] = field(default_factory=set)
     lost: Boxes = field(default_factory=lambda: np.empty((0, 4), np.float32))
 
     def unread(self, believed: Iterable[int]) -> Boxes:
@@ -82,7 +85,8 @@ def looked_at(page: pdfium.PdfPage, runs: Sequence[TextRun], scale: float, dpi: 
     changed = cv2.absdiff(shown.full, shown.bare) > FAINTEST
     shown.sights = _sights(runs, shown, changed)
     shown.sharing = _sharing(runs, shown)
-    shown.doubtful = _broken(runs) | shown.sharing | _uneven(runs, shown)
+    shown.uneven = _uneven(runs, shown)
+    shown.doubtful = _broken(runs) | shown.sharing | shown.uneven
     shown.lost = _adopted(_lost(runs, shown, changed), shown)
     return shown
 
@@ -184,16 +188,15 @@ def _uneven(runs: Sequence[TextRun], shown: Shown) -> set[int]:
 
     Where neither is rare, nobody knows which is which.
     """
-    shapes: dict[tuple[int, str], list[tuple[float, int]]] = defaultdict(list)
+    shapes: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
     for number, run in enumerate(runs):
-        if shown.sights[number] == "painted" and not run.broken and len(run.text) == len(run.boxes):
-            for letter, box in zip(run.text, run.boxes, strict=True):
-                left, top, right, bottom = upright(box, run.style.quarters)
-                shapes[run.style.font, letter].append(((right - left) / (bottom - top), number))
+        if shown.sights[number] == "painted" and not run.broken:
+            for letter, shape in shapes_of(run):
+                shapes[letter].append((shape, number))
     found: set[int] = set()
-    for (_, letter), seen in shapes.items():
+    for seen in shapes.values():
         usual = median_low(ratio for ratio, _ in seen)
-        odd = [number for ratio, number in seen if letter.isalpha() and not usual / UNLIKE < ratio < usual * UNLIKE]
+        odd = [number for ratio, number in seen if not usual / UNLIKE < ratio < usual * UNLIKE]
         found.update(odd if len(odd) < RARELY * len(seen) else (number for _, number in seen))
     return found
 
@@ -243,16 +246,24 @@ def _touched(lost: NDArray[np.float32], shown: Shown) -> list[int]:
 
 
 def _ink(page: Grey) -> Grey:
-    """1 where there is ink. Most pages have hardly anything but text, and the rest need not be looked at."""
+    """1 where there is ink. Most pages have hardly anything but text and rules, and the rest need not be looked at."""
     mask = np.zeros(page.shape, np.uint8)
     paper = int(np.median(page[::8, ::8]))
-    left, top, width, height = cv2.boundingRect(
-        (cv2.absdiff(page, np.full_like(page, paper)) > FAINTEST).astype(np.uint8)
-    )
-    if width:
+    marks = (cv2.absdiff(page, np.full_like(page, paper)) > FAINTEST).astype(np.uint8)
+    left, top, width, height = cv2.boundingRect(marks)
+    if width and _may_have_letters(marks[top : top + height, left : left + width], LARGEST * min(page.shape)):
         place = _slices((left, top, left + width, top + height), 1.0, WINDOW, page.shape)
         mask[place] = ink(np.ascontiguousarray(page[place]))
     return mask
+
+
+def _may_have_letters(marks: Grey, largest: float) -> bool:
+    """Whether something is of the size of a letter, or a ground that may bear some; rules are neither."""
+    _, _, found, _ = cv2.connectedComponentsWithStats(marks, connectivity=8, ltype=cv2.CV_32S)
+    wide, high, area = found[1:, 2], found[1:, 3], found[1:, 4]
+    is_letter = (np.maximum(wide, high) >= SMALLEST) & (high < largest) & (wide <= FLATTEST * high)
+    is_ground = (np.minimum(wide, high) >= SMALLEST) & (area > GROUND_AREA * wide * high)
+    return bool((is_letter & (area > 0.08 * wide * high)).any() or is_ground.any())
 
 
 def _letters(mask: Grey) -> tuple[Boxes, Mask]:
