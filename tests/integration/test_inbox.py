@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import pytest
 from starlette.testclient import TestClient
 
+from inktally.delivery import Mail
 from inktally.document import sha256_of
 from inktally.notifiers.folder import FolderNotifier
 from web.inbox import create_app
@@ -33,8 +34,10 @@ def send(folder: Path, subject: str, *, html: str = "<b>7 words</b>", came: int 
     mail.set_content("7 words, as plain text")
     mail.add_alternative(html, subtype="html")
     mail.add_attachment(b'{"words": 7}', maintype="application", subtype="json", filename="page ü.json")
-    FolderNotifier(folder / "mail").send(mail)
-    name = sha256_of(mail["Message-ID"])[:32]
+    message_id = str(mail["Message-ID"])
+    sent = Mail(sender="inktally@localhost", recipient="anna@example.org", message_id=message_id, content=bytes(mail))
+    FolderNotifier(folder / "mail").send(sent)
+    name = sha256_of(message_id)[:32]
     os.utime(folder / "mail" / f"{name}.eml", (came, came))
     return name
 
