@@ -45,8 +45,9 @@ def detect(page: PageImage, candidates: Sequence[str], command: str = "tesseract
     found = _by_words(_read(strip, usual, page.dpi), latin)
     if found and found[0].commonness >= CLEAR:
         return _names(found)
-    script = _script(strip, page.dpi)
-    if script not in SCRIPTS:
+    script, is_sure = _script(strip, page.dpi)
+    own = [language for language in SCRIPTS.get(script, ()) if language in candidates]
+    if script not in SCRIPTS or not (is_sure or (own and _reads_better(strip, own[0], usual, page.dpi))):
         return _names(found) or (usual,)
     return _of_script(script, candidates, lambda language: _read(strip, language, page.dpi))
 
@@ -82,10 +83,26 @@ def _read(strip: Image, language: str, dpi: int) -> list[str]:
     return list(LETTERS.findall(str(text).casefold()))
 
 
-def _script(strip: Image, dpi: int) -> str:
-    """As Tesseract names it; empty: it is not sure."""
+def _script(strip: Image, dpi: int) -> tuple[str, bool]:
+    """As Tesseract names it, and whether it is sure; empty: it names none."""
     facts = _osd(strip, dpi)
-    return str(facts["script"]) if facts and facts["script_conf"] >= LEAST_SCRIPT else ""
+    return (str(facts["script"]), facts["script_conf"] >= LEAST_SCRIPT) if facts else ("", False)
+
+
+def _reads_better(strip: Image, language: str, usual: str, dpi: int) -> bool:
+    """Whether Tesseract is surer of what it reads on a strip in one language than in the other."""
+    return _sureness(strip, language, dpi) > _sureness(strip, usual, dpi)
+
+
+def _sureness(strip: Image, language: str, dpi: int) -> float:
+    """Tesseract's confidence in the words of a strip, 0 to 100 on average; 0 where there is none."""
+    options = f"--psm 6{_resolution(dpi)}"
+    try:
+        table = pytesseract.image_to_data(strip, lang=language, config=options, output_type=pytesseract.Output.DICT)
+    except pytesseract.TesseractError:
+        return 0.0
+    found = [float(confidence) for confidence in table["conf"] if float(confidence) >= 0]
+    return sum(found) / max(1, len(found))
 
 
 def turn(page: PageImage, command: str) -> int:
