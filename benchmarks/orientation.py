@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.accuracy import f1, say
-from benchmarks.rows import RowPage, page
+from benchmarks.rows import ON_A4, RowPage, page
 from inktally import plugins
 from inktally.document import Recognition
 from inktally.ports import Recogniser
@@ -83,22 +83,22 @@ def summary(results: list[Result]) -> dict[str, object]:
     }
 
 
-def measured(pages: int, seed: int, engine: str, *, dpi: int, most_rows: int) -> Iterator[Result]:
+def measured(pages: int, seed: int, engine: str, *, dpi: int, most_rows: int, on_a4: float = ON_A4) -> Iterator[Result]:
     """As many pages at a time as the settings let us read; the pages of two seeds are distinct."""
     settings = read_settings()
     recogniser = plugins.recogniser(engine, settings)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(settings.recognition_workers) as pool:
 
         def one(number: int) -> Result:
-            return _result(recogniser, Path(folder), seed * 1_000_000 + number, dpi, most_rows)
+            made = page(seed * 1_000_000 + number, dpi=dpi, most_rows=most_rows, on_a4=on_a4)
+            return _result(recogniser, Path(folder), made, seed * 1_000_000 + number)
 
         for done, result in enumerate(pool.map(one, range(pages)), 1):
             say(f"{done}/{pages} {'right' if result.is_right else 'WRONG'} {result}")
             yield result
 
 
-def _result(recogniser: Recogniser, folder: Path, seed: int, dpi: int, most_rows: int) -> Result:
-    made = page(seed, dpi=dpi, most_rows=most_rows)
+def _result(recogniser: Recogniser, folder: Path, made: RowPage, seed: int) -> Result:
     quarters = random.Random(seed).randrange(4)  # noqa: S311 - nothing secret
     upright = _read(recogniser, folder / f"{seed}.png", made, 0)
     turned = _read(recogniser, folder / f"{seed}.png", made, quarters) if quarters else upright

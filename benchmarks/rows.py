@@ -59,15 +59,18 @@ class _Layout:
     monospaced: bool = False
 
 
-def page(seed: int, *, dpi: int = 150, most_rows: int = 300) -> RowPage:
-    """The page of a seed. Raises `FileNotFoundError` where fewer than `FEWEST_FONTS` fonts are installed."""
+def page(seed: int, *, dpi: int = 150, most_rows: int = 300, on_a4: float = ON_A4) -> RowPage:
+    """The page of a seed; of all pages, the share `on_a4` is at least that large.
+
+    Raises `FileNotFoundError` where fewer than `FEWEST_FONTS` fonts are installed.
+    """
     chance = random.Random(seed)  # noqa: S311 - nothing secret
     kind = chance.choice(sorted(KINDS))
     count = round(20 * (most_rows / 20) ** chance.random())  # as many short pages as long ones
     layout = KINDS[kind](chance, count)
     points = chance.uniform(8, 12)
     return RowPage(
-        pixels=_scanned(_drawn(layout, chance, round(points / 72 * dpi), dpi), chance, dpi),
+        pixels=_scanned(_drawn(layout, chance, round(points / 72 * dpi), dpi, on_a4), chance, dpi),
         text="\n".join(" ".join(row) for row in layout.rows),
         kind=kind,
         dpi=dpi,
@@ -171,7 +174,7 @@ def _price(chance: random.Random) -> str:
     return f"{chance.randint(0, 99)}.{chance.randint(0, 99):02}"
 
 
-def _drawn(layout: _Layout, chance: random.Random, em: int, dpi: int) -> Pixels:
+def _drawn(layout: _Layout, chance: random.Random, em: int, dpi: int, on_a4: float) -> Pixels:
     """Black on white, on A4 where they fit, or on paper as wide and as high as the rows ask for."""
     known = fonts()
     names = [name for name in (MONOSPACED if layout.monospaced else PROPORTIONAL) if name in known]
@@ -185,7 +188,7 @@ def _drawn(layout: _Layout, chance: random.Random, em: int, dpi: int) -> Pixels:
     ]
     column = sum(wide) + round(unit * chance.uniform(1, 4))
     width, height = 2 * margin + column * layout.columns, 2 * margin + pitch * deep
-    if _maybe(chance, ON_A4):
+    if _maybe(chance, on_a4):
         width, height = max(width, round(8.27 * dpi)), max(height, round(11.69 * dpi))
     sheet = Image.new("L", (width, height), 255)
     draw = ImageDraw.Draw(sheet)

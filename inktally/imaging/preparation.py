@@ -100,7 +100,7 @@ def prepare(page: PageImage, quarters: int | None = None) -> Prepared:
 
 def turned(page: PageImage, quarters: int) -> Prepared:
     """The page with nothing done to it but that: turned by so many quarters anticlockwise."""
-    return replace(_turned(Prepared.of(page), quarters), turns=(quarters,))
+    return replace(_turned(Prepared.of(page), quarters), turns=(quarters,)) if quarters else Prepared.of(page)
 
 
 def _look(page: PageImage, quarters: int | None) -> _Look:

@@ -59,13 +59,14 @@ class PageReader:
         self._history: list[str] = []
 
     def _ways_for_letters(self) -> Iterator[Prepared]:
-        """The page made ready by its letters: turned in one way or another, as it came in, as Tesseract turns it."""
+        """The page made ready by its letters, turned in likely ways; only turned; at last as Tesseract turns it."""
         first = prepare(self._image)
         yield first
         for quarters in first.turns[1:]:
             yield prepare(self._image, quarters)
-        if first.image.pixels is not self._image.pixels:
-            yield Prepared.of(self._image)
+        if _is_changed(first):
+            for quarters in first.turns:
+                yield turned(self._image, quarters)
         quarters = self._turn_by_tesseract()
         if quarters not in (0, *first.turns):
             yield prepare(self._image, quarters)
@@ -80,7 +81,7 @@ class PageReader:
         if quarters not in (0, *named):
             yield turned(self._image, quarters)
         made = prepare(self._image, self._ready.prepared.turns[0])
-        if {step.name for step in made.steps} - {"measure", "turn"}:
+        if _is_changed(made):
             yield made
 
     def _turn_by_tesseract(self) -> int:
@@ -184,6 +185,11 @@ class PageReader:
             steps=steps,
             sections=tuple(sections),
         )
+
+
+def _is_changed(prepared: Prepared) -> bool:
+    """Whether more was done to the page than to turn it."""
+    return any(step.name not in ("measure", "turn") for step in prepared.steps)
 
 
 def _languages(page: PageImage, asked: PageRequest, settings: Settings) -> tuple[str, ...]:

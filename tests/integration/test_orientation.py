@@ -18,7 +18,7 @@ def _fonts() -> None:
 
 
 def test_forty_pages_of_rows_are_read_alike_whichever_side_is_up() -> None:
-    results = list(orientation.measured(40, seed=1, engine="tesseract", dpi=150, most_rows=21))
+    results = list(orientation.measured(40, seed=1, engine="tesseract", dpi=200, most_rows=21, on_a4=0.0))
     found = orientation.summary(results)
     assert (found["pages"], found["right"], found["upright_turned"]) == (40, 40, 0), found["wrong"]
     assert {each.quarters for each in results} == {0, 1, 2, 3}
