@@ -86,12 +86,14 @@ def _read(document: Document, asked: PageRequest, settings: Settings) -> PageRea
         page = document.page(asked.number)
         read = PageReader(page.image, asked, settings).read()
         return read.warned("damaged", f"Words may be missing or wrong: {page.damage}.") if page.damage else read
-    from inktally.reading.confirmed import confirmed_in
+    from inktally.reading.confirmed import Confirmed
     from inktally.reading.text_layer import CheckedLayer, trusted
 
     if asked.text_layer == "trust":
         return trusted(layer)
-    return CheckedLayer(layer, _LayerReader(asked, settings), confirmed_in(asked.picture)).read()
+    confirmed = Confirmed(asked.confirmed)
+    read = CheckedLayer(layer, _LayerReader(asked, settings), confirmed).read()
+    return read.model_copy(update={"confirmed": confirmed.letters})
 
 
 class _LayerReader:

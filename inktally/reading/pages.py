@@ -2,9 +2,18 @@
 
 from typing import Self
 
+from pydantic import Field
+
 from inktally.document import Engine, Page, PageWarning, TextLayer, Value, WarningCode, Word
 
 DEPOSIT = "page.npz"
+
+
+class ConfirmedLetters(Value):
+    """What is known of a file's fonts from its pages so far, by letter and font: shapes, and how often it was read."""
+
+    shapes: dict[str, tuple[float, ...]] = Field(default={})
+    tried: dict[str, int] = Field(default={})
 
 
 class PageRequest(Value):
@@ -17,6 +26,7 @@ class PageRequest(Value):
     languages: tuple[str, ...]
     deposit: str = ""
     text_layer: TextLayer = "check"
+    confirmed: ConfirmedLetters = ConfirmedLetters()
 
 
 class PageRead(Value):
@@ -30,6 +40,7 @@ class PageRead(Value):
     page: Page
     words: tuple[Word, ...]
     wanting: bool = False
+    confirmed: ConfirmedLetters = ConfirmedLetters()
     warnings: tuple[PageWarning, ...] = ()
 
     def warned(self, code: WarningCode, message: str) -> Self:

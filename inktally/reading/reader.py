@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from inktally.document import TEXT_LAYER, Engine, Recognition, TextLayer
@@ -18,7 +18,7 @@ from inktally.errors import (
 from inktally.imaging.decoding import DECODERS
 from inktally.languages import present
 from inktally.ports import PageEngine
-from inktally.reading.pages import DEPOSIT, PageRead, PageRequest
+from inktally.reading.pages import DEPOSIT, ConfirmedLetters, PageRead, PageRequest
 from inktally.sandbox.shared import sandbox
 from inktally.sandbox.watchdog import too_late
 from inktally.scratch import scratch_folder
@@ -39,6 +39,7 @@ class _Task:
     end: float
     text_layer: TextLayer
     paid: int = 0
+    confirmed: ConfirmedLetters = field(default_factory=ConfirmedLetters)
 
     def pay(self, most: int) -> None:
         """Raises `CostCapReached` when that many pages of the picture have been paid for already."""
@@ -147,6 +148,7 @@ class Reader:
             languages=next(iter(task.engines.values())).languages,
             deposit=str(deposit / DEPOSIT) if deposit else "",
             text_layer=task.text_layer,
+            confirmed=task.confirmed,
         )
         try:
             answer = self._sandbox.call(
@@ -159,7 +161,9 @@ class Reader:
             )
         except RecognitionTimeout as error:
             raise too_late(self._settings.recognition_seconds) from error
-        return PageRead.model_validate(answer)
+        read = PageRead.model_validate(answer)
+        task.confirmed = read.confirmed if read.confirmed.tried else task.confirmed
+        return read.model_copy(update={"confirmed": ConfirmedLetters()})
 
     def _by_remote(self, name: str, task: _Task, read: PageRead, folder: Path) -> PageRead:
         """What a paid engine reads on the page as it was decoded, where that is better than what is known."""

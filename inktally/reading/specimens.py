@@ -17,7 +17,7 @@ from inktally.imaging.glyphs import Grey
 from inktally.imaging.page import PageImage
 
 SHORTEST, LONGEST = 3, 16  # letters and digits of a word that tells something, and can be read as one
-MOST = 10  # words that show the letters of the page
+MOST = 8  # words that show the letters of the page
 LINE_HEIGHT = 44  # pixels of a line on the sheet; letters of a fair size for engines
 BLANK, WIDTH = 26, 1500  # pixels between words, and of the sheet
 LEAST_RANGE = 24  # grey levels between the ink and the paper of a word
@@ -123,7 +123,8 @@ def _sheet(cells: Mapping[int, Grey]) -> tuple[Grey, dict[int, Box]]:
             left, top = BLANK, top + high
         boxes[number] = Box(left=left, top=top + high - LINE_HEIGHT // 2 - height, width=width, height=height)
         left += width + BLANK
-    sheet = np.full((top + high + BLANK, WIDTH), 255, np.uint8)
+    right = max((box.left + box.width for box in boxes.values()), default=0)
+    sheet = np.full((top + high + BLANK, right + BLANK), 255, np.uint8)
     for number, box in boxes.items():
         sheet[max(0, box.top) : box.top + box.height, box.left : box.left + box.width] = cells[number][-box.height :]
     return sheet, boxes

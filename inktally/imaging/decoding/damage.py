@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from PIL import Image, _imaging
 
 LARGEST_STRIP = 400_000_000  # bytes; what a page of the most pixels that are allowed may take
+LONGEST_COMPLAINT = 65_536  # bytes
 COMPLAINTS = (b"premature end", b"bad Huffman code", b"Premature end")
 _Handler = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
 
@@ -74,19 +74,29 @@ def _complaints(library: ctypes.CDLL) -> Iterator[list[bytes]]:
 
 def damage_of_jpeg(path: Path) -> str:
     """A sentence on a JPEG whose data ends or breaks off within; empty when it is whole."""
-    with tempfile.TemporaryFile() as heard:
-        stderr = os.dup(2)
-        os.dup2(heard.fileno(), 2)
+    with _stderr() as heard:
         try:
             cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
         except cv2.error:
             return ""
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-        heard.seek(0)
-        text = heard.read()
-    return "the data of the page is damaged" if any(complaint in text for complaint in COMPLAINTS) else ""
+    return "the data of the page is damaged" if any(each in b"".join(heard) for each in COMPLAINTS) else ""
+
+
+@contextmanager
+def _stderr() -> Iterator[list[bytes]]:
+    """What libraries write to the standard error of this process within the block, as far as a pipe holds it."""
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    before = os.dup(2)
+    heard: list[bytes] = []
+    os.dup2(writing, 2)
+    try:
+        yield heard
+    finally:
+        os.dup2(before, 2)
+        for file in (before, writing):
+            os.close(file)
+        heard.append(os.read(reading, LONGEST_COMPLAINT))
+        os.close(reading)
 
 
 def damage_of(path: Path, picture: Image.Image, frame: int) -> str:

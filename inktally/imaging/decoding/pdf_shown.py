@@ -204,9 +204,11 @@ def _uneven(runs: Sequence[TextRun], shown: Shown) -> set[int]:
 def _lost(runs: Sequence[TextRun], shown: Shown, changed: Mask) -> Boxes:
     """Painted letters that the file gives no characters for."""
     left = changed.astype(np.uint8)
-    for run in runs:
-        for box in run.boxes:
-            left[_slices(box, shown.scale, 3.0, left.shape)] = 0
+    boxes = np.array([box for run in runs for box in run.boxes]).reshape(-1, 4) * shown.scale
+    edge = round(3.0 * shown.scale)
+    corners = np.concatenate([boxes[:, :2] - edge, boxes[:, 2:] + edge + 1], axis=1).astype(int)
+    for x0, y0, x1, y1 in np.maximum(corners, 0).tolist():
+        left[y0:y1, x0:x1] = 0
     return np.asarray(_letters(left)[0] / np.float32(shown.scale), np.float32)
 
 
