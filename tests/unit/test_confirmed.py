@@ -1,4 +1,4 @@
-"""A letter of a font is read once for all pages, unless it looks otherwise there, or its font has no name of its own."""
+"""A letter of a font is read once for all pages, unless it looks otherwise, or its font has no name of its own."""
 
 from __future__ import annotations
 
