@@ -11,11 +11,12 @@ PRIVATE = 0o077
 
 def make_folder(path: Path, umask: int = PRIVATE) -> None:
     """Make a folder, and those above it that are missing, with just this mode; what exists keeps its own."""
+    if path.is_dir():
+        return
+    if path.parent != path:
+        make_folder(path.parent, umask)
     try:
         path.mkdir(mode=0o777 & ~PRIVATE)
-    except FileNotFoundError:
-        make_folder(path.parent, umask)
-        make_folder(path, umask)
     except FileExistsError:
         if not path.is_dir():
             raise

@@ -114,7 +114,7 @@ INTERNALS = [
         ),
     ),
     Internal(
-        ("prefect.server.api.server:create_app", "PREFECT__SERVER_EPHEMERAL"),
+        ("prefect.server.api.server", "PREFECT__SERVER_EPHEMERAL"),
         "flows/commands/api_server.py",
         lambda: "PREFECT__SERVER_EPHEMERAL" in getsource(found("prefect.server.api.server.create_app")),
     ),

@@ -120,7 +120,7 @@ def test_wrong_credentials_and_a_server_that_is_down_are_said(bucket: Bucket) ->
     wrong = bucket.machine.start(picture, "--json", AWS_SECRET_ACCESS_KEY="wrong")
     down = bucket.machine.start(picture, "--json", INKTALLY_S3_ENDPOINT="http://127.0.0.1:9")
     absent = bucket.machine.start(f"{bucket.uri}-not/a.png", "--json")
-    expected = [(down, "StoreDown"), (absent, "NotFound")]
+    expected = [(down, "StoreDown"), (absent, "BadSettings")]
     if bucket.server.name == "ceph":  # moto checks no credentials
         expected.append((wrong, "AccessDenied"))
     for process, kind in expected:

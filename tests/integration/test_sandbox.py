@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ class TestClosed:
     """On an interrupt nobody waits for a picture."""
 
     def test_the_picture_being_read_is_left_at_once(self, sandbox: Sandbox, call: Call, tmp_path: Path) -> None:
-        errors = list[BaseException]()
+        errors, others = list[BaseException](), processes_below(os.getpid())
 
         def read() -> None:
             with pytest.raises(Stopped) as caught:
@@ -130,7 +130,7 @@ class TestClosed:
 
         reader = threading.Thread(target=read)
         reader.start()
-        children = eventually(lambda: reading(os.getpid()))
+        children = eventually(lambda: reading(os.getpid(), others))
         begun = time.monotonic()
         sandbox.close()
         reader.join(20)
@@ -159,10 +159,14 @@ class TestClosed:
         assert list(tmp_path.rglob("*scratch-*")) == []
 
 
-def reading(parent: int) -> list[int]:
-    """The processes below one, when a child is among them: a zygote, what waits for it, and the child."""
-    found = [each.pid for each in psutil.Process(parent).children(recursive=True)]
-    return found if len(found) > 1 + confinement().namespaces else []
+def processes_below(parent: int) -> set[int]:
+    return {each.pid for each in psutil.Process(parent).children(recursive=True)}
+
+
+def reading(parent: int, others: Set[int] = frozenset()) -> set[int]:
+    """The processes below one but for others, when a child is among them: a zygote, what waits for it, and the child."""
+    found = processes_below(parent) - others
+    return found if len(found) > 1 + confinement().namespaces else set()
 
 
 def is_alive(pid: int) -> bool:
