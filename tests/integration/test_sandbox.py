@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -163,8 +163,8 @@ def processes_below(parent: int) -> set[int]:
     return {each.pid for each in psutil.Process(parent).children(recursive=True)}
 
 
-def reading(parent: int, others: Set[int] = frozenset()) -> set[int]:
-    """The processes below one but for others, when a child is among them: a zygote, what waits for it, and the child."""
+def reading(parent: int, others: AbstractSet[int] = frozenset()) -> set[int]:
+    """The processes below one but for others: a zygote, what waits for it, and the child; none without a child."""
     found = processes_below(parent) - others
     return found if len(found) > 1 + confinement().namespaces else set()
 
