@@ -24,7 +24,7 @@ from inktally.steps import markers
 from inktally.stores.files import FilesStore
 from tests.support.mailbox import parsed
 from tests.support.memory_store import MemoryStore
-from tests.support.waiting import wait_until
+from tests.support.waiting import eventually, wait_until
 from web.app import create_app
 from web.site.grants import opened
 
