@@ -234,7 +234,7 @@ class TestCommands:
     def test_an_upload_is_set_aside_and_its_uploader_notified_and_it_can_be_redriven(self, machine: Machine) -> None:
         run = machine.run(machine.folder / "pages", "--to", ANNA, "--json")
         kinds = sorted(str((outcome["error"] or {}).get("kind")) for outcome in run.objects)
-        assert kinds == ["None", "None", "RepeatedFailure"]
+        assert kinds == ["None", "None", "RepeatedFailure"], run.stdout
         bodies = [mail.get_body(("plain",)) for mail in machine.mails() if "could not be read" in str(mail["Subject"])]
         told = [" ".join(body.get_content().split()) for body in bodies if body]
         assert ["save the picture anew" in text for text in told] == [True]
@@ -251,7 +251,7 @@ class TestCommands:
         machine.command = (*machine.command[:2], "flows.batch_flow")
         run = machine.run(machine.folder / "pages", "--json")
         tally = {name: number for name, number in run.only["tally"].items() if number}
-        assert tally == {"recognised": 2, "rejected": 1, "answered": 3, "words": 2}
+        assert tally == {"recognised": 2, "rejected": 1, "answered": 3, "words": 2}, run.stdout
         assert [failure["problem"]["kind"] for failure in run.only["failures"]] == ["RepeatedFailure"]
         machine.forget_starts()
         again = machine.run(machine.folder / "pages", "--json")
