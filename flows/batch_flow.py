@@ -31,6 +31,7 @@ from inktally.ports import Store
 from inktally.sandbox.parent import closed_on_interrupt
 from inktally.steps.choices import Choices
 from tasks import batch_steps, ui, wiring
+from tasks.caching import NOTHING_KEPT
 from tasks.ending import RunFailed, ended
 
 AS_THE_SETTINGS_SAY = Options()
@@ -42,7 +43,7 @@ PATIENCE_SECONDS = 5.0
     name="batch-flow",
     flow_run_name="batch {pictures}",
     task_runner=ThreadPoolTaskRunner(max_workers=READERS),  # type: ignore[arg-type]  # invariant in its future
-    persist_result=False,
+    **NOTHING_KEPT,
 )
 def batch_flow(
     pictures: str, store: str = "", options: Options = AS_THE_SETTINGS_SAY, shards: int = 1, rate: float = 0.0

@@ -17,6 +17,7 @@ from flows.uploads.pipeline import CORES, Pipeline
 from inktally.delivery import Options, Upload
 from inktally.sandbox.parent import closed_on_interrupt
 from inktally.text import printable
+from tasks.caching import NOTHING_KEPT
 from tasks.ending import ended
 
 AS_THE_SETTINGS_SAY = Options()
@@ -33,7 +34,7 @@ def _run_name() -> str:
     name="ocr-flow",
     flow_run_name=_run_name,
     task_runner=ThreadPoolTaskRunner(max_workers=CORES),  # type: ignore[arg-type]  # invariant in its future
-    persist_result=False,
+    **NOTHING_KEPT,
 )
 def ocr_flow(uploads: list[Upload], options: Options = AS_THE_SETTINGS_SAY) -> State[Any]:
     """Count the words on pictures and tell their uploaders.

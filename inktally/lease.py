@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from uuid import uuid4
 
@@ -82,8 +82,10 @@ class Lease:
         """Where versions are kept, one that replaced nothing is deleted by its own; else an older one would show."""
         if self._written and self._written.version and self._stands_alone:
             self._store.delete(self._written)
-        elif self._found()[1] in self._tried:
-            self._store.remove(self.key)
+            return
+        with suppress(NotFound):
+            if self._store.read(self.key) in self._tried:
+                self._store.remove(self.key)
 
     def _take(self) -> bool:
         try:

@@ -48,8 +48,8 @@ class Store(Protocol):
     ) -> StoredObject:
         """Write atomically. `if_absent`: only when there is none; `if_match`: only over the object with this ETag.
 
-        Raises `Overwritten` when the condition does not hold. The returned object has no age and no metadata, and where
-        the store keeps versions, `modified` is when it answered.
+        Raises `Overwritten` when the condition does not hold. The returned object has no age and no metadata, and its
+        `modified` may be when the store answered: only `stat` tells what makes a `Delivery`.
         """
 
     def copy(self, source: StoredObject, key: str, *, storage_class: str = "") -> StoredObject:

@@ -5,6 +5,7 @@ the same bytes are read once, however many runs ask at the same time.
 """
 
 import json
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from inktally.errors import BadResult, BadSettings, NotFound
 from inktally.steps import recognising
 from tasks import wiring
 
+NOTHING_KEPT: dict[str, Any] = {"persist_result": False, "result_storage": Path(os.devnull)}
+"""Options of a flow whose result nobody needs. Without a storage, Prefect asks its server for one in each run."""
 PLAIN_JSON = JSONSerializer(jsonlib="json", object_encoder=None, object_decoder=None)
 
 

@@ -45,8 +45,16 @@ def _guarded(port: int, secret: str) -> dict[str, str]:
 
 
 def client_environment(port: int, secret: str) -> dict[str, str]:
-    """With which Prefect's command, workers and flows reach the server."""
-    return {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_API_AUTH_STRING": secret}
+    """With which Prefect's command, workers and flows reach the server.
+
+    It is of their version, and asks for a secret instead of tokens against forged requests: they need not ask for that.
+    """
+    return {
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_API_AUTH_STRING": secret,
+        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
+        "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
+    }
 
 
 def main() -> None:

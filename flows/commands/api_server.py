@@ -31,7 +31,13 @@ QUIET = {
 @contextmanager
 def api_server() -> Iterator[None]:
     """Within the block Prefect has an API: the configured one, else one of our own."""
-    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+    from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
+        PREFECT_API_URL,
+        PREFECT_CLIENT_CSRF_SUPPORT_ENABLED,
+        PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED,
+        temporary_settings,
+    )
 
     if PREFECT_API_URL.value():
         yield
@@ -49,7 +55,13 @@ def api_server() -> Iterator[None]:
             start_new_session=True,  # Ctrl-C is for the parent, who still has things to tell the server
         )
     atexit.register(_stop, server)  # runs after Prefect's threads have sent their last logs and events
-    with temporary_settings({PREFECT_API_URL: f"{address}/api", PREFECT_API_AUTH_STRING: secret}):
+    told = {
+        PREFECT_API_URL: f"{address}/api",
+        PREFECT_API_AUTH_STRING: secret,
+        PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: False,  # nobody without the secret gets that far
+        PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False,
+    }
+    with temporary_settings(told):
         yield
 
 

@@ -17,7 +17,7 @@ from inktally.imaging.decoding.formats import HEAD, PICTURE_SUFFIXES, READ, suff
 from inktally.intake.status import delivery_or_none
 from inktally.lease import leased
 from inktally.mail.message import valid_address
-from inktally.ports import Store
+from inktally.ports import Store, stat_or_none
 from inktally.settings import Settings
 from inktally.steps.choices import UploadOptions
 from inktally.steps.recognising import check_size
@@ -82,7 +82,8 @@ def receive(
     upload_id, name = upload_id or new_id(), checked_name(content, name, settings)
     key = keys.from_web(upload_id, name)
     put = store.put(key, content, metadata=metadata(email, language, wishes, digest), if_absent=True)
-    return Delivery(upload=Upload(key=key, store=store.uri, version=put.version, etag=put.etag), picture=put)
+    upload = Upload(key=key, store=store.uri, version=put.version, etag=put.etag)
+    return Delivery(upload=upload, picture=put if put.version else stat_or_none(store, key) or put)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def recognise(
                     attempts.died(store, delivery, settings)
                 when_new()
                 recognition = _read(recogniser, picture, engine)
-                patiently(_keep, store, content, engine.fingerprint, recognition)
+                patiently(_keep, store, content, engine.fingerprint, recognition, replaces=refresh)
             else:  # whoever clears the cache leaves alone what has just been written
                 store.put(key, recognition.model_dump_json().encode())
     return Receipt(
@@ -106,8 +106,8 @@ def recognition_of(store: Store, receipt: Receipt) -> Recognition:
         raise BadResult(f"{receipt.artefact} is no recognition; recognise the picture again with --refresh.") from error
 
 
-def _keep(store: Store, content: str, fingerprint: str, recognition: Recognition) -> None:
-    """Put a recognition in the place of an earlier one, whose counts go first."""
-    for counted_before in store.list(keys.all_counts(content, fingerprint)):
+def _keep(store: Store, content: str, fingerprint: str, recognition: Recognition, *, replaces: bool) -> None:
+    """Put a recognition there; of one that it `replaces` the counts go first, as they do when the cache is cleared."""
+    for counted_before in store.list(keys.all_counts(content, fingerprint)) if replaces else ():
         store.remove(counted_before.key)
     store.put(keys.recognition(content, fingerprint), recognition.model_dump_json().encode())

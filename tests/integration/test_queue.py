@@ -28,7 +28,7 @@ from tests.support.machine import ended
 from tests.support.messages import OwnSns
 from tests.support.receivers import Recorder
 from tests.support.servers import ENVIRONMENT, REGION, S3Server, answers, free_port, process
-from tests.support.waiting import wait_until
+from tests.support.waiting import eventually, wait_until
 from web.hooks.announcing import Announcer
 from web.hooks.queue import Pump, Queue, queue_at
 from web.meters import Meters
@@ -83,7 +83,7 @@ def at_work(pump: Pump, meanwhile: Awaitable[None]) -> None:
         with suppress(asyncio.CancelledError):
             await working
 
-    asyncio.run(asyncio.wait_for(both(), timeout=60))
+    asyncio.run(both())
 
 
 def test_uploads_are_announced_and_their_messages_deleted(queue: OwnQueue) -> None:
@@ -116,8 +116,7 @@ def test_while_prefect_is_away_messages_are_held_and_then_deleted(queue: OwnQueu
             assert queue.visible() == 0
         assert queue.held() == 1
         runs.away = False
-        while (queue.visible(), queue.held()) != (0, 0):
-            await asyncio.sleep(0.1)
+        await asyncio.to_thread(eventually, lambda: (queue.visible(), queue.held()) == (0, 0), seconds=60)
 
     at_work(pump(queue, runs, visibility=2), meanwhile())
     assert runs.uploads == [Upload(key="input/page.png", store="s3://letters")]

@@ -1,7 +1,8 @@
 """A bucket of an S3 store: AWS, Ceph, MinIO and their like.
 
-Stores differ in the conditions they honour. Each bucket is asked once per process (`_conditional_puts`,
-`_conditional_deletes`, `versioned`); nothing is concluded from the store's name.
+Stores differ in the conditions they honour. Each bucket is tried once an hour (`_conditional_puts`,
+`_conditional_deletes`, `verifies_checksums`) and asked by each process whether it is `versioned`, which decides much;
+nothing is concluded from the store's name.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -22,6 +23,8 @@ from inktally.delivery import StoredObject
 from inktally.errors import AccessDenied, BadSettings, NotFound, Overwritten, StoreDown, UnsafeDelete
 from inktally.settings import Settings
 from inktally.stores.s3.bucket import Bucket
+from inktally.stores.s3.recent import Recent
+from inktally.stores.s3.remembered import Remembered
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +38,8 @@ def build(uri: str, settings: Settings) -> S3Store:
     name, _, prefix = uri.removeprefix("s3://").partition("/")
     if not name or prefix:
         raise BadSettings(f"{uri} is no store: write s3://bucket, with nothing after the bucket's name.")
-    return _opened(name, settings.s3_endpoint, settings.s3_region, settings.lease_seconds)
+    remembered = Remembered(settings.cache / "buckets")
+    return _opened(name, settings.s3_endpoint, settings.s3_region, settings.lease_seconds, remembered)
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,9 @@ class S3Store(Bucket):
     """
 
     stale_turn_seconds: float
+    remembered: Remembered
+    _recent: Recent = field(default_factory=Recent, init=False, compare=False)
+    """Of recognitions and their counts: their keys tell the content, so whoever writes them anew writes the same."""
     _left_behind: set[str] = field(default_factory=set, init=False, compare=False)
     """The versions of turns that we could not give up."""
 
@@ -65,13 +72,26 @@ class S3Store(Bucket):
         """
         sha256 = _sha256(content) if key.startswith(keys.INPUT) else ""
         if not (if_absent or if_match) or self._conditional_puts:
-            return self.put_object(key, content, metadata, if_absent=if_absent, if_match=if_match, sha256=sha256)
+            put = self.put_object(key, content, metadata, if_absent=if_absent, if_match=if_match, sha256=sha256)
+            self._hold(key, content)
+            return put
         if if_absent:
             return self._put_first(key, content, metadata, sha256)
         with self._turn(key):
             if self._etag(key) != if_match:
                 raise self.overwritten(key)
             return self.put_object(key, content, metadata, sha256=sha256)
+
+    def read(self, key: str) -> bytes:
+        held = self._recent.get(key)
+        if held is None:
+            held = super().read(key)
+            self._hold(key, held)
+        return held
+
+    def _hold(self, key: str, content: bytes | Path) -> None:
+        if key.startswith(keys.RECOGNITIONS) and isinstance(content, bytes):
+            self._recent.hold(key, content)
 
     def copy(self, source: StoredObject, key: str, *, storage_class: str = "") -> StoredObject:
         """Into the store's default storage class where it knows no such one (Ceph has STANDARD only)."""
@@ -84,6 +104,7 @@ class S3Store(Bucket):
             return self._copy(source, key)
 
     def delete(self, target: StoredObject) -> None:
+        self._recent.drop(target.key)
         if target.version:
             return self.erase(target.key, target.version)
         try:
@@ -99,6 +120,7 @@ class S3Store(Bucket):
 
     def remove(self, key: str) -> None:
         """In a versioned bucket all versions go, the oldest first, so that no earlier one shows in between."""
+        self._recent.drop(key)
         if not self.versioned:
             return self.erase(key)
         versions, markers = self.history(key)
@@ -139,6 +161,9 @@ class S3Store(Bucket):
 
         There, the order of the versions decides instead. Without versions there is no safe way at all.
         """
+        return self._remembered("conditional puts", self._tries_conditional_puts)
+
+    def _tries_conditional_puts(self) -> bool:
         with self._scratch() as scratch:
             key, etag = scratch.key, scratch.etag
             honoured = (
@@ -156,21 +181,34 @@ class S3Store(Bucket):
     @cached_property
     def verifies_checksums(self) -> bool:
         """Whether a PUT with the SHA-256 of other bytes is refused; of a bucket that we may only read, nobody knows."""
-        with suppress(AccessDenied), self._scratch() as scratch:
+        with suppress(AccessDenied):
+            if self._remembered("checksums", self._tries_checksums):
+                return True
+        logger.warning("%s does not verify checksums, so none that it tells is believed.", self.uri)
+        return False
+
+    def _tries_checksums(self) -> bool:
+        with self._scratch() as scratch:
             try:
                 self.put_object(scratch.key, b"scratch", sha256=hashlib.sha256(b"other bytes").hexdigest())
             except BadSettings:
                 return True
-        logger.warning("%s does not verify checksums, so none that it tells is believed.", self.uri)
         return False
 
     @cached_property
     def _conditional_deletes(self) -> bool:
         """Whether If-Match decides a DELETE; Ceph 16 deletes regardless."""
+        return self._remembered("conditional deletes", self._tries_conditional_deletes)
+
+    def _tries_conditional_deletes(self) -> bool:
         with self._scratch() as scratch:
             with suppress(Overwritten, BadSettings):
                 self.erase(scratch.key, if_match=WRONG_ETAG)
             return self._etag(scratch.key) == scratch.etag
+
+    def _remembered(self, question: str, ask: Callable[[], bool]) -> bool:
+        """Of this bucket, as long as it keeps versions, or keeps none."""
+        return self.remembered.answer(ask, self.endpoint, self.region, self.name, str(self.versioned), question)
 
     @contextmanager
     def _scratch(self) -> Iterator[StoredObject]:

@@ -141,7 +141,8 @@ class Bucket:
             checksum: Any = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": base64_of(sha256)} if sha256 else {}
             request = {**self._named(key), "Body": body, "Metadata": headers, **condition, **checksum}
             response = self._put_again_if_lost(request, replacing=bool(if_match))
-        return self._written(key, size, response)
+        etag, version, answered = bare(response["ETag"]), version_of(response), time_of(date(response))
+        return StoredObject(key=key, etag=etag, size=size, version=version, modified=answered)
 
     def post_form(
         self, key: str, *, metadata: Mapping[str, str], content_type: str, max_bytes: int, seconds: int
@@ -203,14 +204,6 @@ class Bucket:
 
     def overwritten(self, key: str) -> Overwritten:
         return Overwritten(f"{key} in the store is not, or no longer, what was expected there.")
-
-    def _written(self, key: str, size: int, response: Any) -> StoredObject:
-        """The object just put. The answer does not say when it was changed; without a version that is looked up."""
-        etag, version, modified = bare(response["ETag"]), version_of(response), time_of(date(response))
-        with suppress(NotFound):
-            found = None if version else self._stated(key)
-            modified = found.modified if found and found.etag == etag else modified
-        return StoredObject(key=key, etag=etag, size=size, version=version, modified=modified)
 
     def _pages(self, operation: Any, prefix: str) -> Iterator[dict[str, Any]]:
         """Pages of what begins with `prefix`, and maybe more: Ceph 16 repeats it raw, where XML has no such letter."""
