@@ -12,6 +12,7 @@ FROM_WEB = INPUT + "web/"
 ADDRESSES, QUOTAS, DUE, UNSENT = "addresses/", "quotas/", "due/", "unsent/"
 REASON = ".reason.json"
 RECOGNITIONS = "recognitions/"
+PAGES = "pages/"
 LOCKS = "locks/"
 BATCH_LOCKS = LOCKS + "batch-"
 STATE = "state/"
@@ -77,6 +78,22 @@ def beside(key: str, mark: str) -> str:
 def recognition(content: str, fingerprint: str) -> str:
     """The artefact of one recognition: `content` is the SHA-256 of the picture, `fingerprint` the engine's."""
     return f"{RECOGNITIONS}{content}/{fingerprint}.json"
+
+
+def page(content: str, fingerprint: str, number: int) -> str:
+    """One page of a document that is being recognised."""
+    return f"{all_pages(content, fingerprint)}{number:05}.json"
+
+
+def all_pages(content: str, fingerprint: str) -> str:
+    """What the keys of all pages of one recognition begin with."""
+    return f"{PAGES}{content}/{fingerprint}/"
+
+
+def page_number(key: str) -> int:
+    """The number of the page that `page` gave this key to; 0: it is no such key."""
+    name = key.rpartition("/")[2].removesuffix(".json")
+    return int(name) if name.isdecimal() else 0
 
 
 def counts(content: str, fingerprint: str, counting: Counting) -> str:

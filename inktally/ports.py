@@ -81,6 +81,22 @@ class TakesPosts(Protocol):
         """A form that puts one object of 1 to `max_bytes` bytes under just this key, for so many seconds."""
 
 
+class PagesDone(Protocol):
+    """The pages of a document that were read, kept until all of them are: whoever reads it again goes on from there."""
+
+    def numbers(self) -> frozenset[int]:
+        """Of the pages that are kept, by whoever began to read the document before."""
+
+    def page(self, number: int) -> bytes:
+        """What was kept of a page; nothing where that has gone."""
+
+    def keep(self, number: int, page: bytes) -> None:
+        """Keep what was read of a page. That it cannot be kept is no error."""
+
+    def tell(self, number: int, pages: int) -> None:
+        """Say that of so many pages all are read up to this one."""
+
+
 class Recogniser(Protocol):
     """An OCR engine."""
 
@@ -90,7 +106,7 @@ class Recogniser(Protocol):
     def identify(self, languages: Sequence[str]) -> Engine:
         """What would read a picture in these languages, without starting it. Raises `MissingTool`."""
 
-    def recognise(self, picture: Path, engine: Engine) -> Recognition:
+    def recognise(self, picture: Path, engine: Engine, done: PagesDone | None = None) -> Recognition:
         """Read a picture. Raises `PictureError` when it is the picture's fault, `EngineFailed` when it is not."""
 
 

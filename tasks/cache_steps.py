@@ -27,4 +27,4 @@ class StoreCache:
 
     def expire(self, choice: Choice) -> Cleared:
         cleared, tidied = self.clear(self.chosen(choice)), self._clearing.tidy(self._recognitions)
-        return cleared.model_copy(update=tidied.model_dump(include={"receipts", "leases"}))
+        return cleared.model_copy(update=tidied.model_dump(include={"receipts", "leases", "pages"}))

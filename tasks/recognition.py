@@ -11,7 +11,7 @@ from inktally.document import Engine
 from inktally.ports import Store
 from inktally.steps import recognising
 from inktally.steps.deliveries import Needs
-from tasks import caching, wiring
+from tasks import caching, ui, wiring
 from tasks.retrying import RETRIES
 
 RECOGNITION_TAG = "inktally-recognition"  # a concurrency limit of this name holds across all runs and workers
@@ -28,7 +28,10 @@ def recognise(
 ) -> dict[str, Any]:
     """Read a picture's words; the receipt, as plain JSON. `when_new` is called when the bytes must be read."""
     recogniser, settings = wiring.recogniser(engine.name), wiring.settings()
-    receipt = recognising.recognise(store, recogniser, delivery, engine, settings, refresh=refresh, when_new=when_new)
+    when_read = ui.PageProgress(delivery.upload.name).show
+    receipt = recognising.recognise(
+        store, recogniser, delivery, engine, settings, refresh=refresh, when_new=when_new, when_read=when_read
+    )
     return receipt.model_dump(mode="json")
 
 

@@ -20,6 +20,7 @@ from prefect.artifacts import (
 from inktally.batch.summary import Summary
 from inktally.delivery import Outcome
 from inktally.document import CountedWord, WordCounts, sha256_of
+from inktally.progress import tell
 from inktally.text import printable
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,32 @@ class ProgressArtifact:
             self._shown, self._told = done, now
             with _harmless():
                 update_progress_artifact(self._artifact, progress=min(100.0, 100.0 * done / pictures))
+
+
+class PageProgress:
+    """The share of a long document's pages that are read: an artifact that moves, and a line for who watches the run.
+
+    A document that is read within seconds has neither.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._told = monotonic()
+        self._artifact: Any = None
+
+    def show(self, number: int, pages: int) -> None:
+        """All pages up to this one are read."""
+        is_end = number == pages and self._artifact is not None
+        if monotonic() - self._told < NEXT_UPDATE and not is_end:
+            return
+        self._told = monotonic()
+        tell(self._name, f"recognising, page {number:,} of {pages:,}")
+        with _harmless():
+            if self._artifact is None:
+                about = f"{pages:,} pages of **{markdown(self._name)}**, read so far"
+                key = f"pages-{artifact_key(self._name)}"
+                self._artifact = create_progress_artifact(progress=0.0, key=key, description=about)
+            update_progress_artifact(self._artifact, progress=min(100.0, 100.0 * number / pages))
 
 
 @contextmanager

@@ -151,6 +151,7 @@ def print_cleared(console: Console, cleared: Cleared, *, dry_run: bool) -> None:
     console.print(f"{_all(cleared.recognitions, cleared.size)} {verb}", highlight=False)
     if cleared.in_use:
         console.print(f"{cleared.in_use:,} left alone: runs are at work that may use them", style="yellow")
-    if cleared.receipts or cleared.leases:
-        left = f"{cleared.receipts:,} receipts that led nowhere, {cleared.leases:,} leases of runs that died"
+    if cleared.receipts or cleared.leases or cleared.pages:
+        left = f"{cleared.receipts:,} receipts that led nowhere, {cleared.leases:,} leases of runs that died, "
+        left += f"{cleared.pages:,} pages of documents that nobody has finished"
         console.print(f"{left} {verb}", highlight=False)

@@ -27,7 +27,7 @@ DAY_SECONDS = 24 * 60 * 60.0
 class Cleared(Value):
     """What was removed, or would be: recognitions and their bytes; `in_use`: those that a run may be using now.
 
-    `receipts` led nowhere; `leases` were left by runs that died.
+    `receipts` led nowhere; `leases` were left by runs that died, `pages` by documents that nobody has finished.
     """
 
     recognitions: int = 0
@@ -35,6 +35,7 @@ class Cleared(Value):
     in_use: int = 0
     receipts: int = 0
     leases: int = 0
+    pages: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Clearing:
         )
 
     def tidy(self, recognitions: Recognitions) -> Cleared:
-        """Remove what leads nowhere or belongs to the dead: receipts, leases a day old, scratch folders.
+        """Remove what leads nowhere or belongs to the dead: receipts, leases and pages a day old, scratch folders.
 
         Where stores share their receipts nobody can tell whose they are, and they stay: to a run they are a miss.
         """
@@ -72,10 +73,12 @@ class Clearing:
         stale = [key for key, receipt in receipts.items() if stat_or_none(self.store, receipt.artefact) is None]
         standing = chain(self.store.list(keys.LOCKS), _claims(self.store))
         leases = [found.key for found in standing if found.age > max(DAY_SECONDS, self.settings.lease_seconds)]
+        pages = [found.key for found in self.store.list(keys.PAGES) if found.age > DAY_SECONDS]
         with scratch_folder(self.settings.scratch):  # whoever makes one removes those of the dead
             return Cleared(
                 receipts=sum(self._remove_receipt(key) for key in stale),
                 leases=sum(self.dry_run or self._is_given_up(key) for key in leases),
+                pages=sum(self._remove_page(key) for key in pages),
             )
 
     def _free(self, recognitions: Recognitions, chosen: list[Cached]) -> list[Cached]:
@@ -85,6 +88,11 @@ class Clearing:
     def _remove_receipt(self, key: str) -> bool:
         if not self.dry_run:
             self.receipts.remove(key)
+        return True
+
+    def _remove_page(self, key: str) -> bool:
+        if not self.dry_run:
+            self.store.remove(key)
         return True
 
     def _remove(self, cached: Cached) -> bool:

@@ -1,5 +1,6 @@
 """What a sandboxed child does: decode a page, make it ready, have it read, and say how well that went."""
 
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def read_page(**request: Any) -> dict[str, Any]:
     A page that no free engine has read well is left in the file `deposit`, where the request names one. One with more
     words than the settings allow is refused here, so that the parent never holds it.
     """
+    begun = time.monotonic()
     asked = PageRequest.model_validate(request)
     settings = restored(asked.settings)
     limits = Limits(
@@ -41,7 +43,8 @@ def read_page(**request: Any) -> dict[str, Any]:
         pages = document.page_count
     words = joined(read.words, vocabulary(read.page.languages or asked.languages))
     read = read.model_copy(update={"pages": pages, "words": words})
-    return read.model_copy(update={"size": _size(read, limits)}).model_dump(mode="json")
+    facts = {"size": _size(read, limits), "seconds": round(time.monotonic() - begun, 3)}
+    return read.model_copy(update=facts).model_dump(mode="json")
 
 
 def _size(read: PageRead, limits: Limits) -> int:
@@ -93,7 +96,7 @@ def _read(document: Document, asked: PageRequest, settings: Settings) -> PageRea
         return trusted(layer)
     confirmed = Confirmed(asked.confirmed)
     read = CheckedLayer(layer, _LayerReader(asked, settings), confirmed).read()
-    return read.model_copy(update={"confirmed": confirmed.letters})
+    return read.model_copy(update={"confirmed": confirmed.learnt})
 
 
 class _LayerReader:

@@ -2,15 +2,13 @@
 
 A font says the same of its letters on every page. So they are read where they are met first, and a document of many
 pages is checked for little more than one of a few. Each page is read by a child of its own: what one has learnt goes
-to the next by the parent.
+to later ones by the parent.
 """
 
 from inktally.imaging.decoding.pdf_layer import TextRun, shapes_of
-from inktally.reading.pages import ConfirmedLetters
+from inktally.reading.pages import MOST_LETTERS, ConfirmedLetters, is_among
 
 OFTEN = 3  # times that a letter was on the sheet, after which it is not put there again
-SAME_SHAPE = 1.15  # times wider or narrower, for its height, that a letter may be
-MOST = 20_000  # letters of all fonts of a file, and their shapes
 
 
 class Confirmed:
@@ -19,22 +17,27 @@ class Confirmed:
     def __init__(self, known: ConfirmedLetters) -> None:
         self._shapes = dict(known.shapes)
         self._tried = dict(known.tried)
+        self._new_shapes: dict[str, tuple[float, ...]] = {}
+        self._new_tried: dict[str, int] = {}
 
     @property
-    def letters(self) -> ConfirmedLetters:
-        return ConfirmedLetters(shapes=self._shapes, tried=self._tried)
+    def learnt(self) -> ConfirmedLetters:
+        """What was not known before this page."""
+        return ConfirmedLetters(shapes=self._new_shapes, tried=self._new_tried)
 
     def try_(self, run: TextRun) -> None:
         """Its letters were put before an engine, whatever that made of them."""
         for letter in {_name(letter) for letter, _ in shapes_of(run)}:
-            if len(self._tried) < MOST:
+            if len(self._tried) < MOST_LETTERS:
                 self._tried[letter] = self._tried.get(letter, 0) + 1
+                self._new_tried[letter] = self._new_tried.get(letter, 0) + 1
 
     def confirm(self, run: TextRun) -> None:
         """An engine has read what the file says."""
         for letter, shape in shapes_of(run):
-            if not self._has(letter, shape) and len(self._shapes) < MOST:
-                self._shapes[_name(letter)] = (*self._shapes.get(_name(letter), ()), round(shape, 3))
+            if not self._has(letter, shape) and len(self._shapes) < MOST_LETTERS:
+                for shapes in (self._shapes, self._new_shapes):
+                    shapes[_name(letter)] = (*shapes.get(_name(letter), ()), round(shape, 3))
 
     def has(self, run: TextRun) -> bool:
         """Whether nothing can be learnt from this word. Fonts without a name of their own are new on each page."""
@@ -43,7 +46,7 @@ class Confirmed:
         )
 
     def _has(self, letter: tuple[str, str], shape: float) -> bool:
-        return any(shape / SAME_SHAPE < known < shape * SAME_SHAPE for known in self._shapes.get(_name(letter), ()))
+        return is_among(shape, self._shapes.get(_name(letter), ()))
 
 
 def _name(letter: tuple[str, str]) -> str:

@@ -1,45 +1,52 @@
 """The recogniser: it has a picture's pages read in a sandbox, and asks remote engines itself where that is wanted."""
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from inktally.document import TEXT_LAYER, Engine, Recognition, TextLayer
 from inktally.errors import (
     BadSettings,
     CostCapReached,
     MissingTool,
-    RecognitionTimeout,
     TooLarge,
     UnreadablePicture,
 )
 from inktally.imaging.decoding import DECODERS
 from inktally.languages import present
-from inktally.ports import PageEngine
+from inktally.ports import PageEngine, PagesDone
+from inktally.reading.page_order import PageOrder, in_order
 from inktally.reading.pages import DEPOSIT, ConfirmedLetters, PageRead, PageRequest
 from inktally.sandbox.shared import sandbox
-from inktally.sandbox.watchdog import too_late
+from inktally.sandbox.watchdog import too_slow
 from inktally.scratch import scratch_folder
 from inktally.settings import Settings
 
 DOUBTFUL = 0.75  # estimated quality of a page from which it is not said that words may be wrong
-READING = "reading/2"  # names all that is done to pages and words besides what the engines do
+PAGES_PER_LIMIT = 10  # pages for which a document may take as much longer as one page may take
+READING = "reading/3"  # names all that is done to pages and words besides what the engines do
 CHILD = "inktally.reading.child"
 PRELOADED = (CHILD, *DECODERS, "numpy.fft", "numpy.ma", "tesserocr", "wordfreq")
 
 
 @dataclass
 class _Task:
-    """A picture, the engines that may read it, when that has to be done, and how many pages were paid for."""
+    """A picture, the engines that may read it, and what is known of its pages so far, in their order."""
 
     picture: Path
     engines: Mapping[str, Engine]
-    end: float
     text_layer: TextLayer
+    done: PagesDone | None
+    order: PageOrder = field(default_factory=PageOrder)
+    kept: frozenset[int] = frozenset()
+    words: int = 0
+    seconds: float = 0.0
     paid: int = 0
-    confirmed: ConfirmedLetters = field(default_factory=ConfirmedLetters)
+    confirmed: ConfirmedLetters = ConfirmedLetters()
 
     def pay(self, most: int) -> None:
         """Raises `CostCapReached` when that many pages of the picture have been paid for already."""
@@ -92,13 +99,16 @@ class Reader:
                 parts[name] = other.identify(languages)
         return parts
 
-    def recognise(self, picture: Path, engine: Engine) -> Recognition:
-        """All pages, one after the other, within the one time limit of a picture."""
+    def recognise(self, picture: Path, engine: Engine, done: PagesDone | None = None) -> Recognition:
+        """All pages, several at a time, and the same as one after the other; those that were `done` before are taken.
+
+        A page may take as long as the settings say, a document a tenth of that longer for each page.
+        """
         from inktally.imaging.page import PageText
 
-        end = time.monotonic() + self._settings.recognition_seconds
-        task = _Task(picture, self._parts(engine.languages), end, engine.text_layer)
-        reads = list(self._pages(task))
+        task = _Task(picture, self._parts(engine.languages), engine.text_layer, done)
+        with closing(self._pages(task)) as pages:
+            reads = list(pages)
         lost = [warning for read in reads for warning in read.warnings if warning.code == "not-decoded"]
         if len(lost) == len(reads):
             raise UnreadablePicture(lost[0].message)
@@ -110,36 +120,72 @@ class Reader:
             warnings=tuple(warning for read in reads for warning in read.warnings),
         )
 
-    def _pages(self, task: _Task) -> Iterator[PageRead]:
-        """Raises `TooLarge` as soon as all pages so far have too many words."""
-        read, words, most = self._read(task, 1), 0, self._settings.max_words
-        for number in range(1, read.pages + 1):
-            read = read if number == 1 else self._read(task, number)
-            words += read.size
-            if words > most:
-                raise TooLarge(f"The picture has more than {most:,} words (INKTALLY_MAX_WORDS); send it in parts.")
-            yield read
+    def _pages(self, task: _Task) -> Generator[PageRead]:
+        """The first page says how many there are; a single one needs no thread."""
+        first = self._read(task, 1, task.confirmed)
+        yield self._counted(task, first, first.pages)
+        if first.pages == 1:
+            return
+        task.kept = task.done.numbers() if task.done else frozenset()
+        begin = partial(self._begin, task)
+        with closing(in_order(first.pages, begin, task.order, self._settings.recognition_workers)) as others:
+            for read in others:
+                yield self._counted(task, read, first.pages)
 
-    def _read(self, task: _Task, number: int) -> PageRead:
+    def _counted(self, task: _Task, read: PageRead, pages: int) -> PageRead:
+        """Raises `TooLarge` as soon as all pages so far have too many words, `RecognitionTimeout` when they are slow."""
+        number, most, limit = read.page.number, self._settings.max_words, self._settings.recognition_seconds
+        task.words += read.size
+        task.seconds += read.seconds
+        if task.words > most:
+            raise TooLarge(f"The picture has more than {most:,} words (INKTALLY_MAX_WORDS); send it in parts.")
+        if task.seconds > limit * (1 + number / PAGES_PER_LIMIT):
+            raise too_slow(task.seconds, number)
+        task.confirmed = task.confirmed.and_(read.confirmed)
+        if task.done and pages > 1:
+            task.done.tell(number, pages)
+        return read.model_copy(update={"confirmed": ConfirmedLetters()})
+
+    def _begin(self, task: _Task, number: int) -> Callable[[], PageRead]:
+        """What reads a page, with what is known of the file's fonts now."""
+        return partial(self._kept_or_read, task, number, task.confirmed)
+
+    def _kept_or_read(self, task: _Task, number: int, confirmed: ConfirmedLetters) -> PageRead:
+        if task.done and number in task.kept and (read := _restored(task.done.page(number), number)):
+            with task.order.turn(number) if self._remote(task) else nullcontext():
+                task.paid += read.paid
+            return read
+        read = self._read(task, number, confirmed)
+        if task.done:
+            task.done.keep(number, read.model_dump_json().encode())
+        return read
+
+    def _read(self, task: _Task, number: int, confirmed: ConfirmedLetters) -> PageRead:
         """One page, and a warning where few of its words seem to be right."""
-        read = self._by_engines(task, number)
+        read = self._by_engines(task, number, confirmed)
         quality = read.page.quality
         if quality is None or quality >= DOUBTFUL:
             return read
         return read.warned("doubtful", f"Only about {quality:.0%} of the words seem to be right; scan the page again.")
 
-    def _by_engines(self, task: _Task, number: int) -> PageRead:
-        remote = [name for name in task.engines if self._engines[name].remote]
-        if not remote:
-            return self._in_child(task, number)
-        with scratch_folder(self._settings.scratch) as folder:
-            read = self._in_child(task, number, folder)
-            for name in remote:
-                if read.wanting:
-                    read = self._by_remote(name, task, read, folder)
-        return read
+    def _remote(self, task: _Task) -> list[str]:
+        return [name for name in task.engines if self._engines[name].remote]
 
-    def _in_child(self, task: _Task, number: int, deposit: Path | None = None) -> PageRead:
+    def _by_engines(self, task: _Task, number: int, confirmed: ConfirmedLetters) -> PageRead:
+        """Paid engines are asked by page after page: which pages are paid for must not hang on who is quickest."""
+        remote = self._remote(task)
+        if not remote:
+            return self._in_child(task, number, confirmed)
+        with scratch_folder(self._settings.scratch) as folder:
+            read = self._in_child(task, number, confirmed, folder)
+            with task.order.turn(number):
+                paid = task.paid
+                for name in remote:
+                    if read.wanting:
+                        read = self._by_remote(name, task, read, folder)
+                return read.model_copy(update={"paid": task.paid - paid})
+
+    def _in_child(self, task: _Task, number: int, confirmed: ConfirmedLetters, deposit: Path | None = None) -> PageRead:
         request = PageRequest(
             picture=str(task.picture),
             number=number,
@@ -148,22 +194,18 @@ class Reader:
             languages=next(iter(task.engines.values())).languages,
             deposit=str(deposit / DEPOSIT) if deposit else "",
             text_layer=task.text_layer,
-            confirmed=task.confirmed,
+            confirmed=confirmed,
         )
-        try:
-            answer = self._sandbox.call(
-                f"{CHILD}:read_page",
-                request.model_dump(mode="json"),
-                seconds=max(0.0, task.end - time.monotonic()),
-                reads=["picture"],
-                writes=["deposit"],
-                loads=f"{CHILD}:load",
-            )
-        except RecognitionTimeout as error:
-            raise too_late(self._settings.recognition_seconds) from error
-        read = PageRead.model_validate(answer)
-        task.confirmed = read.confirmed if read.confirmed.tried else task.confirmed
-        return read.model_copy(update={"confirmed": ConfirmedLetters()})
+        answer = self._sandbox.call(
+            f"{CHILD}:read_page",
+            request.model_dump(mode="json"),
+            seconds=self._settings.recognition_seconds,
+            reads=["picture"],
+            writes=["deposit"],
+            loads=f"{CHILD}:load",
+            is_wanted=partial(task.order.wants, number) if number > 1 else None,
+        )
+        return PageRead.model_validate(answer)
 
     def _by_remote(self, name: str, task: _Task, read: PageRead, folder: Path) -> PageRead:
         """What a paid engine reads on the page as it was decoded, where that is better than what is known."""
@@ -176,3 +218,12 @@ class Reader:
             if not read.page.engine:
                 raise
             return read.told(f"{name} not asked: {error}")
+
+
+def _restored(page: bytes, number: int) -> PageRead | None:
+    """None for what is no page of ours: then it is read again."""
+    try:
+        read = PageRead.model_validate_json(page)
+    except ValidationError:
+        return None
+    return read if read.page.number == number else None

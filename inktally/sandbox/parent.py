@@ -95,7 +95,7 @@ class Sandbox:
         reads: Sequence[str] = (),
         writes: Sequence[str] = (),
         loads: str = "",
-        is_wanted: Callable[[], bool] = lambda: True,
+        is_wanted: Callable[[], bool] | None = None,
     ) -> Any:
         """Call `module:function` in a child with JSON arguments; its JSON result. `is_wanted` is asked all the while.
 
@@ -117,7 +117,7 @@ class Sandbox:
                 HandedOver(folder, arguments, reads, writes) as files,
             ):
                 request |= {"folder": str(folder), "arguments": files.arguments}
-                answer = self._ask(request, Watchdog(seconds, self._memory, is_wanted))
+                answer = self._ask(request, Watchdog(seconds, self._memory, is_wanted or (lambda: True)))
                 result = answer.given()
                 files.take()
         except InktallyError as error:

@@ -11,7 +11,7 @@ import select
 import socket
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,10 @@ from socketserver import StreamRequestHandler, ThreadingUnixStreamServer
 from typing import Any, cast
 
 from inktally.delivery import Problem
-from inktally.errors import EngineFailed, InktallyError
+from inktally.errors import EngineFailed, InktallyError, Stopped
 from inktally.sandbox.forked import ANSWER, Reply
 from inktally.sandbox.parent import Sandbox
+from inktally.sandbox.watchdog import EVERY
 from inktally.settings import Settings, read_settings
 
 CONNECT_SECONDS = 1.0
@@ -50,6 +51,7 @@ class SandboxClient:
         reads: Sequence[str] = (),
         writes: Sequence[str] = (),
         loads: str = "",
+        is_wanted: Callable[[], bool] | None = None,
     ) -> Any:
         """As `Sandbox.call`."""
         options: dict[str, Any] = {"seconds": seconds, "reads": reads, "writes": writes, "loads": loads}
@@ -58,14 +60,21 @@ class SandboxClient:
             try:
                 connection.connect(self.address)
             except OSError:
-                return self.own.call(function, arguments, **options)
+                return self.own.call(function, arguments, **options, is_wanted=is_wanted)
             connection.settimeout(None)
-            return _asked(connection, {"function": function, "arguments": dict(arguments), **options}, self.answer)
+            request = {"function": function, "arguments": dict(arguments), **options}
+            return _asked(connection, request, self.answer, is_wanted)
 
 
-def _asked(connection: socket.socket, request: Mapping[str, Any], most: int) -> Any:
+def _asked(
+    connection: socket.socket, request: Mapping[str, Any], most: int, is_wanted: Callable[[], bool] | None
+) -> Any:
+    """Once it is not wanted any more, the connection is closed, which has the child killed."""
     try:
         connection.sendall(json.dumps(request).encode() + b"\n")
+        while is_wanted and not select.select([connection], [], [], EVERY)[0]:
+            if not is_wanted():
+                raise Stopped("Nobody waits for this recognition any more.")
         told = connection.makefile("rb").readline(most)
     except OSError:
         told = b""

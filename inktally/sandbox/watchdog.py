@@ -60,6 +60,13 @@ def too_late(seconds: float) -> RecognitionTimeout:
     return RecognitionTimeout(f"Recognition was stopped after {seconds:g} seconds; try a smaller picture.")
 
 
+def too_slow(seconds: float, pages: int) -> RecognitionTimeout:
+    """Of a document whose pages are slow, though none of them too slow by itself."""
+    return RecognitionTimeout(
+        f"Recognition was stopped when {pages:,} pages had taken {seconds:,.0f} seconds; send the document in parts."
+    )
+
+
 def resident_bytes(pid: int) -> int:
     """Of the process and its descendants; 0 where the system does not tell, as only Linux does.
 

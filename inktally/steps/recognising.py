@@ -7,9 +7,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from inktally import keys
+from inktally.cache.pages import StoredPages
 from inktally.delivery import Delivery, Receipt
 from inktally.document import Engine, Recognition
-from inktally.errors import BadResult, EmptyPicture, EngineDown, EngineFailed, InktallyError, TooLarge
+from inktally.errors import BadResult, EmptyPicture, EngineDown, EngineFailed, InktallyError, PictureError, TooLarge
 from inktally.lease import leased
 from inktally.ports import Recogniser, Store, value_or_none
 from inktally.scratch import scratch_folder
@@ -30,11 +31,13 @@ def recognise(
     *,
     refresh: bool,
     when_new: Callable[[], None] = lambda: None,
+    when_read: Callable[[int, int], None] = lambda _page, _pages: None,
 ) -> Receipt:
     """Read the words of a picture, unless the same bytes have been read by the same engine before.
 
     Whoever reads holds the lease on the content, so that the same bytes under two names are read once. `when_new` is
-    called before anything is read. Raises also `RepeatedFailure`, when those who read it before were killed too often.
+    called before anything is read, `when_read` with the number of a page of several, and of them all, when it and those
+    before it are read. Raises also `RepeatedFailure`, when those who read it before were killed too often.
     """
     check_size(delivery.picture.size, settings)
     with scratch_folder(settings.scratch) as folder:
@@ -49,8 +52,10 @@ def recognise(
                 if lease.took_over:
                     attempts.died(store, delivery, settings)
                 when_new()
-                recognition = _read(recogniser, picture, engine)
+                pages = StoredPages(store, content, engine.fingerprint, when_read, refresh=refresh)
+                recognition = _read(recogniser, picture, engine, pages)
                 patiently(_keep, store, content, engine.fingerprint, recognition, replaces=refresh)
+                pages.clear()
             else:  # whoever clears the cache leaves alone what has just been written
                 store.put(key, recognition.model_dump_json().encode())
     return Receipt(
@@ -65,14 +70,17 @@ def recognise(
     )
 
 
-def _read(recogniser: Recogniser, picture: Path, engine: Engine) -> Recognition:
+def _read(recogniser: Recogniser, picture: Path, engine: Engine, pages: StoredPages) -> Recognition:
     """What nobody has foreseen is an error of the engine, too: then it counts (inktally/steps/attempts.py).
 
     Raises `EngineDown` when the engine fails over a blank page as well: then it is no failure of the picture.
     """
     try:
-        return recogniser.recognise(picture, engine)
+        return recogniser.recognise(picture, engine, pages)
     except EngineDown:
+        raise
+    except PictureError:
+        pages.clear()  # nobody reads it again
         raise
     except Exception as error:
         if isinstance(error, InktallyError) and not isinstance(error, EngineFailed):

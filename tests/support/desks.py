@@ -12,6 +12,7 @@ from inktally.delivery import Counting, Delivery, Mail, Receipt, Upload
 from inktally.document import Box, CountedWord, Engine, Page, PageWarning, Recognition, Token, Word, WordCounts
 from inktally.errors import MailRefused
 from inktally.outputs import chosen
+from inktally.ports import PagesDone
 from inktally.settings import Settings
 from inktally.steps import announcing, counting, deliveries, publishing, recognising
 from tests.support.mailbox import parsed
@@ -34,7 +35,7 @@ class FakeRecogniser:
     def identify(self, languages: Sequence[str]) -> Engine:
         return ENGINE.model_copy(update={"languages": tuple(languages)})
 
-    def recognise(self, picture: Path, engine: Engine) -> Recognition:
+    def recognise(self, picture: Path, engine: Engine, done: PagesDone | None = None) -> Recognition:  # noqa: ARG002
         text = picture.read_text()
         self.read.append(text)
         box = Box(left=0, top=0, width=1, height=1)

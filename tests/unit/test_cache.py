@@ -17,6 +17,7 @@ from inktally.delivery import Delivery, Receipt, Upload
 from inktally.document import Engine, Recognition
 from inktally.lease import Lease
 from inktally.outputs.word_counts import counts_json
+from inktally.ports import PagesDone
 from inktally.settings import Settings, read_settings
 from inktally.steps import deliveries, recognising
 from tests.support.memory_store import MemoryStore
@@ -49,7 +50,7 @@ class NoRecogniser:
     def identify(self, languages: Sequence[str]) -> Engine:
         raise NotImplementedError
 
-    def recognise(self, picture: Path, engine: Engine) -> Recognition:
+    def recognise(self, picture: Path, engine: Engine, done: PagesDone | None = None) -> Recognition:
         raise NotImplementedError
 
 

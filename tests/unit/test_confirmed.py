@@ -18,7 +18,7 @@ def test_what_was_confirmed_on_one_page_is_known_on_the_next() -> None:
     first = Confirmed(ConfirmedLetters())
     assert not first.has(a_run("tea"))
     first.confirm(a_run("tea"))
-    later = Confirmed(ConfirmedLetters.model_validate_json(first.letters.model_dump_json()))
+    later = Confirmed(ConfirmedLetters.model_validate_json(first.learnt.model_dump_json()))
     assert later.has(a_run("eat"))
     assert not later.has(a_run("team"))
     assert not later.has(a_run("eat", font="CMR10 26493"))
