@@ -30,7 +30,8 @@ def skewness(page: Grey) -> float:
     difference = values - cv2.boxFilter(values, -1, (WINDOW, WINDOW))
     square = difference * difference
     variance = float(square.mean())
-    return float((square * difference).mean() / max(variance, 1.0) ** 1.5)
+    square *= difference
+    return float(square.mean() / max(variance, 1.0) ** 1.5)
 
 
 def paper(page: Grey, size: float) -> Grey:

@@ -12,6 +12,8 @@ Grey = NDArray[np.uint8]
 """(height, width); 0 is black."""
 Boxes = NDArray[np.float32]
 """(n, 4): left, top, width, height in pixels."""
+Components = NDArray[np.int32]
+"""(n, 5): left, top, width, height and area in pixels."""
 
 LOOKED_AT = 3_000_000  # pixels; a larger page is shrunk to this before anything is measured
 ENLARGED = 2.0  # and a small one enlarged by so much, so that its letters stay apart
@@ -87,13 +89,20 @@ def ink(page: Grey) -> Grey:
     """1 where there is ink, by Sauvola's local threshold: light may change over the page."""
     values = _stretched(page).astype(np.float32)
     mean = cv2.boxFilter(values, -1, (WINDOW, WINDOW))
-    deviation = np.sqrt(np.maximum(cv2.sqrBoxFilter(values, -1, (WINDOW, WINDOW)) - mean * mean, 0))
-    return (values < mean * (1 + SENSITIVITY * (deviation / RANGE - 1))).astype(np.uint8)
+    level = np.asarray(cv2.sqrBoxFilter(values, -1, (WINDOW, WINDOW)), np.float32)
+    level -= mean * mean  # in place: new memory for each step takes as long as the step
+    np.sqrt(np.maximum(level, 0, out=level), out=level)
+    level /= RANGE
+    level -= 1
+    level *= SENSITIVITY
+    level += 1
+    level *= mean
+    return (values < level).view(np.uint8)
 
 
 def _stretched(page: Grey) -> Grey:
     """A faint page from black to white, but for the extremes; a page of one grey stays as it is."""
-    share = np.cumsum(np.bincount(page.ravel(), minlength=256)) / page.size
+    share = np.cumsum(cv2.calcHist([page], [0], None, [256], [0, 256]), dtype=np.float64) / page.size
     low, high = int(np.searchsorted(share, 0.002)), int(np.searchsorted(share, 0.998))
     if not FAINTEST <= high - low < FULL:
         return page
@@ -103,9 +112,18 @@ def _stretched(page: Grey) -> Grey:
 
 def glyphs(mask: Grey) -> Glyphs:
     """The letters in a mask of ink: neither specks nor lines nor pictures, and of about the commonest size."""
-    height, width = mask.shape
+    return among(components(mask), *mask.shape)
+
+
+def components(mask: Grey) -> Components:
+    """Everything in a mask of ink that hangs together."""
     _, _, found, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_32S)
-    boxes, area = found[1:, :4].astype(np.float32), found[1:, 4]
+    return np.asarray(found[1:], np.int32)
+
+
+def among(found: Components, height: int, width: int) -> Glyphs:
+    """The letters among what hangs together on a page of this size."""
+    boxes, area = found[:, :4].astype(np.float32), found[:, 4]
     side, extent = boxes[:, 2:].max(axis=1), boxes[:, 2] * boxes[:, 3]
     solid = (area >= 2 * SMALLEST) & (area > 0.08 * extent)
     likely = boxes[solid & (side >= SMALLEST) & (side < min(height, width) * LARGEST)]

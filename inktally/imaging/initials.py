@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inktally.imaging.glyphs import Boxes, brought_near, grey, ink
+from inktally.imaging.glyphs import Boxes, Components, brought_near, components, grey, ink
 
 Pixels = NDArray[np.uint8]
 
@@ -37,13 +37,25 @@ class Initial(NamedTuple):
     height: int
 
 
-def lowered(pixels: Pixels, size: float) -> Pixels | None:
+class Measured(NamedTuple):
+    """What hangs together on a page that was brought to `scale`."""
+
+    components: Components
+    scale: float
+
+    @classmethod
+    def of(cls, pixels: Pixels) -> Measured:
+        near, scale = brought_near(grey(pixels))
+        return cls(components(ink(near)), scale)
+
+
+def lowered(pixels: Pixels, size: float, measured: Measured | None = None) -> Pixels | None:
     """The page with its drop capitals as letters of the first lines; None where it has none.
 
-    `size` is that of its letters, in its pixels.
+    `size` is that of its letters, in its pixels; `measured` need not be given where nobody has measured these pixels.
     """
-    near, scale = brought_near(grey(pixels))
-    found = initials(_components(ink(near)), size * scale)
+    hanging, scale = measured or Measured.of(pixels)
+    found = initials(_boxes(hanging), size * scale)
     if not found:
         return None
     page = pixels.copy()
@@ -52,10 +64,9 @@ def lowered(pixels: Pixels, size: float) -> Pixels | None:
     return page
 
 
-def _components(mask: Pixels) -> Boxes:
-    """Left, top, right and bottom of everything that hangs together."""
-    _, _, found, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_32S)
-    left, top, width, height = found[1:, :4].T.astype(np.float32)
+def _boxes(found: Components) -> Boxes:
+    """Left, top, right and bottom."""
+    left, top, width, height = found[:, :4].T.astype(np.float32)
     return np.stack([left, top, left + width, top + height], axis=1)
 
 

@@ -60,7 +60,8 @@ def turned_so(glyphs: Glyphs, quarters: int) -> Orientation:
 
 def _chances(page: Grey, glyphs: Glyphs) -> Floats:
     """How likely the network takes each turn for the right one. It is asked on all four sides, which are one page."""
-    looks = np.stack([_look(np.rot90(_text_of(page, glyphs), quarters)) for quarters in range(4)])
+    small = _small(_text_of(page, glyphs))
+    looks = np.stack([_look(np.rot90(small, quarters)) for quarters in range(4)])
     network = classifier()
     answers = np.log(network.run(None, {network.get_inputs()[0].name: looks})[0] + 1e-6)
     means = np.array([np.mean([answers[done, (turn - done) % 4] for done in range(4)]) for turn in range(4)])
@@ -75,13 +76,17 @@ def _text_of(page: Grey, glyphs: Glyphs) -> Grey:
     return page[top:bottom, left:right]
 
 
-def _look(page: Grey) -> NDArray[np.float32]:
-    """(3, SIDE, SIDE): the middle of the page as the network takes it."""
+def _small(page: Grey) -> Grey:
+    """The page with `SHORT_SIDE` pixels on its shorter side."""
     height, width = page.shape
     scale = SHORT_SIDE / min(height, width)
     size = round(width * scale), round(height * scale)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    small = cv2.resize(np.ascontiguousarray(page), size, interpolation=method)
+    return cv2.resize(np.ascontiguousarray(page), size, interpolation=method)  # type: ignore[return-value]
+
+
+def _look(small: Grey) -> NDArray[np.float32]:
+    """(3, SIDE, SIDE): the middle of the page as the network takes it."""
     top, left = ((side - SIDE) // 2 for side in small.shape)
     middle = small[top : top + SIDE, left : left + SIDE, None].astype(np.float32) / 255
     return np.asarray(((middle - MEAN) / DEVIATION).transpose(2, 0, 1))

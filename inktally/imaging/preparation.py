@@ -12,8 +12,8 @@ import numpy as np
 
 from inktally.document import Step
 from inktally.imaging.condition import LIGHT_INK, UNEVEN, Noise, denoised, evened, evenness, noise, paper, skewness
-from inktally.imaging.glyphs import Boxes, Glyphs, Grey, brought_near, glyphs, grey, ink
-from inktally.imaging.initials import lowered
+from inktally.imaging.glyphs import Boxes, Components, Glyphs, Grey, among, brought_near, components, grey, ink
+from inktally.imaging.initials import Measured, lowered
 from inktally.imaging.lines import curvature
 from inktally.imaging.mapping import Bend, Mapping, Plane, levelling, moved, quarter_turn, rendered
 from inktally.imaging.orientation import Orientation, orientation, turned_so
@@ -55,6 +55,7 @@ class _Look:
 
     scale: float
     inverted: bool
+    components: Components
     glyphs: Glyphs
     paper: Grey
     light: float
@@ -88,7 +89,8 @@ def prepare(page: PageImage, quarters: int | None = None) -> Prepared:
         prepared = _turned(prepared, look.upright.quarters, certainty=round(look.upright.certainty, 2))
     prepared = _straightened(prepared, look)
     factor = next((float(step.parameters["factor"]) for step in prepared.steps if step.name == "scale"), 1.0)
-    without_initials = lowered(prepared.image.pixels, look.size * factor)
+    measured = Measured(look.components, look.scale) if prepared.image.pixels is page.pixels else None
+    without_initials = lowered(prepared.image.pixels, look.size * factor, measured)
     if without_initials is not None:
         step = Step(name="lower initials")
         prepared = _then(prepared, replace(prepared.image, pixels=without_initials), [step])
@@ -111,11 +113,13 @@ def _look(page: PageImage, quarters: int | None) -> _Look:
     turned = panels(near)
     if turned is not None:
         near = inverted(near, turned)
-    letters = glyphs(ink(near))
+    mask = ink(near)
+    found = components(mask)
+    letters = among(found, *mask.shape)
     ground = paper(near, letters.size) if letters else near
     light = evenness(ground, letters)
     upright = orientation(near, letters) if quarters is None else turned_so(letters, quarters)
-    return _Look(scale, is_light, letters, ground, light, upright, turned)
+    return _Look(scale, is_light, found, letters, ground, light, upright, turned)
 
 
 def _measurement(look: _Look, dpi: int, found: Noise) -> Step:

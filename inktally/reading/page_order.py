@@ -32,6 +32,11 @@ class PageOrder:
         """Not where a page before it has failed."""
         return self._failed is None or number < self._failed
 
+    def check(self, number: int) -> None:
+        """Raises `Stopped` for a page that is not wanted any more."""
+        if not self.wants(number):
+            raise Stopped("A page before this one could not be read.")
+
     def fail(self, number: int) -> None:
         """Page `number` has failed: those after it are of no use; those before it may fail too, and count then."""
         with self._moved:
@@ -42,8 +47,7 @@ class PageOrder:
         """Entered by page after page. Raises `Stopped` for a page that is not wanted any more."""
         with self._moved:
             while self._next != number:
-                if not self.wants(number):
-                    raise Stopped("A page before this one could not be read.")
+                self.check(number)
                 self._moved.wait(NEXT_LOOK)
         try:
             yield
@@ -75,8 +79,7 @@ def in_order(last: int, begin: Callable[[int], ReadPage], order: PageOrder, work
 
 def _read(number: int, read: ReadPage, order: PageOrder) -> PageRead:
     try:
-        if not order.wants(number):
-            raise Stopped("A page before this one could not be read.")
+        order.check(number)
         return read()
     except BaseException:
         order.fail(number)

@@ -46,7 +46,7 @@ class _Task:
     words: int = 0
     seconds: float = 0.0
     paid: int = 0
-    confirmed: ConfirmedLetters = ConfirmedLetters()
+    confirmed: ConfirmedLetters = field(default_factory=ConfirmedLetters)
 
     def pay(self, most: int) -> None:
         """Raises `CostCapReached` when that many pages of the picture have been paid for already."""
@@ -133,7 +133,7 @@ class Reader:
                 yield self._counted(task, read, first.pages)
 
     def _counted(self, task: _Task, read: PageRead, pages: int) -> PageRead:
-        """Raises `TooLarge` as soon as all pages so far have too many words, `RecognitionTimeout` when they are slow."""
+        """Raises `TooLarge` when all pages so far have too many words, `RecognitionTimeout` when they are slow."""
         number, most, limit = read.page.number, self._settings.max_words, self._settings.recognition_seconds
         task.words += read.size
         task.seconds += read.seconds

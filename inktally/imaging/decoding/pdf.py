@@ -29,6 +29,8 @@ LEAST_DPI = 20  # a page that is rendered with less is a map or a joke
 SMALLEST_SIDE, LARGEST_SIDE = POINTS / DPI, 1_000_000.0  # points; the former is a pixel
 A4_SIDE, SMALL_SIDE = 842, 420  # points; a page smaller than A6 may have a unit of its own, which pdfium does not tell
 LEAST_COVER = 0.5  # of a page, by the picture whose pixels decide how finely it is drawn
+ENOUGH_DPI = 195  # of a scan of about 200; a coarser one is enlarged while it is drawn
+UNROUNDED = 1 - 1e-5  # so that a page of 1653.99 pixels does not become one of 1655
 CHECKED_AT = 2 / 3  # of the resolution of the picture; enough to see what is painted, and to read some words
 MARGIN = 40  # pixels around what is read besides the words
 
@@ -80,7 +82,7 @@ class Pdf:
                 with closing(page.get_textpage()) as text:
                     check_text(0, text.count_chars(), number, self._limits)
             dpi = _dpi(page, number, self._limits)
-            return DecodedPage(image=PageImage(_drawn(page, dpi), round(dpi)))
+            return DecodedPage(image=PageImage(_drawn(page, dpi, may_be_grey=True), round(dpi)))
 
     def layer(self, number: int) -> PdfLayer | None:
         """The text that the file holds for the page; None where there is none. Raises `TooLarge` for too much."""
@@ -135,12 +137,20 @@ def _place(box: NDArray[np.float32]) -> tuple[slice, slice]:
     return slice(max(0, top - 3), top + height + 3), slice(max(0, left - 3), left + width + 3)
 
 
-def _drawn(page: pdfium.PdfPage, dpi: float) -> NDArray[np.uint8]:
+def _drawn(page: pdfium.PdfPage, dpi: float, *, may_be_grey: bool = False) -> NDArray[np.uint8]:
+    """In colours, unless it may be grey and is: then it is read faster."""
     bitmap = page.render(scale=dpi / POINTS, rev_byteorder=True, limit_image_cache=True)
     try:
-        return np.array(bitmap.to_numpy()[:, :, :3])
+        pixels = bitmap.to_numpy()
+        return np.array(pixels[:, :, 0] if may_be_grey and _is_grey(pixels) else pixels[:, :, :3])
     finally:
         bitmap.close()
+
+
+def _is_grey(pixels: NDArray[np.uint8]) -> bool:
+    red, green, blue = (pixels[:, :, channel] for channel in range(3))
+    few = np.s_[:: len(pixels) // 64 or 1]  # most pages with colours have some there
+    return all(np.array_equal(red[rows], other[rows]) for rows in (few, np.s_[:]) for other in (green, blue))
 
 
 def _wipe(pixels: NDArray[np.uint8], box: Edges) -> None:
@@ -155,8 +165,8 @@ def _wipe(pixels: NDArray[np.uint8], box: Edges) -> None:
 def _dpi(page: pdfium.PdfPage, number: int, limits: Limits) -> float:
     """300, or as many as the limits leave. Raises `PictureError`.
 
-    A small page may be a large one in units of its own: it is drawn with the pixels of the picture that covers it, or
-    as large as A4.
+    A scan is drawn with the pixels that it has. A small page may be a large one in units of its own: it is drawn with
+    the pixels of the picture that covers it, or as large as A4.
     """
     width, height = page.get_size()
     if min(width, height) < SMALLEST_SIDE or max(width, height) >= LARGEST_SIDE:
@@ -166,6 +176,8 @@ def _dpi(page: pdfium.PdfPage, number: int, limits: Limits) -> float:
     if longest < A4_SIDE:
         as_a4 = DPI * A4_SIDE / longest
         wanted = min(as_a4, max(wanted, _own_dpi(page) or (as_a4 if longest < SMALL_SIDE else wanted)))
+    if ENOUGH_DPI <= (scanned := _scanned_dpi(page)) < wanted:
+        wanted = scanned
     by_area = sqrt(0.99 * limits.max_pixels / (width * height)) * POINTS  # sizes are rounded up
     by_side = (LONGEST_SIDE - 1) / longest * POINTS
     dpi: float = min(wanted, by_area, by_side)
@@ -175,13 +187,21 @@ def _dpi(page: pdfium.PdfPage, number: int, limits: Limits) -> float:
     return dpi
 
 
-def _own_dpi(page: pdfium.PdfPage) -> float:
-    """Of the finest picture that covers most of the page; 0: there is none."""
+def _scanned_dpi(page: pdfium.PdfPage) -> float:
+    """Of the finest picture on a page that consists of pictures, one of which covers most of it; 0: there is more."""
+    objects = page.get_objects(max_depth=3)
+    if not all(each.type in (pdfium_c.FPDF_PAGEOBJ_IMAGE, pdfium_c.FPDF_PAGEOBJ_FORM) for each in objects):
+        return 0.0
+    return _own_dpi(page) and max(_own_dpi(page), _own_dpi(page, 0.0)) * UNROUNDED
+
+
+def _own_dpi(page: pdfium.PdfPage, cover: float = LEAST_COVER) -> float:
+    """Of the finest picture that covers so much of the page; 0: there is none."""
     width, height = page.get_size()
     finest: float = 0.0
     for picture in page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=3):
         left, bottom, right, top = picture.get_bounds()
-        if (right - left) * (top - bottom) >= LEAST_COVER * width * height:
+        if (right - left) * (top - bottom) > cover * width * height:
             across, down = picture.get_px_size()
             finest = max(finest, max(across, down) / max(right - left, top - bottom) * POINTS)
     return finest
