@@ -27,7 +27,8 @@ class StoredPages:
         self, store: Store, content: str, fingerprint: str, when_read: Callable[[int, int], None], *, refresh: bool
     ) -> None:
         self._store = store
-        self._reading = content, fingerprint
+        self.content = content
+        self.fingerprint = fingerprint
         self._when_read = when_read
         self._refresh = refresh
         self._may_have_any = False
@@ -36,24 +37,23 @@ class StoredPages:
         """Of those that were kept before; none where they cannot be listed now."""
         self._may_have_any = True
         if self._refresh:
-            self.clear()
-            self._may_have_any = True
+            self._remove_all()
             return frozenset()
         try:
-            return frozenset(keys.page_number(found.key) for found in self._store.list(keys.all_pages(*self._reading)))
+            return frozenset(keys.page_number(key) for key in self._kept())
         except InktallyError as error:
             logger.warning("pages that were read before cannot be found: %s", error)
             return frozenset()
 
     def page(self, number: int) -> bytes:
         try:
-            return self._store.read(keys.page(*self._reading, number))
+            return self._store.read(keys.page(self.content, self.fingerprint, number))
         except NotFound:
             return b""
 
     def keep(self, number: int, page: bytes) -> None:
         try:
-            self._store.put(keys.page(*self._reading, number), page)
+            self._store.put(keys.page(self.content, self.fingerprint, number), page)
         except InktallyError as error:
             logger.warning("page %d is not kept, and will be read again if this run ends early: %s", number, error)
 
@@ -62,13 +62,15 @@ class StoredPages:
 
     def clear(self) -> None:
         """Remove them all. Where that fails they stay until the cache is tidied."""
-        if not self._may_have_any:
-            return
+        if self._may_have_any:
+            self._remove_all()
+
+    def _remove_all(self) -> None:
         try:
-            found = [each.key for each in self._store.list(keys.all_pages(*self._reading))]
             with ThreadPoolExecutor(WRITERS, "pages") as pool:
-                list(pool.map(self._store.remove, found))
+                list(pool.map(self._store.remove, self._kept()))
         except InktallyError as error:
             logger.warning("pages of a recognition are left behind: %s", error)
-        else:
-            self._may_have_any = False
+
+    def _kept(self) -> list[str]:
+        return [found.key for found in self._store.list(keys.all_pages(self.content, self.fingerprint))]

@@ -36,8 +36,7 @@ def recognise(
     """Read the words of a picture, unless the same bytes have been read by the same engine before.
 
     Whoever reads holds the lease on the content, so that the same bytes under two names are read once. `when_new` is
-    called before anything is read, `when_read` with the number of a page of several, and of them all, when it and those
-    before it are read. Raises also `RepeatedFailure`, when those who read it before were killed too often.
+    called before, `when_read` with a page's number and that of all, page after page. Raises also `RepeatedFailure`.
     """
     check_size(delivery.picture.size, settings)
     with scratch_folder(settings.scratch) as folder:
@@ -54,8 +53,7 @@ def recognise(
                 when_new()
                 pages = StoredPages(store, content, engine.fingerprint, when_read, refresh=refresh)
                 recognition = _read(recogniser, picture, engine, pages)
-                patiently(_keep, store, content, engine.fingerprint, recognition, replaces=refresh)
-                pages.clear()
+                patiently(_keep, store, pages, recognition, replaces=refresh)
             else:  # whoever clears the cache leaves alone what has just been written
                 store.put(key, recognition.model_dump_json().encode())
     return Receipt(
@@ -114,8 +112,10 @@ def recognition_of(store: Store, receipt: Receipt) -> Recognition:
         raise BadResult(f"{receipt.artefact} is no recognition; recognise the picture again with --refresh.") from error
 
 
-def _keep(store: Store, content: str, fingerprint: str, recognition: Recognition, *, replaces: bool) -> None:
+def _keep(store: Store, pages: StoredPages, recognition: Recognition, *, replaces: bool) -> None:
     """Put a recognition there; of one that it `replaces` the counts go first, as they do when the cache is cleared."""
+    content, fingerprint = pages.content, pages.fingerprint
     for counted_before in store.list(keys.all_counts(content, fingerprint)) if replaces else ():
         store.remove(counted_before.key)
     store.put(keys.recognition(content, fingerprint), recognition.model_dump_json().encode())
+    pages.clear()
