@@ -88,16 +88,21 @@ class Settings(BaseSettings):
     )
     max_bytes: int = Field(50_000_000, gt=0, description="Larger files are refused (bytes)")
     max_pixels: int = Field(100_000_000, gt=0, description="Pages with more pixels are refused")
-    max_pages: int = Field(200, gt=0, description="Pictures with more pages are refused")
+    max_pages: int = Field(1000, gt=0, description="Pictures with more pages are refused")
     max_page_words: int = Field(
         30_000,
         gt=0,
         description="Pictures with more words on one page, or ten times as many characters, are refused",
     )
     max_words: int = Field(200_000, gt=0, description="Pictures with more words on all their pages are refused")
-    recognition_seconds: float = Field(300.0, gt=0, description="Recognition of one picture is stopped after this time")
+    recognition_seconds: float = Field(
+        300.0,
+        gt=0,
+        description="Recognition of one page is stopped after this time; of a document when its pages so far have "
+        "taken this and a tenth of it for each of them",
+    )
     recognition_memory: int = Field(
-        1200, gt=0, description="Recognition of one picture is stopped when it takes more memory (MB)"
+        1200, gt=0, description="Recognition of one page is stopped when it takes more memory (MB)"
     )
     max_attempts: int = Field(
         5, gt=0, description="A picture over which so many runs have failed is set aside, and its uploader notified"
@@ -105,7 +110,7 @@ class Settings(BaseSettings):
     recognition_workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         gt=0,
-        description="Pictures recognised at once on this machine; default and most: its cores",
+        description="Pages recognised at once on this machine; default and most: its cores",
     )
 
     sandbox: str = Field(

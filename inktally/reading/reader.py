@@ -1,10 +1,11 @@
 """The recogniser: it has a picture's pages read in a sandbox, and asks remote engines itself where that is wanted."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 from pydantic import ValidationError
 
@@ -44,9 +45,20 @@ class _Task:
     order: PageOrder = field(default_factory=PageOrder)
     kept: frozenset[int] = frozenset()
     words: int = 0
+    lock: Lock = field(default_factory=Lock)
     seconds: float = 0.0
     paid: int = 0
     confirmed: ConfirmedLetters = field(default_factory=ConfirmedLetters)
+
+    def add(self, words: int, most: int) -> None:
+        """Of a page that is read, whichever that is: too many are refused while no more of them are in memory.
+
+        Raises `TooLarge` when all pages so far have more words than that.
+        """
+        with self.lock:
+            self.words += words
+            if self.words > most:
+                raise TooLarge(f"The picture has more than {most:,} words (INKTALLY_MAX_WORDS); send it in parts.")
 
     def pay(self, most: int) -> None:
         """Raises `CostCapReached` when that many pages of the picture have been paid for already."""
@@ -102,7 +114,7 @@ class Reader:
     def recognise(self, picture: Path, engine: Engine, done: PagesDone | None = None) -> Recognition:
         """All pages, several at a time, and the same as one after the other; those that were `done` before are taken.
 
-        A page may take as long as the settings say, a document a tenth of that longer for each page.
+        A page may take as long as the settings say, all pages up to one a tenth of that longer for each of them.
         """
         from inktally.imaging.page import PageText
 
@@ -123,6 +135,7 @@ class Reader:
     def _pages(self, task: _Task) -> Generator[PageRead]:
         """The first page says how many there are; a single one needs no thread."""
         first = self._read(task, 1, task.confirmed)
+        task.add(first.size, self._settings.max_words)
         yield self._counted(task, first, first.pages)
         if first.pages == 1:
             return
@@ -133,12 +146,9 @@ class Reader:
                 yield self._counted(task, read, first.pages)
 
     def _counted(self, task: _Task, read: PageRead, pages: int) -> PageRead:
-        """Raises `TooLarge` when all pages so far have too many words, `RecognitionTimeout` when they are slow."""
-        number, most, limit = read.page.number, self._settings.max_words, self._settings.recognition_seconds
-        task.words += read.size
+        """Page after page. Raises `RecognitionTimeout` when they are all slow."""
+        number, limit = read.page.number, self._settings.recognition_seconds
         task.seconds += read.seconds
-        if task.words > most:
-            raise TooLarge(f"The picture has more than {most:,} words (INKTALLY_MAX_WORDS); send it in parts.")
         if task.seconds > limit * (1 + number / PAGES_PER_LIMIT):
             raise too_slow(task.seconds, number)
         task.confirmed = task.confirmed.and_(read.confirmed)
@@ -151,13 +161,20 @@ class Reader:
         return partial(self._kept_or_read, task, number, task.confirmed)
 
     def _kept_or_read(self, task: _Task, number: int, confirmed: ConfirmedLetters) -> PageRead:
-        if task.done and number in task.kept and (read := _restored(task.done.page(number), number)):
-            with task.order.turn(number) if self._remote(task) else nullcontext():
+        read = self._kept(task, number)
+        if read is None:
+            read = self._read(task, number, confirmed)
+            if task.done:
+                task.done.keep(number, read.model_dump_json().encode())
+        task.add(read.size, self._settings.max_words)
+        return read
+
+    def _kept(self, task: _Task, number: int) -> PageRead | None:
+        """What another run has read of a page, and may have paid for."""
+        read = _restored(task.done.page(number), number) if task.done and number in task.kept else None
+        if read and self._remote(task):
+            with task.order.turn(number):
                 task.paid += read.paid
-            return read
-        read = self._read(task, number, confirmed)
-        if task.done:
-            task.done.keep(number, read.model_dump_json().encode())
         return read
 
     def _read(self, task: _Task, number: int, confirmed: ConfirmedLetters) -> PageRead:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from inktally.errors import EngineFailed, RecognitionTimeout
+from inktally.errors import EngineFailed, RecognitionTimeout, Stopped
 from inktally.sandbox.parent import Sandbox
 from inktally.sandbox.shared import SandboxClient, sandbox
 from inktally.settings import Settings
@@ -94,6 +94,16 @@ def test_what_nobody_waits_for_any_more_is_ended(
     run.kill()
     run.wait()
     eventually(lambda: below(server.pid) == theirs, 5)
+
+
+def test_what_its_caller_does_not_want_any_more_is_ended(
+    shared: SandboxClient, server: subprocess.Popen[bytes]
+) -> None:
+    theirs = below(server.pid)
+    with pytest.raises(Stopped):
+        shared.call("tests.support.hostile:sleep", {}, seconds=50, is_wanted=lambda: below(server.pid) == theirs)
+    eventually(lambda: below(server.pid) == theirs, 5)
+    assert shared.call("tests.support.hostile:be_well", {}, seconds=30, is_wanted=lambda: True)
 
 
 def test_where_no_server_answers_a_run_has_children_of_its_own(shared: SandboxClient) -> None:

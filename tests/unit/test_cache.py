@@ -248,11 +248,14 @@ def test_what_runs_that_died_left_behind_is_tidied_up(world: World) -> None:
     answered = keys.marker("1" * 64, "answered")
     for key in (old, keys.marker("1" * 64, "claim"), answered):
         world.store.put(key, b"holder")
+    world.store.put(keys.page("1" * 64, "a" * 16, 2), b"a page")
     world.store.now += 2 * DAY_SECONDS
     world.store.put(young, b"holder")
+    world.store.put(keys.page("2" * 64, "a" * 16, 2), b"a page")
     (cached,) = world.chosen(engine="textract")
     world.store.remove(cached.artefact)
-    assert world.tidy() == Cleared(receipts=1, leases=2)
+    assert world.tidy() == Cleared(receipts=1, leases=2, pages=1)
+    assert world.under(keys.PAGES) == [keys.page("2" * 64, "a" * 16, 2)]
     assert (world.under("locks/"), world.under("state/")) == ([young], [answered])
 
 

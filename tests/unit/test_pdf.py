@@ -44,6 +44,33 @@ def test_pages_are_drawn_with_300_dpi(tmp_path: Path) -> None:
         assert (page.image.dpi, page.image.pixels.min(), page.image.pixels.max()) == (300, 0, 255)
 
 
+def scanned(path: Path, scan: Image.Image, *, text: str = "") -> DecodedPage:
+    (page,) = decoded(pdf(path, text, scan=scan))
+    return page
+
+
+@pytest.mark.parametrize("dpi", [216, 288])
+def test_a_scan_is_drawn_with_its_own_pixels(dpi: int, tmp_path: Path) -> None:
+    scan = picture("\n".join(LINES[:15]), (round(595 / 72 * dpi), round(842 / 72 * dpi)))
+    page = scanned(tmp_path / "scan.pdf", scan)
+    assert page.image.pixels.shape == (scan.height, scan.width)
+    assert page.image.dpi == pytest.approx(dpi, abs=1)
+    assert np.abs(page.image.pixels.astype(int) - np.asarray(scan)).mean() < 1  # but for JPEG's own noise
+
+
+def test_a_coarse_scan_and_one_with_text_over_it_are_drawn_with_300_dpi(tmp_path: Path) -> None:
+    coarse, fair = picture("coarse", (827, 1170)), picture("fair", (1653, 2339))
+    assert scanned(tmp_path / "coarse.pdf", coarse).image.dpi == 300
+    assert scanned(tmp_path / "typed.pdf", fair, text=typed(["Beside the scan"])).image.dpi == 300
+
+
+def test_a_page_with_one_coloured_letter_keeps_its_colours(tmp_path: Path) -> None:
+    red = "1 0 0 rg " + typed(["x"]) + " 0 g " + typed(LINES[1:])
+    (page,) = decoded(pdf(tmp_path / "red.pdf", red))
+    assert page.image.pixels.shape[2:] == (3,)
+    assert (page.image.pixels[:, :, 0] != page.image.pixels[:, :, 1]).any()
+
+
 def test_a_page_that_would_exceed_the_limit_is_drawn_with_less(tmp_path: Path) -> None:
     (page,) = decoded(pdf(tmp_path / "page.pdf", typed(LINES)), Limits(max_pixels=1_000_000, max_pages=1))
     assert 950_000 < page.image.height * page.image.width <= 1_000_000
