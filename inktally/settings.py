@@ -20,6 +20,7 @@ from inktally.outputs import NAMES, chosen
 
 USUAL_OUTPUTS = "plain_text,coordinates_text,coordinates_json,word_counts"
 SITE_URL = r"^(https?://[^/?#\s]+/?)?$"  # without a path: the page's own links begin with /
+PAGES_PER_LIMIT = 10  # pages for which a document may take as much longer as one page may take
 SHORTEST_GROUPED = 10_000  # shorter numbers, ports among them, are shown as they are
 
 
@@ -252,6 +253,10 @@ class Settings(BaseSettings):
     def mask(self) -> int:
         """`umask` as a number."""
         return int(self.umask, 8)
+
+    def seconds_for(self, pages: int) -> float:
+        """The limit of time for so many pages of a document together."""
+        return self.recognition_seconds * (1 + pages / PAGES_PER_LIMIT)
 
     def without_secrets(self) -> str:
         """As JSON, for a process that must not know the secrets; `restored` makes settings of it again."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from inktally import keys
-from inktally.errors import InktallyError, NotFound
+from inktally.errors import InktallyError
 from inktally.ports import Store
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,8 @@ class StoredPages:
     def page(self, number: int) -> bytes:
         try:
             return self._store.read(keys.page(self.content, self.fingerprint, number))
-        except NotFound:
+        except InktallyError as error:
+            logger.warning("page %d is read again: %s", number, error)
             return b""
 
     def keep(self, number: int, page: bytes) -> None:

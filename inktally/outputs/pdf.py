@@ -37,7 +37,7 @@ class SandboxedPdf:
                     "max_pages": self._settings.max_pages,
                     "max_page_words": self._settings.max_page_words,
                 },
-                seconds=self._settings.recognition_seconds,
+                seconds=self._settings.seconds_for(len(recognition.pages)),
                 reads=["picture", "recognition"],
                 writes=["target"],
             )

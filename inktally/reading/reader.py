@@ -28,7 +28,6 @@ from inktally.scratch import scratch_folder
 from inktally.settings import Settings
 
 DOUBTFUL = 0.75  # estimated quality of a page from which it is not said that words may be wrong
-PAGES_PER_LIMIT = 10  # pages for which a document may take as much longer as one page may take
 READING = "reading/3"  # names all that is done to pages and words besides what the engines do
 CHILD = "inktally.reading.child"
 PRELOADED = (CHILD, *DECODERS, "numpy.fft", "numpy.ma", "tesserocr", "wordfreq")
@@ -147,9 +146,9 @@ class Reader:
 
     def _counted(self, task: _Task, read: PageRead, pages: int) -> PageRead:
         """Page after page. Raises `RecognitionTimeout` when they are all slow."""
-        number, limit = read.page.number, self._settings.recognition_seconds
+        number = read.page.number
         task.seconds += read.seconds
-        if task.seconds > limit * (1 + number / PAGES_PER_LIMIT):
+        if task.seconds > self._settings.seconds_for(number):
             raise too_slow(task.seconds, number)
         task.confirmed = task.confirmed.and_(read.confirmed)
         if task.done and pages > 1:

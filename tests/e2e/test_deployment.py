@@ -14,6 +14,7 @@ from urllib.error import HTTPError
 from uuid import uuid4
 
 import pytest
+from PIL import Image
 
 from deployments.up.checks import basic
 from deployments.up.prefect import PROGRAM
@@ -224,3 +225,16 @@ def test_no_address_ever_reaches_prefect(deployed: Deployed, prefect: PrefectSer
     assert prefect.holders_of("page.png"), "what it does know is found"
     assert prefect.holders_of(ANNA) == []
     assert ANNA not in (deployed.machine.folder / "worker.out").read_text()
+
+
+@pytest.mark.usefixtures("first")
+def test_the_ui_shows_how_many_pages_of_a_long_document_are_read(deployed: Deployed) -> None:
+    first, *others = [Image.open(draw(deployed.machine.folder / f"{number}.png", "page")) for number in range(30)]
+    first.save(deployed.machine.folder / "long.tiff", save_all=True, append_images=others)
+    deployed.machine.opened_store.put("input/long.tiff", deployed.machine.folder / "long.tiff")
+    deployed.machine.slow_down_tesseract(0.5)  # it takes longer than the artifact waits for
+    run = deployed.run({"key": "input/long.tiff"})
+    deployed.machine.count_starts_of("tesseract")
+    (progress,) = [each for each in deployed.api.artifacts(run["id"]) if each["type"] == "progress"]
+    assert (progress["data"], progress["key"][:16]) == (100.0, "pages-long-tiff-")
+    assert "30 pages of **long.tiff**" in progress["description"]
