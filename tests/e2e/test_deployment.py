@@ -29,7 +29,6 @@ ANNA = "anna.lind-4711@example.org"
 SUFFIX = "deployed"
 NAME = f"ocr-flow/on-upload-{SUFFIX}"
 WARM = f"{SUFFIX}-warm"
-SWEEP = f"every-five-minutes-{SUFFIX}"
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
@@ -101,7 +100,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, shared: Shared, spark_ser
     settings = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
     with new_machine(tmp_path_factory.mktemp("deployed"), **servers, **settings) as machine:
         prefect.make_pool(forks, SUFFIX, "process")
-        entrypoints = ["flows/ocr_flow.py:ocr_flow", "flows/sweep_flow.py:sweep_flow"]
+        flows = ("ocr_flow", "sweep_flow", "corpus_flow")
+        entrypoints = [f"flows/{flow}.py:{flow}" for flow in flows]
         prefect.deploy(forks, Deployments(SUFFIX, SUFFIX, entrypoints))
         own = machine.settings_of_runs()
         prefect.deploy(forks, Deployments(WARM, shared.pool, entrypoints[:1], environment=own))
@@ -177,11 +177,18 @@ def test_the_ui_shows_progress_the_top_words_and_a_link_to_each_output(
         assert sum(output in cell for row in tables[0] for cell in row.values() if isinstance(cell, str)) == 2
 
 
-def test_the_sweep_is_due_every_five_minutes(deployed: Deployed) -> None:
-    wanted = {"deployments": {"name": {"any_": [SWEEP]}}}
+@pytest.mark.parametrize(
+    ("name", "every", "at"),
+    [("every-five-minutes", timedelta(minutes=5), ""), ("nightly", timedelta(days=1), "02:15:00")],
+)
+def test_what_is_scheduled_is_due_when_it_should_be(deployed: Deployed, name: str, every: timedelta, at: str) -> None:
+    """Prefect says nothing on its pages of a schedule that it fails to plan."""
+    wanted = {"deployments": {"name": {"any_": [f"{name}-{SUFFIX}"]}}}
     eventually(lambda: len(deployed.api.post("flow_runs/filter", wanted)) > 1)
-    first, second, *_ = sorted(run["expected_start_time"] for run in deployed.api.post("flow_runs/filter", wanted))
-    assert datetime.fromisoformat(second) - datetime.fromisoformat(first) == timedelta(minutes=5)
+    due = sorted(run["expected_start_time"] for run in deployed.api.post("flow_runs/filter", wanted))
+    first, second, *_ = map(datetime.fromisoformat, due)
+    assert second - first == every
+    assert f"{first:%H:%M:%S}".startswith(at)
 
 
 def test_its_form_says_what_each_parameter_is(deployed: Deployed) -> None:

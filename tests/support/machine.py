@@ -40,6 +40,8 @@ QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_API_AUTH_STRING": PREFECT_SIGN_IN,
+    "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",  # this and the next as `make up` tells its clients
+    "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
 }
 
 

@@ -24,6 +24,7 @@ class Openings:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
+        folder.chmod(0o755)  # confined children are other users, whatever our umask
         self._folder = folder
         self._names: list[str] = []
         libc = ctypes.CDLL(None)
@@ -34,7 +35,8 @@ class Openings:
     def by_shell(self, kind: str, condition: str) -> str:
         """A line that opens a file of that kind where the command line has a pattern; which one, chance decides."""
         for number in range(NAMES):
-            os.mknod(self._folder / f"{kind}{number:02}", 0o644)  # `touch` would open it
+            os.mknod(self._folder / f"{kind}{number:02}")  # `touch` would open it
+            (self._folder / f"{kind}{number:02}").chmod(0o644)
         chosen = f'"{self._folder}/{kind}$(date +%N | cut -c 8-9)"'
         return f'case " $* " in {condition}) : <{chosen};; esac'
 
