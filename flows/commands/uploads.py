@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from prefect import State
 from prefect.logging.handlers import PrefectConsoleHandler
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 from rich.console import Console
 
 from flows.commands.api_server import api_server
@@ -272,8 +272,8 @@ def _outcomes_or_error(flow: Flow, uploads: list[Upload], options: Options) -> l
     try:
         state = flow(uploads, options, return_state=True)
     except Exception as error:  # noqa: BLE001 - Prefect's API may be down in many ways
-        look = f"Look at the server of PREFECT_API_URL, or, where none is set, at the folder {PREFECT_HOME.value()}."
-        return RuntimeError(f"Prefect cannot run this: {error} {look}")
+        server = PREFECT_API_URL.value() or f"in {PREFECT_HOME.value()} (PREFECT_API_URL names no other)"
+        return RuntimeError(f"Prefect cannot run this: {str(error).rstrip('.')}. Look at the server {server}.")
     given: list[Outcome] | BaseException = result(state)
     return given
 

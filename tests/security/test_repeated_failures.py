@@ -12,7 +12,7 @@ from inktally import keys
 from inktally.batch.answering import set_aside
 from inktally.batch.handover import Entry
 from inktally.delivery import Counting, Delivery, Problem, Receipt, Upload
-from inktally.document import Recognition
+from inktally.document import Engine, Recognition
 from inktally.errors import (
     AccessDenied,
     BadSettings,
@@ -33,6 +33,7 @@ from inktally.errors import (
 from inktally.intake import redriving, status
 from inktally.lease import Lease
 from inktally.outputs import hocr
+from inktally.ports import PagesDone
 from inktally.settings import Settings, read_settings
 from inktally.steps import attempts, counting, deliveries, disposing, publishing, recognising
 from inktally.steps.answering import Services
@@ -55,13 +56,13 @@ class Broken(FakeRecogniser):
     error: Exception | None = None
     over_all: bool = False
 
-    def recognise(self, picture: Path, engine: object) -> Recognition:
+    def recognise(self, picture: Path, engine: Engine, done: PagesDone | None = None) -> Recognition:
         is_blank = picture.read_bytes() == recognising.BLANK
         if self.error and (self.over_all or not is_blank):
             raise self.error
         if is_blank:
             return Recognition(engine=ENGINE, pages=(), words=(), text="")
-        return super().recognise(picture, engine)  # type: ignore[arg-type]
+        return super().recognise(picture, engine, done)
 
 
 @pytest.fixture
